@@ -1,0 +1,22 @@
+import asyncio
+import contextvars
+from collections.abc import Callable
+from typing import Any
+
+from granite._core.exchange import Exchange, Interface
+
+class AsgiInterface(Interface):
+    """Calls one ASGI application."""
+
+    def __init__(
+        self,
+        app: Callable[..., Any],
+        loop: asyncio.AbstractEventLoop,
+        context: contextvars.Context,
+        state: dict[str, Any] | None,
+        root_path: str,
+        on_error: Callable[[BaseException], None] | None,
+    ) -> None: ...
+
+class AsgiExchange(Exchange):
+    """One request to an ASGI application."""

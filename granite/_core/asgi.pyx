@@ -1,0 +1,561 @@
+"""The ASGI interface: one HTTP request of the specification's version 2.5 is one exchange.
+
+Owns the scope, the application's Task and the receive() and send() callables. Knows neither protocol nor transport. Runs on the
+reactor's thread, which is the event loop's.
+
+Theory of operation: every request runs in a real asyncio.Task with a copy of the lifespan's context. The coroutine of that Task is
+the exchange itself: its first step calls the application, each further step drives the coroutine that the application returned. So
+the exchange sees how the application ends without a callback on the Task. Where Python can start a Task eagerly (3.12), the first
+step runs inside the read callback. receive() and send() return awaitables that fill `am_send`, which lets them return a value without
+raising StopIteration; only when there is really something to wait for is a Future made.
+"""
+
+import asyncio
+import logging
+import sys
+
+cimport cython
+from cpython.object cimport PyObject
+from granite._core.capi.python cimport (
+    METH_NOARGS, METH_O, PYGEN_ERROR, PYGEN_NEXT, PYGEN_RETURN, PyAsyncMethods, PyBytes_CheckExact, PyCFunction_New,
+    PyCoro_CheckExact, PyContext_Copy, PyDict_CheckExact, PyDict_Copy, PyDict_GetItemWithError, PyDict_SetItem,
+    PyIter_Send, PyMethodDef, PyObject_Call, PySendResult, Py_DECREF, Py_INCREF, _AsyncType, sendfunc,
+)
+from granite._core.exchange cimport Exchange, Interface, RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE
+from granite._core.exchange import ClientDisconnected
+
+cdef object _log = logging.getLogger("granite.error")
+cdef object _CancelledError = asyncio.CancelledError
+
+cdef str _TYPE = "type"
+cdef str _STATUS = "status"
+cdef str _HEADERS = "headers"
+cdef str _BODY = "body"
+cdef str _MORE_BODY = "more_body"
+cdef str _TRAILERS = "trailers"
+cdef str _START = "http.response.start"
+cdef str _RESPONSE_BODY = "http.response.body"
+cdef str _REQUEST = "http.request"
+cdef str _METHOD = "method"
+cdef str _HTTP_VERSION = "http_version"
+cdef str _SCHEME = "scheme"
+cdef str _PATH = "path"
+cdef str _RAW_PATH = "raw_path"
+cdef str _QUERY_STRING = "query_string"
+cdef str _CLIENT = "client"
+cdef str _SERVER = "server"
+cdef str _STATE = "state"
+cdef str _ASGI = "asgi"
+cdef str _EXTENSIONS = "extensions"
+cdef str _CONTEXT = "context"
+cdef dict _ASGI_VERSIONS = {"version": "3.0", "spec_version": "2.5"}
+
+
+cdef class AsgiInterface(Interface):
+    """Calls one ASGI application.
+
+    Parameters:
+        app: the application, a callable of scope, receive and send.
+        loop: the running event loop.
+        context: the contextvars.Context that requests get a copy of.
+        state: the lifespan's state, copied into each scope; None leaves the key out.
+        root_path: where the application is mounted.
+        on_error: called with every exception that the application lets escape, after it was logged; or None.
+    """
+
+    def __init__(self, app, loop, context, state, str root_path, on_error):
+        self.app = app
+        self.loop = loop
+        self.context = context
+        self.state = state
+        self.on_error = on_error
+        self.root_path = root_path
+        self.waiting = set()
+        self.create_future = loop.create_future
+        self.get_task_factory = loop.get_task_factory
+        self.eager = sys.version_info >= (3, 12)
+        self.task_type = asyncio.Task
+        self.task_arguments = {"loop": loop, "eager_start": True, "context": None}
+        # Every key is there from the start, so that filling a copy in never makes the dictionary grow.
+        self.template = {
+            _TYPE: "http", _ASGI: None, _HTTP_VERSION: "1.1", _METHOD: None, _SCHEME: "http", _PATH: None, _RAW_PATH: None,
+            _QUERY_STRING: b"", "root_path": root_path, _HEADERS: None, _CLIENT: None, _SERVER: None, _EXTENSIONS: None,
+        }
+        if state is not None:
+            self.template[_STATE] = None
+
+    cdef Exchange new_exchange(self):
+        cdef AsgiExchange exchange = AsgiExchange.__new__(AsgiExchange)
+        exchange.interface = self
+        exchange.asgi = self
+        self.live += 1
+        return exchange
+
+    cdef int cancel(self) except -1:
+        """Cancel every Task that has not ended."""
+        cdef AsgiExchange exchange
+        for exchange in list(self.waiting):
+            exchange.task.cancel()
+        return 0
+
+    cdef object _make_task(self, object coroutine, object context):
+        if self.get_task_factory() is not None:
+            if sys.version_info >= (3, 11):
+                return self.loop.create_task(coroutine, context=context)
+            return context.run(self.loop.create_task, coroutine)
+        if self.eager:
+            PyDict_SetItem(self.task_arguments, _CONTEXT, context)
+            try:
+                return PyObject_Call(self.task_type, (coroutine,), self.task_arguments)
+            finally:
+                PyDict_SetItem(self.task_arguments, _CONTEXT, None)
+        if sys.version_info >= (3, 11):
+            return self.loop.create_task(coroutine, context=context)
+        return context.run(self.loop.create_task, coroutine)
+
+
+cdef class AsgiExchange(Exchange):
+    """One request to an ASGI application, and the coroutine that the request's Task runs."""
+
+    cdef int start(self) except -1:
+        self.asgi.started()
+        context = PyContext_Copy(self.asgi.context)
+        try:
+            task = self.asgi._make_task(self, context)
+        except BaseException as exc:
+            if not self.ended:
+                self._raised(exc)
+            if isinstance(exc, (SystemExit, KeyboardInterrupt)):
+                raise
+            return 0
+        if not self.ended:
+            # asyncio keeps only a weak reference to a Task.
+            self.task = task
+            self.asgi.waiting.add(self)
+        return 0
+
+    cdef dict _scope(self):
+        cdef AsgiInterface asgi = self.asgi
+        cdef dict scope = PyDict_Copy(asgi.template)
+        PyDict_SetItem(scope, _ASGI, PyDict_Copy(_ASGI_VERSIONS))
+        PyDict_SetItem(scope, _HTTP_VERSION, self.http_version)
+        PyDict_SetItem(scope, _METHOD, self.method)
+        PyDict_SetItem(scope, _SCHEME, self.scheme)
+        if asgi.root_path and not (self.path == asgi.root_path or self.path.startswith(asgi.root_path + "/")):
+            PyDict_SetItem(scope, _PATH, asgi.root_path + self.path)
+        else:
+            PyDict_SetItem(scope, _PATH, self.path)
+        PyDict_SetItem(scope, _RAW_PATH, self.raw_path)
+        PyDict_SetItem(scope, _QUERY_STRING, self.query_string)
+        PyDict_SetItem(scope, _HEADERS, self.headers)
+        PyDict_SetItem(scope, _CLIENT, self.client)
+        PyDict_SetItem(scope, _SERVER, self.server)
+        PyDict_SetItem(scope, _EXTENSIONS, {})
+        if asgi.state is not None:
+            PyDict_SetItem(scope, _STATE, asgi.state.copy())
+        return scope
+
+    # the application's coroutine
+
+    cdef int _call(self) except -1:
+        self.called = True
+        receive = PyCFunction_New(&_receive_method, self)
+        send = PyCFunction_New(&_send_method, self)
+        awaitable = self.asgi.app(self._scope(), receive, send)
+        if PyCoro_CheckExact(awaitable):
+            self.coroutine = awaitable
+        elif hasattr(awaitable, "__await__"):
+            self.coroutine = awaitable.__await__()
+        else:
+            raise TypeError(
+                f"an ASGI application must return an awaitable, not {type(awaitable).__name__}: is it a WSGI application, or one of ASGI 2?"
+            )
+        return 0
+
+    cdef int _returned(self) except -1:
+        self.ended = True
+        if self.protocol is not None and self.response != RESPONSE_DONE and not self.disconnected:
+            if self.response == RESPONSE_NONE:
+                _log.error("the application returned without a response: %s %s", self.method, self.path)
+            else:
+                _log.error("the application returned without completing its response: %s %s", self.method, self.path)
+            self.fail()
+        return self._end()
+
+    cdef int _raised(self, object exc) except -1:
+        self.ended = True
+        if isinstance(exc, ClientDisconnected) or isinstance(exc, _CancelledError):
+            pass                        # no fault of the application: whoever it waited for has gone
+        else:
+            _log.error("exception in the application: %s %s", self.method, self.path, exc_info=exc)
+            if self.asgi.on_error is not None:
+                self.asgi.on_error(exc)
+        self.fail()
+        return self._end()
+
+    cdef int _end(self) except -1:
+        self.coroutine = None
+        if self.task is not None:
+            self.task = None
+            self.asgi.waiting.discard(self)
+        self.take_body()
+        return self.asgi.finished()
+
+    cdef PySendResult _step(self, object value, PyObject **result) except PYGEN_ERROR:
+        """Run the application to its next suspension."""
+        cdef PySendResult outcome
+        try:
+            if self.coroutine is None:
+                if self.called:
+                    raise RuntimeError("cannot reuse already awaited coroutine")
+                self._call()
+            outcome = PyIter_Send(<PyObject *>self.coroutine, <PyObject *>value, result)
+        except BaseException as exc:
+            self._raised(exc)
+            return self._outcome_of(exc, result)
+        if outcome == PYGEN_RETURN:
+            self._returned()
+        return outcome
+
+    cdef PySendResult _outcome_of(self, object exc, PyObject **result) except PYGEN_ERROR:
+        """What the Task sees of an exception: it was dealt with, unless it is meant for the Task or the loop."""
+        if isinstance(exc, (_CancelledError, SystemExit, KeyboardInterrupt, GeneratorExit)):
+            raise exc
+        Py_INCREF(<PyObject *>None)
+        result[0] = <PyObject *>None
+        return PYGEN_RETURN
+
+    def send(self, value):
+        """The coroutine protocol: run to the next suspension."""
+        cdef PyObject *result = NULL
+        return _unwrap(self._step(value, &result), result)
+
+    def throw(self, typ, value=None, traceback=None):
+        """The coroutine protocol: raise inside the application."""
+        cdef PyObject *result = NULL
+        if self.coroutine is None:
+            exc = _instance(typ, value)
+            if not self.ended:
+                self._raised(exc)
+            raise exc
+        try:
+            yielded = self.coroutine.throw(_instance(typ, value))
+        except StopIteration:
+            self._returned()
+            raise
+        except BaseException as exc:
+            self._raised(exc)
+            return _unwrap(self._outcome_of(exc, &result), result)
+        return yielded
+
+    def close(self):
+        """The coroutine protocol: end the application at its suspension."""
+        if self.coroutine is not None:
+            coroutine, self.coroutine = self.coroutine, None
+            coroutine.close()
+        if not self.ended:
+            self.ended = True
+            self.fail()
+            self._end()
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        cdef PyObject *result = NULL
+        return _unwrap(self._step(None, &result), result)
+
+    @property
+    def cr_await(self):
+        return getattr(self.coroutine, "cr_await", None)
+
+    @property
+    def cr_code(self):
+        return getattr(self.coroutine, "cr_code", None)
+
+    @property
+    def cr_frame(self):
+        return getattr(self.coroutine, "cr_frame", None)
+
+    @property
+    def cr_running(self):
+        return getattr(self.coroutine, "cr_running", False)
+
+    # receive()
+
+    cdef object poll_receive(self):
+        """The next message, or None while there is none."""
+        cdef bytes body
+        if not self.body_taken:
+            if self.body is not None or self.body_complete:
+                body = self.take_body()
+                self.body_taken = self.body_complete
+                if not self.body_taken and self.protocol is not None:
+                    self.protocol.body_wanted(self)
+                return {_TYPE: _REQUEST, _BODY: body, _MORE_BODY: not self.body_taken}
+            if self.protocol is not None and not self.read_ended:
+                self.protocol.body_wanted(self)
+                return None
+        if self.disconnected or self.read_ended or self.protocol is None or self.response == RESPONSE_DONE:
+            self.gone_told = True
+            return {_TYPE: "http.disconnect"}
+        return None
+
+    # send()
+
+    cdef bint poll_send(self) except -1:
+        """Whether there is room for more."""
+        return self.protocol is None or self.disconnected or self.protocol.writable(self)
+
+    cdef object _send(self, object message):
+        cdef PyObject *found
+        if not PyDict_CheckExact(<PyObject *>message):
+            if not hasattr(message, "keys"):
+                raise TypeError(f"send() takes a message, a dict, not {type(message).__name__}")
+            message = dict(message)
+        found = PyDict_GetItemWithError(message, _TYPE)
+        if found is NULL:
+            raise RuntimeError("send(): the message has no 'type'")
+        if self.disconnected or self.gone_told and self.response != RESPONSE_DONE:
+            raise ClientDisconnected("the client has disconnected")
+        if self.response == RESPONSE_NONE:
+            return self._send_start(message)
+        return self._send_body(message)
+
+    cdef object _send_start(self, object message):
+        cdef PyObject *status
+        cdef PyObject *headers
+        cdef object kind = message[_TYPE]
+        if kind != _START:
+            raise RuntimeError(f"expected the message 'http.response.start', got {kind!r}")
+        status = PyDict_GetItemWithError(message, _STATUS)
+        if status is NULL or not isinstance(<object>status, int):
+            raise RuntimeError("'http.response.start': expected 'status' to be an int, got " + _got(message, _STATUS))
+        code = <object>status
+        if not 100 <= code <= 999:
+            raise RuntimeError(f"'http.response.start': expected 'status' from 100 to 999, got {code}")
+        headers = PyDict_GetItemWithError(message, _HEADERS)
+        self.protocol.start_response(self, code, () if headers is NULL else <object>headers)
+        return _DONE
+
+    cdef object _send_body(self, object message):
+        cdef PyObject *found
+        cdef object kind = message[_TYPE]
+        cdef object body = b""
+        cdef bint more = False
+        if self.response == RESPONSE_DONE:
+            raise RuntimeError(f"expected no message after the response is complete, got {kind!r}")
+        if kind != _RESPONSE_BODY:
+            raise RuntimeError(f"expected the message 'http.response.body', got {kind!r}")
+        found = PyDict_GetItemWithError(message, _BODY)
+        if found is not NULL:
+            body = <object>found
+            if not PyBytes_CheckExact(found):
+                if not isinstance(body, (bytes, bytearray, memoryview)):
+                    raise RuntimeError("'http.response.body': expected 'body' to be bytes, got " + _got(message, _BODY))
+                body = bytes(body)
+        found = PyDict_GetItemWithError(message, _MORE_BODY)
+        if found is not NULL:
+            more = bool(<object>found)
+        self.protocol.send_body(self, body, more)
+        if self.disconnected:
+            raise ClientDisconnected("the client has disconnected")
+        if self.protocol is None or self.protocol.writable(self):
+            return _DONE
+        return _waiting(self, True)
+
+    # called by the protocol
+
+    cdef int on_body(self) except -1:
+        if self.receivers is not None:
+            _wake(self.receivers)
+        return 0
+
+    cdef int on_writable(self) except -1:
+        if self.senders is not None:
+            _wake(self.senders)
+        return 0
+
+    cdef int on_read_ended(self) except -1:
+        self.read_ended = True
+        return self.on_body()
+
+    cdef int on_disconnect(self) except -1:
+        self.disconnected = self.response != RESPONSE_DONE
+        self.protocol = None
+        self.on_body()
+        return self.on_writable()
+
+
+cdef str _got(message, str key):
+    return repr(message[key]) if key in message else "nothing"
+
+
+cdef object _instance(typ, value):
+    """The exception that throw()'s arguments, of the old form or the new, stand for."""
+    if isinstance(typ, BaseException):
+        return typ
+    if isinstance(value, BaseException):
+        return value
+    return typ() if value is None else typ(value)
+
+
+cdef object _unwrap(PySendResult outcome, PyObject *result):
+    """Turn what `am_send` returned into what an iterator's method returns; takes the reference over."""
+    value = <object>result
+    Py_DECREF(result)
+    if outcome == PYGEN_RETURN:
+        raise StopIteration(value)
+    return value
+
+
+cdef int _wake(list futures) except -1:
+    while futures:
+        future = futures.pop()
+        if not future.done():
+            future.set_result(None)
+    return 0
+
+
+cdef object _receive(AsgiExchange self, object unused):
+    return _waiting(self, False)
+
+
+cdef object _send_message(AsgiExchange self, object message):
+    return self._send(message)
+
+
+# Filled in once, when the module is loaded, and constant from then on.
+cdef PyMethodDef _receive_method
+cdef PyMethodDef _send_method
+_receive_method.ml_name = "receive"
+_receive_method.ml_meth = <void *>_receive
+_receive_method.ml_flags = METH_NOARGS
+_receive_method.ml_doc = "Return an awaitable of the next message from the client."
+_send_method.ml_name = "send"
+_send_method.ml_meth = <void *>_send_message
+_send_method.ml_flags = METH_O
+_send_method.ml_doc = "Send a message to the client; the awaitable is done when there is room for the next."
+
+
+# The awaitables. Both have a coroutine's methods, so that asyncio.create_task() takes what receive() and send() return.
+
+cdef class _Done:
+    """What send() returns when there is nothing to wait for; one for all, as it has no state."""
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        raise StopIteration
+
+    def send(self, value):
+        raise StopIteration
+
+    def throw(self, typ, value=None, traceback=None):
+        raise _instance(typ, value)
+
+    def close(self):
+        pass
+
+
+cdef PySendResult _done_send(PyObject *self, PyObject *value, PyObject **result) noexcept:
+    Py_INCREF(<PyObject *>None)
+    result[0] = <PyObject *>None
+    return PYGEN_RETURN
+
+
+@cython.freelist(64)
+cdef class _Waiting:
+    """What receive() returns, and send() when the socket is slow. Looks for its value when it is awaited, not before, so that a
+    receive() that is cancelled before it ran loses no message."""
+
+    cdef PySendResult step(self, object value, PyObject **result) except PYGEN_ERROR:
+        cdef PySendResult outcome
+        cdef AsgiExchange exchange = self.exchange
+        cdef object ready
+        while True:
+            if self.future is not None:
+                try:
+                    outcome = PyIter_Send(<PyObject *>self.future, <PyObject *>value, result)
+                except BaseException:
+                    self.future = None
+                    raise
+                if outcome == PYGEN_NEXT:
+                    return PYGEN_NEXT
+                Py_DECREF(result[0])
+                self.future = None
+                value = None
+            if self.sending:
+                if exchange.poll_send():
+                    if exchange.disconnected:
+                        raise ClientDisconnected("the client has disconnected")
+                    Py_INCREF(<PyObject *>None)
+                    result[0] = <PyObject *>None
+                    return PYGEN_RETURN
+            else:
+                ready = exchange.poll_receive()
+                if ready is not None:
+                    Py_INCREF(<PyObject *>ready)
+                    result[0] = <PyObject *>ready
+                    return PYGEN_RETURN
+            waiter = exchange.asgi.create_future()
+            if self.sending:
+                if exchange.senders is None:
+                    exchange.senders = []
+                exchange.senders.append(waiter)
+            else:
+                if exchange.receivers is None:
+                    exchange.receivers = []
+                exchange.receivers.append(waiter)
+            self.future = waiter.__await__()
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        cdef PyObject *result = NULL
+        return _unwrap(self.step(None, &result), result)
+
+    def send(self, value):
+        cdef PyObject *result = NULL
+        return _unwrap(self.step(value, &result), result)
+
+    def throw(self, typ, value=None, traceback=None):
+        self.future = None
+        raise _instance(typ, value)
+
+    def close(self):
+        self.future = None
+
+
+cdef object _waiting(AsgiExchange exchange, bint sending):
+    cdef _Waiting waiting = _Waiting.__new__(_Waiting)
+    waiting.exchange = exchange
+    waiting.sending = sending
+    return waiting
+
+
+cdef PySendResult _waiting_send(PyObject *self, PyObject *value, PyObject **result) except PYGEN_ERROR:
+    return (<_Waiting>self).step(<object>value, result)
+
+
+cdef PySendResult _exchange_send(PyObject *self, PyObject *value, PyObject **result) except PYGEN_ERROR:
+    return (<AsgiExchange>self)._step(<object>value, result)
+
+
+# Cython has no syntax for `am_send`.
+(<_AsyncType *><PyObject *>_Done).tp_as_async.am_send = <sendfunc><void *>_done_send
+(<_AsyncType *><PyObject *>_Waiting).tp_as_async.am_send = <sendfunc><void *>_waiting_send
+(<_AsyncType *><PyObject *>AsgiExchange).tp_as_async.am_send = <sendfunc><void *>_exchange_send
+
+cdef _Done _DONE = _Done.__new__(_Done)

@@ -1,0 +1,79 @@
+# The parts of CPython's C API that granite uses and Cython does not declare, and the build's variant.
+# Functions that return a new reference as PyObject * say so; "borrowed" is said where it is.
+
+from cpython.object cimport PyObject, PyTypeObject
+
+cdef extern from "Python.h":
+    ctypedef enum PySendResult:
+        PYGEN_RETURN
+        PYGEN_ERROR
+        PYGEN_NEXT
+
+    ctypedef PySendResult (*sendfunc)(PyObject *, PyObject *, PyObject **) noexcept
+
+    ctypedef struct PyAsyncMethods:
+        sendfunc am_send
+
+    ctypedef struct PyMethodDef:
+        const char *ml_name
+        void *ml_meth
+        int ml_flags
+        const char *ml_doc
+
+    ctypedef struct _AsyncType "PyTypeObject":
+        PyAsyncMethods *tp_as_async
+
+    const int METH_O
+    const int METH_NOARGS
+
+    PySendResult PyIter_Send(PyObject *, PyObject *, PyObject **) except PYGEN_ERROR
+    object PyCFunction_New(PyMethodDef *, object)
+    object PyContext_Copy(object)
+    bint PyCoro_CheckExact(object)
+
+    # borrowed; NULL without an exception when missing
+    PyObject *PyDict_GetItemWithError(object, object) except? NULL
+    int PyDict_SetItem(object, object, object) except -1
+    object PyDict_Copy(object)
+
+    object PyBytes_FromStringAndSize(const char *, Py_ssize_t)
+    char *PyBytes_AS_STRING(PyObject *)
+    Py_ssize_t PyBytes_GET_SIZE(PyObject *)
+    bint PyBytes_CheckExact(PyObject *)
+    bint PyBytes_Check(PyObject *)
+    bint PyTuple_CheckExact(PyObject *)
+    bint PyList_CheckExact(PyObject *)
+    bint PyDict_CheckExact(PyObject *)
+    bint PyDict_Check(PyObject *)
+    Py_ssize_t PyTuple_GET_SIZE(PyObject *)
+    Py_ssize_t PyList_GET_SIZE(PyObject *)
+    PyObject *PyTuple_GET_ITEM(PyObject *, Py_ssize_t)
+    PyObject *PyList_GET_ITEM(PyObject *, Py_ssize_t)
+
+    object PyUnicode_DecodeUTF8(const char *, Py_ssize_t, const char *)
+    object PyUnicode_FromStringAndSize(const char *, Py_ssize_t)
+    const char *PyUnicode_AsUTF8AndSize(object, Py_ssize_t *) except NULL
+
+    object PyObject_Vectorcall(object, PyObject **, size_t, PyObject *)
+    object PyObject_Call(object, object, object)
+    bint PyCallable_Check(object)
+
+    void Py_INCREF "Py_INCREF"(PyObject *)
+    void Py_DECREF "Py_DECREF"(PyObject *)
+    void Py_XDECREF "Py_XDECREF"(PyObject *)
+
+cdef extern from *:
+    """
+    #ifdef GRANITE_DEBUG
+    #define GRANITE_IS_DEBUG 1
+    #else
+    #define GRANITE_IS_DEBUG 0
+    #endif
+    #ifdef GRANITE_SANITIZE
+    #define GRANITE_IS_SANITIZED 1
+    #else
+    #define GRANITE_IS_SANITIZED 0
+    #endif
+    """
+    const bint GRANITE_IS_DEBUG
+    const bint GRANITE_IS_SANITIZED

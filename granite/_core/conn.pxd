@@ -1,0 +1,35 @@
+# A connection: a stream and the protocol that is spoken on it.
+
+from cpython.object cimport PyObject
+from libc.stdint cimport uint64_t
+from granite._core.http1 cimport Http1Context, Http1Session
+from granite._core.net cimport Listener, Reactor, StreamHandle
+
+cdef enum Waiting:
+    WAITING_NOTHING                     # a request is being answered, or its body comes
+    WAITING_HEAD                        # for the rest of a request's head, or the first request
+    WAITING_NEXT                        # for the next request
+
+cdef class ConnectionHost:
+    # what connections need of the server that accepted them
+    cdef readonly Reactor reactor
+    cdef readonly Http1Context http1
+    cdef readonly int connections       # open ones
+    cdef bint draining
+    cdef uint64_t head_timeout          # ms, 0 = off
+    cdef uint64_t keep_alive_timeout    # ms, 0 = off
+    cdef size_t write_low_water
+    cdef PyObject *c_first              # the Connections, linked; each is kept alive by libuv until it has closed
+    cdef int add(self, Connection connection) except -1
+    cdef int remove(self, Connection connection) except -1
+
+cdef class Connection(StreamHandle):
+    cdef ConnectionHost host
+    cdef Http1Session session           # None while the connection is idle
+    cdef PyObject *c_next
+    cdef PyObject *c_previous
+    cdef Waiting waiting
+    cdef int accept(self, ConnectionHost host, Listener listener) except -1
+    cdef int drain(self) except -1
+    cdef int _wait(self, Waiting waiting) except -1
+    cdef int _settle(self) except -1

@@ -1,0 +1,12 @@
+from granite._core.http1 import Http1Context
+from granite._core.net import Reactor
+
+class ConnectionHost:
+    """What connections need of the server that accepted them."""
+
+    @property
+    def reactor(self) -> Reactor: ...
+    @property
+    def http1(self) -> Http1Context: ...
+    @property
+    def connections(self) -> int: ...

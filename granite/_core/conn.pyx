@@ -1,0 +1,140 @@
+"""A connection: glues a stream to the protocol that is spoken on it.
+
+Owns the choice of the protocol, the connection's one deadline, and the cork that makes all answers of one read leave in one write.
+Knows the transport below and the sessions above; not the interfaces. Runs on the reactor's thread.
+
+Theory of operation: a connection without a session is idle, and nothing but its own struct. The first bytes of a request get it a
+session; _settle(), which runs after everything that can change what the connection waits for, gives the session back when there is
+no request any more, and arms the deadline that fits.
+"""
+
+cimport cython
+from cpython.object cimport PyObject
+from granite._core.http1 cimport SESSION_HEAD, SESSION_IDLE, Http1Context, Http1Session
+from granite._core.net cimport HANDLE_OPEN, Listener, Reactor, StreamHandle
+
+
+cdef class ConnectionHost:
+    """What connections need of the server that accepted them: settings, and a place in its list."""
+
+    cdef int add(self, Connection connection) except -1:
+        connection.c_previous = NULL
+        connection.c_next = self.c_first
+        if self.c_first is not NULL:
+            (<Connection>self.c_first).c_previous = <PyObject *>connection
+        self.c_first = <PyObject *>connection
+        self.connections += 1
+        return 0
+
+    cdef int remove(self, Connection connection) except -1:
+        """A connection has closed."""
+        if connection.c_previous is not NULL:
+            (<Connection>connection.c_previous).c_next = connection.c_next
+        else:
+            self.c_first = connection.c_next
+        if connection.c_next is not NULL:
+            (<Connection>connection.c_next).c_previous = connection.c_previous
+        self.connections -= 1
+        return 0
+
+
+@cython.final
+@cython.no_gc
+cdef class Connection(StreamHandle):
+    """One client's connection.
+
+    The garbage collector does not see connections: libuv keeps each alive until it has closed, and closing drops its references.
+    """
+
+    cdef int accept(self, ConnectionHost host, Listener listener) except -1:
+        self.host = host
+        self._open(listener)
+        host.add(self)
+        self.start_reading()
+        return self._wait(WAITING_HEAD)
+
+    cdef int drain(self) except -1:
+        """Close if nothing is in progress; what is will be answered with `Connection: close`."""
+        if self.session is None:
+            self.shut(False)
+        return 0
+
+    cdef int _wait(self, Waiting waiting) except -1:
+        """Arm the deadline of what is waited for; the one of a head counts from its first byte on, however slowly it comes."""
+        if waiting == WAITING_HEAD and self.waiting == WAITING_HEAD and self.timer.deadline:
+            return 0
+        self.waiting = waiting
+        if waiting == WAITING_NEXT:
+            return self.arm(self.host.keep_alive_timeout)
+        return self.arm(self.host.head_timeout if waiting == WAITING_HEAD else 0)
+
+    cdef int _settle(self) except -1:
+        cdef Http1Session session = self.session
+        self.flush()
+        if self.state != HANDLE_OPEN or self.shutting or session is None:
+            return 0
+        if session.idle():
+            self.session = None
+            self.host.http1.give_back(session)
+            if self.host.draining:
+                return self.shut(False)
+            return self._wait(WAITING_NEXT)
+        return self._wait(WAITING_HEAD if session.state == SESSION_HEAD else WAITING_NOTHING)
+
+    cdef int _on_read(self, const char *data, size_t size) except -1:
+        if self.session is None:
+            if self.shutting:
+                return 0
+            self.session = self.host.http1.session(self)
+        self.corked += 1
+        try:
+            self.session.feed(data, size)
+        finally:
+            self.corked -= 1
+        return self._settle()
+
+    cdef int _on_soon(self) except -1:
+        if self.session is not None and self.state == HANDLE_OPEN:
+            self.corked += 1
+            try:
+                self.session.resume()
+            finally:
+                self.corked -= 1
+        return self._settle()
+
+    cdef int _on_read_ended(self) except -1:
+        if self.session is None:
+            return self.shut(False)
+        self.session.read_ended()
+        return self._settle()
+
+    cdef int _on_writable(self) except -1:
+        if self.session is not None and self.unsent() <= self.host.write_low_water:
+            return self.session.writable_again()
+        return 0
+
+    cdef int _on_error(self, int code) except -1:
+        # Resets and broken pipes are the client's way to leave; the exchange is told when the handle has closed.
+        self._close()
+        return 0
+
+    cdef int _on_timeout(self) except -1:
+        if self.lingering or self.waiting == WAITING_NEXT or self.session is None:
+            self._close()
+        elif self.session.state == SESSION_HEAD:
+            self.session.refuse(408, "the request's head took too long")
+            self._settle()
+        return 0
+
+    cdef int _on_closed(self) except -1:
+        cdef Http1Session session = self.session
+        cdef ConnectionHost host = self.host
+        self.session = None
+        self.host = None
+        try:
+            if session is not None:
+                session.closed()
+                host.http1.give_back(session)
+        finally:
+            host.remove(self)
+        return 0

@@ -1,0 +1,70 @@
+# The narrow waist: one request and its response, whatever the protocol below and the interface above.
+
+from libc.stdint cimport int64_t
+
+cdef enum ResponseState:
+    RESPONSE_NONE                       # nothing yet
+    RESPONSE_HEAD                       # status and fields are accepted, nothing has left
+    RESPONSE_BODY                       # the head has left, the body has not ended
+    RESPONSE_DONE                       # complete, or cut short
+
+cdef class Protocol:
+    # called by an exchange
+    cdef int start_response(self, Exchange exchange, int status, object headers) except -1
+    cdef int discard_head(self, Exchange exchange) except -1
+    cdef int send_body(self, Exchange exchange, object body, bint more) except -1
+    cdef int cut_short(self, Exchange exchange) except -1
+    cdef int body_wanted(self, Exchange exchange) except -1
+    cdef bint writable(self, Exchange exchange) noexcept
+
+cdef class Interface:
+    cdef readonly int live              # exchanges that exist
+    cdef readonly int running           # calls of the application that have not returned
+    cdef readonly long long requests    # exchanges that were started
+    cdef object on_quiet                # called when `running` falls to zero
+    cdef Exchange new_exchange(self)
+    cdef int cancel(self) except -1
+    cdef int started(self) except -1
+    cdef int finished(self) except -1
+
+cdef class Exchange:
+    cdef Interface interface
+    cdef Protocol protocol              # None once the connection has no more to do with it
+    # request
+    cdef object method
+    cdef object path
+    cdef object raw_path
+    cdef object query_string
+    cdef list headers                   # of (name, value), bytes
+    cdef object http_version
+    cdef object scheme
+    cdef object client
+    cdef object server
+    cdef bint head_only                 # HEAD: the response has no body
+    # request body
+    cdef object body                    # the first piece that the interface has not taken
+    cdef char *c_more                   # what came after it
+    cdef size_t more_size
+    cdef size_t more_capacity
+    cdef bint body_complete
+    cdef bint body_taken                # the interface has seen its end
+    cdef bint read_ended                # the peer sends no more: it has gone, or waits for the answer
+    cdef bint disconnected
+    # response
+    cdef ResponseState response
+    cdef int status
+    cdef int64_t declared               # Content-Length, -1 if none
+    cdef int64_t sent                   # body bytes that the application has sent
+
+    cdef size_t buffered(self) noexcept
+    cdef int add_body(self, const char *base, size_t size) except -1
+    cdef bytes take_body(self)
+    cdef int _set_response(self, ResponseState state) except -1
+    cdef int respond(self, int status, bytes text) except -1
+    cdef int fail(self) except -1
+    # for the interface to fill in; called by a protocol
+    cdef int start(self) except -1
+    cdef int on_body(self) except -1
+    cdef int on_writable(self) except -1
+    cdef int on_read_ended(self) except -1
+    cdef int on_disconnect(self) except -1

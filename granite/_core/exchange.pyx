@@ -1,0 +1,170 @@
+"""The exchange: one request and its response.
+
+Owns what a parsed request needs and goes with it. A protocol makes it, fills in the request, feeds the body and carries the response's
+bytes; an interface consumes it. Neither knows the other. Runs on the reactor's thread.
+
+Theory of operation: the response moves NONE → HEAD → BODY → DONE. In HEAD the status and the fields are serialised but held back
+until the first piece of the body, so that an application that fails in between can still be answered with a 500. `protocol` is None
+after the connection closed or turned to its next request; the application may run on, its receive() tells of the end.
+"""
+
+from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
+from cpython.object cimport PyObject
+from libc.string cimport memcpy
+from granite._core.capi.python cimport GRANITE_IS_DEBUG, PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+
+
+class ClientDisconnected(OSError):
+    """The client has gone: what send() was given can't be delivered."""
+
+
+cdef class Protocol:
+    """What an exchange may ask of the protocol below it."""
+
+    cdef int start_response(self, Exchange exchange, int status, object headers) except -1:
+        """Accept status and fields (an iterable of pairs of bytes); nothing leaves before the first send_body()."""
+        raise NotImplementedError
+
+    cdef int discard_head(self, Exchange exchange) except -1:
+        """Take start_response() back."""
+        raise NotImplementedError
+
+    cdef int send_body(self, Exchange exchange, object body, bint more) except -1:
+        """Send the bytes `body`; `more` false ends the response."""
+        raise NotImplementedError
+
+    cdef int cut_short(self, Exchange exchange) except -1:
+        """End a response that can't be completed so that the client sees that it is not."""
+        raise NotImplementedError
+
+    cdef int body_wanted(self, Exchange exchange) except -1:
+        """The application waits for the request's body."""
+        raise NotImplementedError
+
+    cdef bint writable(self, Exchange exchange) noexcept:
+        """Whether less than the high-water mark is waiting for the socket."""
+        return True
+
+
+cdef class Interface:
+    """Makes the exchanges of one kind of application, and counts them."""
+
+    cdef Exchange new_exchange(self):
+        raise NotImplementedError
+
+    cdef int cancel(self) except -1:
+        """Make the calls of the application that have not returned end."""
+        return 0
+
+    cdef int started(self) except -1:
+        self.running += 1
+        self.requests += 1
+        return 0
+
+    cdef int finished(self) except -1:
+        self.running -= 1
+        if self.running == 0 and self.on_quiet is not None:
+            self.on_quiet()
+        return 0
+
+
+cdef class Exchange:
+    """One request and its response; an interface fills in the abstract half."""
+
+    def __cinit__(self):
+        self.declared = -1
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.c_more)
+        if self.interface is not None:
+            self.interface.live -= 1
+
+    # request body
+
+    cdef size_t buffered(self) noexcept:
+        """Bytes of the body that the interface has not taken."""
+        return self.more_size + (PyBytes_GET_SIZE(<PyObject *>self.body) if self.body is not None else 0)
+
+    cdef int add_body(self, const char *base, size_t size) except -1:
+        cdef char *grown
+        cdef size_t capacity
+        if self.body is None and self.more_size == 0:
+            self.body = PyBytes_FromStringAndSize(base, size)
+            return 0
+        if self.more_size + size > self.more_capacity:
+            capacity = 2 * self.more_capacity
+            if capacity < self.more_size + size:
+                capacity = self.more_size + size
+            grown = <char *>PyMem_RawRealloc(self.c_more, capacity)
+            if grown is NULL:
+                raise MemoryError()
+            self.c_more = grown
+            self.more_capacity = capacity
+        memcpy(self.c_more + self.more_size, base, size)
+        self.more_size += size
+        return 0
+
+    cdef bytes take_body(self):
+        """What has arrived of the body and was not taken yet."""
+        cdef bytes taken = self.body
+        cdef bytes joined
+        cdef Py_ssize_t first
+        self.body = None
+        if self.more_size:
+            first = PyBytes_GET_SIZE(<PyObject *>taken) if taken is not None else 0
+            joined = PyBytes_FromStringAndSize(NULL, first + self.more_size)
+            if first:
+                memcpy(PyBytes_AS_STRING(<PyObject *>joined), PyBytes_AS_STRING(<PyObject *>taken), first)
+            memcpy(PyBytes_AS_STRING(<PyObject *>joined) + first, self.c_more, self.more_size)
+            PyMem_RawFree(self.c_more)
+            self.c_more = NULL
+            self.more_size = self.more_capacity = 0
+            return joined
+        return taken if taken is not None else b""
+
+    # response
+
+    cdef int _set_response(self, ResponseState state) except -1:
+        if GRANITE_IS_DEBUG:
+            assert state > self.response or (state == RESPONSE_NONE and self.response == RESPONSE_HEAD), (self.response, state)
+        self.response = state
+        return 0
+
+    cdef int respond(self, int status, bytes text) except -1:
+        """Answer with a short text of the server's own."""
+        if self.protocol is None:
+            return 0
+        self.protocol.start_response(self, status, [(b"content-type", b"text/plain; charset=utf-8")])
+        return self.protocol.send_body(self, text, False)
+
+    cdef int fail(self) except -1:
+        """The application has failed: a 500 if nothing has left yet, else end the response visibly incomplete."""
+        if self.protocol is None or self.response == RESPONSE_DONE:
+            return 0
+        if self.response == RESPONSE_HEAD:
+            self.protocol.discard_head(self)
+        if self.response == RESPONSE_NONE:
+            return self.respond(500, b"Internal Server Error")
+        return self.protocol.cut_short(self)
+
+    # for the interface to fill in
+
+    cdef int start(self) except -1:
+        """The head is complete: call the application."""
+        raise NotImplementedError
+
+    cdef int on_body(self) except -1:
+        """More of the body has arrived, or its end."""
+        return 0
+
+    cdef int on_writable(self) except -1:
+        """Less than the low-water mark is waiting for the socket."""
+        return 0
+
+    cdef int on_read_ended(self) except -1:
+        """The peer has ended its half of the connection."""
+        return 0
+
+    cdef int on_disconnect(self) except -1:
+        """The connection has closed, or turned to its next request."""
+        return 0

@@ -1,0 +1,110 @@
+# HTTP/1.1: one session carries the messages of one connection, one after another.
+
+from cpython.object cimport PyObject
+from libc.time cimport time_t
+from granite._core.capi cimport llhttp
+from granite._core.exchange cimport Exchange, Interface, Protocol
+from granite._core.scope cimport ScopeCache
+from granite._core.transport cimport Transport
+
+cdef enum:
+    DISCARD_LIMIT = 1048576             # bytes of a body that nobody reads, before the connection is closed instead
+    SPARE_SESSIONS = 64                 # sessions that a context keeps for reuse
+
+cdef enum SessionState:
+    SESSION_IDLE                        # between messages, no byte of the next one has come
+    SESSION_HEAD                        # in a request's head
+    SESSION_BODY                        # head complete, body not
+    SESSION_COMPLETE                    # the request is complete, its response is not
+    SESSION_CLOSING                     # nothing is read any more
+
+cdef struct Span:
+    const char *base                    # in the read buffer, unless it is kept
+    size_t size
+    bint kept                           # a read's end cut the message here: the bytes are in the scratch, from `start`
+    size_t start
+
+cdef class Http1Context:
+    # what all sessions of a server share
+    cdef readonly Interface interface
+    cdef readonly ScopeCache cache
+    cdef llhttp.llhttp_settings_t settings
+    cdef readonly int live              # sessions that connections hold
+    cdef bint draining
+    cdef bint access_log
+    cdef size_t max_head_size
+    cdef size_t write_high_water
+    cdef size_t body_high_water
+    cdef bytes server_line              # "server: …\r\n", empty to omit
+    cdef time_t date_at
+    cdef bytes date_line                # "date: …\r\n"
+    cdef bytes default_lines            # both
+    cdef int last_status
+    cdef bytes last_status_line
+    cdef list methods                   # llhttp's number → str
+    cdef list spare
+    cdef Http1Session session(self, Transport transport)
+    cdef int give_back(self, Http1Session session) except -1
+    cdef int tick(self) except -1
+    cdef bytes status_line(self, int status)
+
+cdef class ResponseWriter(Protocol):
+    cdef Http1Context context
+    cdef Transport transport
+    cdef bint keep_alive
+    cdef bint http11
+    cdef bint chunked                   # the response's body
+    cdef int seen                       # SEEN_… of the response's fields
+    cdef char *_write_field(self, Exchange exchange, char *place, PyObject *name, PyObject *value) except NULL
+    cdef int _end_head(self, Exchange exchange, Py_ssize_t size, bint more) except -1
+    cdef int _response_done(self, Exchange exchange) except -1
+
+cdef class Http1Session(ResponseWriter):
+    cdef llhttp.llhttp_t parser
+    cdef Exchange exchange
+    cdef SessionState state
+    cdef bint feeding                   # inside feed(): what can be done next is done by its loop
+    cdef bint dispatched                # the exchange was started
+    cdef bint expects_continue
+    cdef bint suspended                 # reading is paused because the application does not read
+    cdef int error                      # status with which a callback refused the request
+    cdef object failure                 # exception of a callback
+    cdef int hosts                      # Host fields seen
+    cdef size_t head_size
+    cdef size_t discarded
+    cdef list fields
+    # what a callback is in the middle of
+    cdef Span target
+    cdef Span name
+    cdef Span value
+    cdef char *c_scratch
+    cdef size_t scratch_size
+    cdef size_t scratch_capacity
+    # bytes that came while the last request was being answered
+    cdef char *c_pending
+    cdef size_t pending_size
+
+    cdef int feed(self, const char *base, size_t size) except -1
+    cdef int resume(self) except -1
+    cdef int read_ended(self) except -1
+    cdef int writable_again(self) except -1
+    cdef int closed(self) except -1
+    cdef int refuse(self, int status, str why) except -1
+    cdef bint idle(self) noexcept
+    cdef int _set_state(self, SessionState state) except -1
+    cdef int _execute(self, const char *base, size_t size) except -1
+    cdef int _parse_error(self, llhttp.llhttp_errno_t code) except -1
+    cdef int _stash(self, const char *base, size_t size) except -1
+    cdef int _append(self, Span *span, const char *base, size_t size) except -1
+    cdef int _keep(self, Span *span) except -1
+    cdef int _keep_all(self) except -1
+    cdef int _grow_scratch(self, size_t size) except -1
+    cdef const char *_bytes_of(self, Span *span) noexcept
+    cdef int _begin(self) except -1
+    cdef int _dispatch(self) except -1
+    cdef int _next(self) except -1
+    cdef int _on_field(self) except -1
+    cdef int _on_head(self) except -1
+    cdef int _on_body(self, const char *base, size_t size) except -1
+    cdef int _set_target(self, Exchange exchange) except -1
+    cdef int _log_access(self, Exchange exchange) except -1

@@ -1,0 +1,41 @@
+"""HTTP/1.1 (RFC 9112) on llhttp: requests in, responses out.
+
+Owns the parser and the framing of one connection's messages. Knows the exchange above and the transport contract below; neither
+sockets nor interfaces. Runs on the reactor's thread.
+
+Theory of operation: feed() runs llhttp over what was read. llhttp is paused at the end of each request, so no Python code ever runs
+inside one of its callbacks: the exchange is started after llhttp has returned, either because the request is complete or because
+what was read ends inside its body. An application that answers at once is therefore answered inside feed(), which goes on with the
+next pipelined request; one that does not leaves the session in COMPLETE, what the client sends meanwhile is kept aside, up to one
+read, and resume() goes on when the response is done. Between messages a connection has no session at all: the context lends sessions
+to the connections that have a request in progress.
+"""
+
+import logging
+import time
+
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
+from cpython.object cimport PyObject
+from libc.stdint cimport int64_t
+from libc.string cimport memchr, memcmp, memcpy, memset, strcmp
+from libc.time cimport time as c_time
+from granite._core.buf cimport OUT_COPY_LIMIT, out_commit, out_copy, out_reserve
+from granite._core.capi cimport llhttp
+from granite._core.capi.python cimport (
+    GRANITE_IS_DEBUG, PyBytes_AS_STRING, PyBytes_Check, PyBytes_GET_SIZE, PyBytes_FromStringAndSize, PyList_CheckExact,
+    PyList_GET_ITEM, PyList_GET_SIZE, PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE,
+)
+from granite._core.exchange cimport (
+    RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE, Exchange, Interface, Protocol,
+)
+from granite._core.scope cimport NAME_EXPECT, NAME_HOST, ScopeCache
+from granite._core.transport cimport Transport
+
+LLHTTP_VERSION = f"{llhttp.LLHTTP_VERSION_MAJOR}.{llhttp.LLHTTP_VERSION_MINOR}.{llhttp.LLHTTP_VERSION_PATCH}"
+
+cdef object _log = logging.getLogger("granite.error")
+cdef object _access_log = logging.getLogger("granite.access")
+
+include "http1/context.pxi"
+include "http1/response.pxi"
+include "http1/request.pxi"

@@ -1,0 +1,98 @@
+# What all sessions of a server share.
+
+# RFC 9110, 15, and the registry of status codes.
+cdef dict _REASONS = {
+    100: "Continue", 101: "Switching Protocols", 102: "Processing", 103: "Early Hints", 200: "OK", 201: "Created", 202: "Accepted",
+    203: "Non-Authoritative Information", 204: "No Content", 205: "Reset Content", 206: "Partial Content", 207: "Multi-Status",
+    208: "Already Reported", 226: "IM Used", 300: "Multiple Choices", 301: "Moved Permanently", 302: "Found", 303: "See Other",
+    304: "Not Modified", 305: "Use Proxy", 307: "Temporary Redirect", 308: "Permanent Redirect", 400: "Bad Request",
+    401: "Unauthorized", 402: "Payment Required", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
+    406: "Not Acceptable", 407: "Proxy Authentication Required", 408: "Request Timeout", 409: "Conflict", 410: "Gone",
+    411: "Length Required", 412: "Precondition Failed", 413: "Content Too Large", 414: "URI Too Long",
+    415: "Unsupported Media Type", 416: "Range Not Satisfiable", 417: "Expectation Failed", 418: "I'm a teapot",
+    421: "Misdirected Request", 422: "Unprocessable Content", 423: "Locked", 424: "Failed Dependency", 425: "Too Early",
+    426: "Upgrade Required", 428: "Precondition Required", 429: "Too Many Requests", 431: "Request Header Fields Too Large",
+    451: "Unavailable For Legal Reasons", 500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway",
+    503: "Service Unavailable", 504: "Gateway Timeout", 505: "HTTP Version Not Supported", 506: "Variant Also Negotiates",
+    507: "Insufficient Storage", 508: "Loop Detected", 510: "Not Extended", 511: "Network Authentication Required",
+}
+cdef tuple _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+cdef tuple _MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+cdef class Http1Context:
+    """Settings, caches and spare sessions of one server's HTTP/1.1.
+
+    Parameters:
+        interface: makes the exchanges.
+        cache: strings that requests share.
+        config: has `server_header`, `access_log`, `max_head_size`, `write_high_water` and `body_high_water` (bytes).
+    """
+
+    def __init__(self, Interface interface, ScopeCache cache, config):
+        self.interface = interface
+        self.cache = cache
+        self.access_log = config.access_log
+        self.max_head_size = config.max_head_size
+        self.write_high_water = config.write_high_water
+        self.body_high_water = config.body_high_water
+        self.server_line = b"server: " + config.server_header.encode("latin-1") + b"\r\n" if config.server_header else b""
+        self.date_line = self.default_lines = b""
+        self.spare = []
+        self.methods = [(<bytes>llhttp.llhttp_method_name(<llhttp.llhttp_method_t>i)).decode() for i in range(47)]
+        llhttp.llhttp_settings_init(&self.settings)
+        self.settings.on_url = _cb_llhttp_url
+        self.settings.on_header_field = _cb_llhttp_header_field
+        self.settings.on_header_value = _cb_llhttp_header_value
+        self.settings.on_header_value_complete = _cb_llhttp_header_value_complete
+        self.settings.on_headers_complete = _cb_llhttp_headers_complete
+        self.settings.on_body = _cb_llhttp_body
+        self.settings.on_message_complete = _cb_llhttp_message_complete
+
+    cdef Http1Session session(self, Transport transport):
+        """A session for a connection on which a request begins."""
+        cdef Http1Session session
+        if self.spare:
+            session = self.spare.pop()
+        else:
+            session = Http1Session.__new__(Http1Session)
+            session.context = self
+        llhttp.llhttp_init(&session.parser, llhttp.HTTP_REQUEST, &self.settings)
+        session.parser.data = <void *>session
+        session.transport = transport
+        session.state = SESSION_IDLE
+        self.live += 1
+        return session
+
+    cdef int give_back(self, Http1Session session) except -1:
+        """Take a session back whose connection is idle or closed."""
+        session.transport = None
+        session.exchange = None
+        session.fields = None
+        session.suspended = session.feeding = False
+        PyMem_RawFree(session.c_pending)
+        session.c_pending = NULL
+        session.pending_size = 0
+        self.live -= 1
+        if len(self.spare) < SPARE_SESSIONS:
+            self.spare.append(session)
+        return 0
+
+    cdef int tick(self) except -1:
+        """Bring the Date field up to date; it changes once a second (RFC 9110, 6.6.1)."""
+        cdef object now = c_time(NULL)
+        if self.date_at == now:
+            return 0
+        self.date_at = now
+        year, month, day, hour, minute, second, weekday, _, _ = time.gmtime(now)
+        self.date_line = (
+            f"date: {_DAYS[weekday]}, {day:02} {_MONTHS[month]} {year} {hour:02}:{minute:02}:{second:02} GMT\r\n".encode()
+        )
+        self.default_lines = self.date_line + self.server_line
+        return 0
+
+    cdef bytes status_line(self, int status):
+        if status != self.last_status:
+            self.last_status_line = f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\n".encode()
+            self.last_status = status
+        return self.last_status_line

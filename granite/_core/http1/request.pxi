@@ -1,0 +1,466 @@
+# The request half: llhttp's callbacks and the session that they feed.
+
+cdef enum:
+    LLHTTP_FAILED = -1                  # a callback's answer: stop, the reason is in the session
+
+cdef bytes _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+cdef int _cb_llhttp_url(llhttp.llhttp_t *parser, const char *base, size_t size) noexcept:
+    cdef Http1Session self = <Http1Session>parser.data
+    try:
+        return self._append(&self.target, base, size)
+    except BaseException as exc:
+        self.failure = exc
+        return LLHTTP_FAILED
+
+
+cdef int _cb_llhttp_header_field(llhttp.llhttp_t *parser, const char *base, size_t size) noexcept:
+    cdef Http1Session self = <Http1Session>parser.data
+    try:
+        return self._append(&self.name, base, size)
+    except BaseException as exc:
+        self.failure = exc
+        return LLHTTP_FAILED
+
+
+cdef int _cb_llhttp_header_value(llhttp.llhttp_t *parser, const char *base, size_t size) noexcept:
+    cdef Http1Session self = <Http1Session>parser.data
+    try:
+        return self._append(&self.value, base, size)
+    except BaseException as exc:
+        self.failure = exc
+        return LLHTTP_FAILED
+
+
+cdef int _cb_llhttp_header_value_complete(llhttp.llhttp_t *parser) noexcept:
+    cdef Http1Session self = <Http1Session>parser.data
+    try:
+        return self._on_field()
+    except BaseException as exc:
+        self.failure = exc
+        return LLHTTP_FAILED
+
+
+cdef int _cb_llhttp_headers_complete(llhttp.llhttp_t *parser) noexcept:
+    cdef Http1Session self = <Http1Session>parser.data
+    try:
+        return self._on_head()
+    except BaseException as exc:
+        self.failure = exc
+        return LLHTTP_FAILED
+
+
+cdef int _cb_llhttp_body(llhttp.llhttp_t *parser, const char *base, size_t size) noexcept:
+    cdef Http1Session self = <Http1Session>parser.data
+    try:
+        return self._on_body(base, size)
+    except BaseException as exc:
+        self.failure = exc
+        return LLHTTP_FAILED
+
+
+cdef int _cb_llhttp_message_complete(llhttp.llhttp_t *parser) noexcept:
+    return llhttp.HPE_PAUSED
+
+
+cdef class Http1Session(ResponseWriter):
+    """The messages of one connection while a request is in progress."""
+
+    def __init__(self):
+        raise TypeError("sessions are lent by Http1Context")
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.c_scratch)
+        PyMem_RawFree(self.c_pending)
+
+    cdef int _set_state(self, SessionState state) except -1:
+        if GRANITE_IS_DEBUG:
+            assert state == SESSION_CLOSING or (
+                state == (SESSION_IDLE if self.state == SESSION_COMPLETE else <int>self.state + 1)
+            ), (self.state, state)
+        self.state = state
+        return 0
+
+    # for the connection
+
+    cdef int feed(self, const char *base, size_t size) except -1:
+        """Parse what was read, and answer what can be answered at once."""
+        if self.state == SESSION_CLOSING:
+            return 0
+        if self.state == SESSION_COMPLETE:
+            return self._stash(base, size)
+        self.feeding = True
+        try:
+            self._execute(base, size)
+        finally:
+            self.feeding = False
+        return 0
+
+    cdef int resume(self) except -1:
+        """Go on with what came while the last request was being answered."""
+        cdef char *base = self.c_pending
+        cdef size_t size = self.pending_size
+        if self.state != SESSION_IDLE:
+            return 0
+        self.transport.resume_reading()
+        if base is NULL:
+            return 0
+        self.c_pending = NULL
+        self.pending_size = 0
+        try:
+            self.feed(base, size)
+            if self.state == SESSION_HEAD:
+                self._keep_all()
+        finally:
+            PyMem_RawFree(base)
+        return 0
+
+    cdef bint idle(self) noexcept:
+        """Whether the connection can do without this session."""
+        return self.state == SESSION_IDLE and self.c_pending is NULL
+
+    cdef int read_ended(self) except -1:
+        """The peer has ended its half: nothing more will come, but an answer may still be waited for."""
+        if self.exchange is None or not self.dispatched:
+            if self.state == SESSION_HEAD:
+                return self.refuse(400, "the connection ended inside the request's head")
+            self.state = SESSION_CLOSING
+            return self.transport.shut(False)
+        self.keep_alive = False
+        if self.state == SESSION_BODY:
+            # A truncated body must not look complete: the application sees a disconnect, the client a 400.
+            return self.refuse(400, "the connection ended inside the request's body")
+        return self.exchange.on_read_ended()
+
+    cdef int writable_again(self) except -1:
+        """The socket has taken most of what waited for it."""
+        if self.exchange is not None and self.dispatched:
+            return self.exchange.on_writable()
+        return 0
+
+    cdef int closed(self) except -1:
+        """The connection has closed, whoever did it."""
+        cdef Exchange exchange = self.exchange
+        self.state = SESSION_CLOSING
+        self.exchange = None
+        if exchange is not None and self.dispatched:
+            exchange.on_disconnect()
+        return 0
+
+    cdef int refuse(self, int status, str why) except -1:
+        """Answer a request that can't be served, and close."""
+        cdef Transport transport = self.transport
+        cdef Exchange exchange = self.exchange
+        cdef bint answerable = True
+        cdef bytes text
+        if self.state == SESSION_CLOSING:
+            return 0
+        _log.info("%s: %d, %s", _name_of(transport.client()), status, why)
+        self._set_state(SESSION_CLOSING)
+        self.exchange = None
+        if exchange is not None and self.dispatched:
+            if exchange.response == RESPONSE_HEAD:
+                self.discard_head(exchange)
+            answerable = exchange.response == RESPONSE_NONE
+            exchange.on_disconnect()
+        if answerable:
+            self.context.tick()
+            text = _REASONS[status].encode()
+            head = self.context.status_line(status) + self.context.default_lines
+            answer = b"%bcontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b" % (head, len(text), text)
+            out_copy(transport.pool, &transport.out, answer, len(answer))
+        if transport.corked == 0:
+            transport.flush()
+        return transport.shut(True)
+
+    # parsing
+
+    cdef int _execute(self, const char *base, size_t size) except -1:
+        cdef const char *end = base + size
+        cdef llhttp.llhttp_errno_t code
+        while base < end:
+            if self.state == SESSION_IDLE:
+                self._begin()
+            code = llhttp.llhttp_execute(&self.parser, base, end - base)
+            if code == llhttp.HPE_OK:
+                if self.state == SESSION_HEAD:
+                    return self._keep_all()
+                if self.exchange is not None:
+                    if not self.dispatched:
+                        return self._dispatch()
+                    return self.exchange.on_body()
+                return 0
+            if code != llhttp.HPE_PAUSED:
+                return self._parse_error(code)
+            base = llhttp.llhttp_get_error_pos(&self.parser)
+            llhttp.llhttp_resume(&self.parser)
+            self._set_state(SESSION_COMPLETE)
+            if self.exchange is None:
+                self._next()            # the response was done before the request
+            else:
+                self.exchange.body_complete = True
+                if self.dispatched:
+                    self.exchange.on_body()
+                else:
+                    self._dispatch()
+            if self.state != SESSION_IDLE:
+                if base < end:
+                    self._stash(base, end - base)
+                return 0
+        return 0
+
+    cdef int _parse_error(self, llhttp.llhttp_errno_t code) except -1:
+        cdef const char *reason = llhttp.llhttp_get_error_reason(&self.parser)
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            raise failure
+        if self.error:
+            return self.refuse(self.error, _REASONS[self.error].lower())
+        if code == llhttp.HPE_PAUSED_H2_UPGRADE or (
+            code == llhttp.HPE_INVALID_VERSION and strcmp(reason, b"Invalid HTTP version") == 0
+        ):
+            return self.refuse(505, "the version is not 1.0 or 1.1")
+        return self.refuse(400, (<bytes>reason).decode("ascii", "replace") if reason is not NULL else "no valid HTTP")
+
+    cdef int _stash(self, const char *base, size_t size) except -1:
+        """Keep what can't be parsed before the response is done, and read no more until then."""
+        cdef char *grown
+        if self.state == SESSION_CLOSING:
+            return 0
+        grown = <char *>PyMem_RawRealloc(self.c_pending, self.pending_size + size)
+        if grown is NULL:
+            raise MemoryError()
+        memcpy(grown + self.pending_size, base, size)
+        self.c_pending = grown
+        self.pending_size += size
+        return self.transport.pause_reading()
+
+    cdef int _begin(self) except -1:
+        self._set_state(SESSION_HEAD)
+        self.target.size = self.name.size = self.value.size = 0
+        self.target.kept = self.name.kept = self.value.kept = False
+        self.scratch_size = 0
+        self.head_size = 0
+        self.discarded = 0
+        self.hosts = 0
+        self.error = 0
+        self.dispatched = False
+        self.expects_continue = False
+        self.fields = []
+        return 0
+
+    cdef int _append(self, Span *span, const char *base, size_t size) except -1:
+        """Add to a span, which stays where it was read as long as it can."""
+        if self.state == SESSION_BODY:
+            return 0                    # trailers
+        self.head_size += size
+        if self.head_size > self.context.max_head_size:
+            self.error = 414 if span is &self.target else 431
+            return llhttp.HPE_USER
+        if span.size == 0:
+            span.base = base
+            span.size = size
+            return 0
+        if not span.kept:
+            if span.base + span.size == base:
+                span.size += size
+                return 0
+            self._keep(span)
+        if self.scratch_size + size > self.scratch_capacity:
+            self._grow_scratch(size)
+        memcpy(self.c_scratch + self.scratch_size, base, size)
+        self.scratch_size += size
+        span.size += size
+        return 0
+
+    cdef int _keep(self, Span *span) except -1:
+        """Copy a span into the scratch, as the buffer that it lies in goes."""
+        if span.size == 0 or span.kept:
+            return 0
+        if self.scratch_size + span.size > self.scratch_capacity:
+            self._grow_scratch(span.size)
+        memcpy(self.c_scratch + self.scratch_size, span.base, span.size)
+        span.start = self.scratch_size
+        span.kept = True
+        self.scratch_size += span.size
+        return 0
+
+    cdef int _keep_all(self) except -1:
+        self._keep(&self.target)
+        self._keep(&self.name)
+        return self._keep(&self.value)
+
+    cdef int _grow_scratch(self, size_t size) except -1:
+        cdef size_t capacity = 2 * (self.scratch_size + size) + 256
+        cdef char *grown = <char *>PyMem_RawRealloc(self.c_scratch, capacity)
+        if grown is NULL:
+            raise MemoryError()
+        self.c_scratch = grown
+        self.scratch_capacity = capacity
+        return 0
+
+    cdef const char *_bytes_of(self, Span *span) noexcept:
+        if span.size == 0:
+            return b""
+        return self.c_scratch + span.start if span.kept else span.base
+
+    cdef int _on_field(self) except -1:
+        cdef const char *value = self._bytes_of(&self.value)
+        cdef size_t size = self.value.size
+        cdef int known
+        if self.state == SESSION_BODY:
+            return 0
+        while size and (value[size - 1] == 32 or value[size - 1] == 9):
+            size -= 1
+        field = self.context.cache.field(self._bytes_of(&self.name), self.name.size, value, size, &known)
+        self.fields.append(field)
+        if known == NAME_HOST:
+            self.hosts += 1
+        elif known == NAME_EXPECT:
+            if (<bytes>field[1]).lower() != b"100-continue":
+                self.error = 417
+                return llhttp.HPE_USER
+            self.expects_continue = True
+        # The target's bytes come first in the scratch; a field's are not needed any more.
+        self.scratch_size = self.target.start + self.target.size if self.target.kept else 0
+        self.name.size = self.value.size = 0
+        self.name.kept = self.value.kept = False
+        return 0
+
+    cdef int _on_head(self) except -1:
+        cdef Exchange exchange
+        cdef Transport transport = self.transport
+        self.http11 = self.parser.http_minor == 1
+        if self.parser.http_major != 1 or self.parser.http_minor > 1:
+            self.error = 505
+            return LLHTTP_FAILED
+        if self.hosts > 1 or (self.hosts == 0 and self.http11):
+            self.error = 400            # RFC 9112, 3.2
+            return LLHTTP_FAILED
+        if self.parser.method == llhttp.HTTP_CONNECT:
+            self.error = 501
+            return LLHTTP_FAILED
+        self.parser.upgrade = 0         # an offer that is not taken (RFC 9110, 7.8)
+        self.keep_alive = llhttp.llhttp_should_keep_alive(&self.parser)
+        exchange = self.context.interface.new_exchange()
+        exchange.protocol = self
+        exchange.method = self.context.methods[self.parser.method]
+        exchange.http_version = "1.1" if self.http11 else "1.0"
+        exchange.head_only = self.parser.method == llhttp.HTTP_HEAD
+        exchange.headers = self.fields
+        exchange.scheme = transport.scheme()
+        exchange.client = transport.client()
+        exchange.server = transport.server()
+        self._set_target(exchange)
+        if not self.http11:
+            self.expects_continue = False
+        self.fields = None
+        self.exchange = exchange
+        self._set_state(SESSION_BODY)
+        return 0
+
+    cdef int _set_target(self, Exchange exchange) except -1:
+        """Split the request target (RFC 9112, 3.2) into path and query."""
+        cdef const char *base = self._bytes_of(&self.target)
+        cdef const char *end = base + self.target.size
+        cdef const char *found
+        if base[0] != 47 and base[0] != 42:     # absolute-form: behind the authority
+            found = <const char *>memchr(base, 58, end - base)
+            base = found + 3 if found is not NULL and end - found > 3 else end
+            while base < end and base[0] != 47 and base[0] != 63:
+                base += 1
+        found = <const char *>memchr(base, 63, end - base)
+        if found is NULL:
+            exchange.query_string = b""
+        else:
+            exchange.query_string = PyBytes_FromStringAndSize(found + 1, end - found - 1)
+            end = found
+        if base == end:
+            base = b"/"
+            end = base + 1
+        exchange.raw_path, exchange.path = self.context.cache.path(base, end - base)
+        return 0
+
+    cdef int _on_body(self, const char *base, size_t size) except -1:
+        cdef Exchange exchange = self.exchange
+        if exchange is None:
+            self.discarded += size
+            if self.discarded > DISCARD_LIMIT:
+                self.error = 413
+                return llhttp.HPE_USER
+            return 0
+        exchange.add_body(base, size)
+        if not self.suspended and exchange.buffered() >= self.context.body_high_water:
+            self.suspended = True
+            self.transport.pause_reading()
+        return 0
+
+    # exchanges
+
+    cdef int _dispatch(self) except -1:
+        self.dispatched = True
+        return self.exchange.start()
+
+    cdef int body_wanted(self, Exchange exchange) except -1:
+        cdef Transport transport = self.transport
+        if self.state != SESSION_BODY:
+            return 0
+        if self.expects_continue:
+            self.expects_continue = False
+            if exchange.response == RESPONSE_NONE:
+                out_copy(transport.pool, &transport.out, _CONTINUE, len(_CONTINUE))
+                if transport.corked == 0:
+                    transport.flush()
+        if self.suspended:
+            self.suspended = False
+            transport.resume_reading()
+        return 0
+
+    cdef int _response_done(self, Exchange exchange) except -1:
+        cdef Transport transport = self.transport
+        if transport.corked == 0:
+            transport.flush()
+        if self.context.access_log:
+            self._log_access(exchange)
+        if self.state == SESSION_COMPLETE:
+            return self._next()
+        if self.state != SESSION_BODY:
+            return 0
+        # Answered before its body has come (RFC 9112, 9.3): read the rest and drop it, unless the client waits to be asked for it.
+        self.exchange = None
+        exchange.on_disconnect()
+        if self.expects_continue or not self.keep_alive:
+            self._set_state(SESSION_CLOSING)
+            return transport.shut(True)
+        if self.suspended:
+            self.suspended = False
+            transport.resume_reading()
+        return 0
+
+    cdef int _next(self) except -1:
+        """Request and response are complete: turn to the next."""
+        cdef Exchange exchange = self.exchange
+        self.exchange = None
+        if exchange is not None:
+            exchange.on_disconnect()
+        if not self.keep_alive:
+            self._set_state(SESSION_CLOSING)
+            return self.transport.shut(self.pending_size > 0)
+        self._set_state(SESSION_IDLE)
+        if not self.feeding:
+            self.transport.resume_soon()
+        return 0
+
+    cdef int _log_access(self, Exchange exchange) except -1:
+        target = exchange.raw_path + (b"?" + exchange.query_string if exchange.query_string else b"")
+        _access_log.info(
+            '%s - "%s %s HTTP/%s" %d', _name_of(exchange.client), exchange.method,
+            target.decode("ascii", "backslashreplace"), exchange.http_version, exchange.status,
+        )
+        return 0
+
+
+cdef str _name_of(client):
+    """How a log line names a client."""
+    return "unix" if client is None else f"{client[0]}:{client[1]}"

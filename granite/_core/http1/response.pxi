@@ -1,0 +1,288 @@
+# The response half: serialises heads, frames bodies.
+
+cdef enum:
+    SEEN_DATE = 1
+    SEEN_SERVER = 2
+    SEEN_CLOSE = 4
+    END_ROOM = 96                       # what _end_head() may add to the fields that are known before
+
+
+cdef inline bint _is_bodyless(int status) noexcept:
+    """RFC 9110, 6.4.1: these statuses have no content, whatever their fields say."""
+    return status < 200 or status == 204 or status == 304
+
+
+cdef inline bint _equals(const char *base, const char *lower, size_t size) noexcept:
+    """Compare without case; `lower` is in lower case and letters, digits and hyphens only."""
+    cdef size_t i
+    for i in range(size):
+        if (base[i] | 32) != lower[i]:
+            return False
+    return True
+
+
+cdef inline bint _is_value(const char *base, size_t size) noexcept:
+    """No CR, LF or NUL, which could end the field early."""
+    cdef size_t i
+    cdef unsigned char bad = 0
+    for i in range(size):
+        bad |= (base[i] == 10) | (base[i] == 13) | (base[i] == 0)
+    return bad == 0
+
+
+cdef inline bint _is_token(const char *base, size_t size) noexcept:
+    """RFC 9110, 5.6.2."""
+    cdef size_t i
+    cdef unsigned char c
+    if size == 0:
+        return False
+    for i in range(size):
+        c = base[i]
+        if 97 <= c <= 122 or c == 45 or 65 <= c <= 90 or 48 <= c <= 57:
+            continue
+        if c >= 127 or c <= 32 or memchr(b"\"(),/:;<=>?@[\\]{}", c, 17) is not NULL:
+            return False
+    return True
+
+
+cdef inline char *_put(char *place, object data) noexcept:
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(<PyObject *>data)
+    memcpy(place, PyBytes_AS_STRING(<PyObject *>data), size)
+    return place + size
+
+
+cdef inline char *_put_text(char *place, const char *text, size_t size) noexcept:
+    memcpy(place, text, size)
+    return place + size
+
+
+cdef char *_put_number(char *place, unsigned long long number, int base) noexcept:
+    cdef char digits[24]
+    cdef int count = 0
+    while True:
+        digits[count] = b"0123456789abcdef"[number % base]
+        count += 1
+        number //= base
+        if number == 0:
+            break
+    while count:
+        count -= 1
+        place[0] = digits[count]
+        place += 1
+    return place
+
+
+cdef int _pair(object field, PyObject **name, PyObject **value) except -1:
+    """The two parts of a field as the application gave it, borrowed."""
+    cdef PyObject *given = <PyObject *>field
+    if PyTuple_CheckExact(given) and PyTuple_GET_SIZE(given) == 2:
+        name[0] = PyTuple_GET_ITEM(given, 0)
+        value[0] = PyTuple_GET_ITEM(given, 1)
+    elif PyList_CheckExact(given) and PyList_GET_SIZE(given) == 2:
+        name[0] = PyList_GET_ITEM(given, 0)
+        value[0] = PyList_GET_ITEM(given, 1)
+    else:
+        raise RuntimeError(f"response headers: expected pairs (name, value), got {field!r}")
+    if not PyBytes_Check(name[0]) or not PyBytes_Check(value[0]):
+        raise RuntimeError(f"response headers: expected names and values to be bytes, got {field!r}")
+    return 0
+
+
+cdef class ResponseWriter(Protocol):
+    """Serialises the responses of one connection."""
+
+    cdef int start_response(self, Exchange exchange, int status, object headers) except -1:
+        cdef PyObject *name
+        cdef PyObject *value
+        cdef Http1Context context = self.context
+        cdef Transport transport = self.transport
+        cdef size_t size = END_ROOM
+        cdef char *start
+        cdef char *place
+        cdef bytes line
+        if not PyList_CheckExact(<PyObject *>headers) and not PyTuple_CheckExact(<PyObject *>headers):
+            headers = list(headers)
+        # Between the two loops no Python code runs, so what was measured is what is written.
+        for field in headers:
+            if not PyTuple_CheckExact(<PyObject *>field) and not PyList_CheckExact(<PyObject *>field):
+                headers = [tuple(field) for field in headers]
+                break
+        for field in headers:
+            _pair(field, &name, &value)
+            size += PyBytes_GET_SIZE(name) + PyBytes_GET_SIZE(value) + 4
+        context.tick()
+        line = context.status_line(status)
+        size += PyBytes_GET_SIZE(<PyObject *>line) + PyBytes_GET_SIZE(<PyObject *>context.default_lines)
+        start = out_reserve(transport.pool, &transport.out, size)
+        place = _put(start, line)
+        exchange.status = status
+        exchange.declared = -1
+        self.seen = 0
+        for field in headers:
+            _pair(field, &name, &value)
+            place = self._write_field(exchange, place, name, value)
+        if self.seen & (SEEN_DATE | SEEN_SERVER) == 0:
+            place = _put(place, context.default_lines)
+        else:
+            if not self.seen & SEEN_DATE:
+                place = _put(place, context.date_line)
+            if not self.seen & SEEN_SERVER:
+                place = _put(place, context.server_line)
+        if self.seen & SEEN_CLOSE:
+            self.keep_alive = False
+        transport.held = place - start
+        out_commit(&transport.out, transport.held)
+        return exchange._set_response(RESPONSE_HEAD)
+
+    cdef char *_write_field(self, Exchange exchange, char *place, PyObject *name, PyObject *value) except NULL:
+        """Append one field line; those that are the server's business are taken note of instead."""
+        cdef const char *n = PyBytes_AS_STRING(name)
+        cdef const char *v = PyBytes_AS_STRING(value)
+        cdef Py_ssize_t name_size = PyBytes_GET_SIZE(name)
+        cdef Py_ssize_t value_size = PyBytes_GET_SIZE(value)
+        if not _is_token(n, name_size) or not _is_value(v, value_size):
+            raise RuntimeError(
+                f"response headers: a name must be a token and a value must not hold CR, LF or NUL, got {(<object>name, <object>value)!r}"
+            )
+        if name_size == 14 and _equals(n, b"content-length", 14):
+            if exchange.declared >= 0:
+                raise RuntimeError("response headers: expected one content-length, got several")
+            exchange.declared = _length(<object>value)
+            if exchange.status < 200 or exchange.status == 204:
+                return place            # RFC 9110, 8.6
+        elif name_size == 17 and _equals(n, b"transfer-encoding", 17):
+            return place                # the framing is ours
+        elif name_size == 10 and _equals(n, b"connection", 10):
+            if b"close" in (<object>value).lower():
+                self.seen |= SEEN_CLOSE
+            return place
+        elif name_size == 10 and _equals(n, b"keep-alive", 10):
+            return place
+        elif name_size == 4 and _equals(n, b"date", 4):
+            self.seen |= SEEN_DATE
+        elif name_size == 6 and _equals(n, b"server", 6):
+            self.seen |= SEEN_SERVER
+        memcpy(place, n, name_size)
+        place += name_size
+        place[0] = 58
+        place[1] = 32
+        memcpy(place + 2, v, value_size)
+        place += value_size + 2
+        place[0] = 13
+        place[1] = 10
+        return place + 2
+
+    cdef int discard_head(self, Exchange exchange) except -1:
+        cdef Transport transport = self.transport
+        # The head is the last piece of the queue's last scratch.
+        transport.out.tail.vector[transport.out.tail.vectors - 1].iov_len -= transport.held
+        if transport.out.tail.vector[transport.out.tail.vectors - 1].iov_len == 0:
+            transport.out.tail.vectors -= 1
+        transport.out.tail.length -= <unsigned int>transport.held
+        transport.out.pending -= transport.held
+        transport.held = 0
+        return exchange._set_response(RESPONSE_NONE)
+
+    cdef int _end_head(self, Exchange exchange, Py_ssize_t size, bint more) except -1:
+        """Append what depends on the body: its framing, and whether the connection stays open."""
+        cdef Transport transport = self.transport
+        cdef char *start = out_reserve(transport.pool, &transport.out, END_ROOM)
+        cdef char *place = start
+        self.chunked = False
+        if not _is_bodyless(exchange.status) and exchange.declared < 0:
+            if not more and not (exchange.head_only and size == 0):
+                place = _put_text(place, b"content-length: ", 16)
+                place = _put_number(place, size, 10)
+                place = _put_text(place, b"\r\n", 2)
+                exchange.declared = size
+            elif exchange.head_only:
+                pass                    # a GET would say more than is known here
+            elif self.http11:
+                self.chunked = True
+                place = _put_text(place, b"transfer-encoding: chunked\r\n", 28)
+            else:
+                self.keep_alive = False
+        if self.context.draining:
+            self.keep_alive = False
+        if not self.keep_alive:
+            place = _put_text(place, b"connection: close\r\n", 19)
+        elif not self.http11:
+            place = _put_text(place, b"connection: keep-alive\r\n", 24)
+        place = _put_text(place, b"\r\n", 2)
+        out_commit(&transport.out, place - start)
+        transport.held = 0
+        return exchange._set_response(RESPONSE_BODY)
+
+    cdef int send_body(self, Exchange exchange, object body, bint more) except -1:
+        cdef Transport transport = self.transport
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(<PyObject *>body)
+        cdef bint bodyless = exchange.head_only or _is_bodyless(exchange.status)
+        cdef char *start
+        cdef char *place
+        if transport.broken:
+            exchange.disconnected = True
+            return 0
+        if exchange.declared >= 0 and exchange.sent + size > exchange.declared and not bodyless:
+            raise RuntimeError(
+                f"the response's body is longer than its content-length: {exchange.declared} declared, {exchange.sent + size} sent"
+            )
+        exchange.sent += size
+        if exchange.response == RESPONSE_HEAD:
+            self._end_head(exchange, size, more)
+        if not bodyless and (size or self.chunked):
+            if size <= OUT_COPY_LIMIT:
+                start = place = out_reserve(transport.pool, &transport.out, size + 32)
+                if self.chunked:
+                    if size:
+                        place = _put_number(place, size, 16)
+                        place = _put_text(place, b"\r\n", 2)
+                        place = _put(place, body)
+                        place = _put_text(place, b"\r\n", 2)
+                    if not more:
+                        place = _put_text(place, b"0\r\n\r\n", 5)
+                else:
+                    place = _put(place, body)
+                out_commit(&transport.out, place - start)
+            else:
+                if self.chunked:
+                    start = out_reserve(transport.pool, &transport.out, 32)
+                    place = _put_number(start, size, 16)
+                    place = _put_text(place, b"\r\n", 2)
+                    out_commit(&transport.out, place - start)
+                transport.pool.reference(&transport.out, body, PyBytes_AS_STRING(<PyObject *>body), size)
+                if self.chunked:
+                    out_copy(transport.pool, &transport.out, b"\r\n0\r\n\r\n", 2 if more else 7)
+        if more:
+            if transport.unsent() >= self.context.write_high_water:
+                transport.flush()
+            elif transport.corked == 0:
+                transport.flush_soon()
+            return 0
+        if exchange.sent < exchange.declared and not bodyless:
+            _log.error(
+                "the response's body is shorter than its content-length: %d declared, %d sent: %s %s",
+                exchange.declared, exchange.sent, exchange.method, exchange.path,
+            )
+            return self.cut_short(exchange)
+        exchange._set_response(RESPONSE_DONE)
+        return self._response_done(exchange)
+
+    cdef int cut_short(self, Exchange exchange) except -1:
+        self.keep_alive = False
+        exchange._set_response(RESPONSE_DONE)
+        return self._response_done(exchange)
+
+    cdef bint writable(self, Exchange exchange) noexcept:
+        return self.transport.unsent() < self.context.write_high_water
+
+    cdef int _response_done(self, Exchange exchange) except -1:
+        """The last byte of the response is in the output queue."""
+        raise NotImplementedError
+
+
+cdef int64_t _length(object value) except -1:
+    """The number of a Content-Length field (RFC 9110, 8.6)."""
+    cdef bytes text = value.strip(b" \t")
+    if not text.isdigit() or len(text) > 18:
+        raise RuntimeError(f"response headers: expected content-length to be a number of bytes, got {value!r}")
+    return int(text)

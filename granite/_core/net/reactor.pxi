@@ -1,0 +1,192 @@
+# The reactor: one libuv loop nested in one event loop of Python.
+
+cdef void _cb_alloc(uv.uv_handle_t *handle, size_t suggested, uv.uv_buf_t *buf) noexcept:
+    # One buffer for all streams: what is read is consumed before the read callback returns.
+    buf.base = (<StreamHandle>handle.data).reactor.read_buffer
+    buf.len = READ_BUFFER_SIZE
+
+
+cdef class Reactor:
+    """A libuv loop that runs inside `outer`, an event loop of Python, whose thread it shares.
+
+    Parameters:
+        outer: the running loop of asyncio's kind; needs `add_reader`, `call_soon` and `call_later`.
+        context: the contextvars.Context in which the reactor's callbacks run.
+    """
+
+    def __cinit__(self, outer, context):
+        cdef int code = uv.uv_loop_init(&self.loop)
+        if code < 0:
+            self.closed = True
+            raise _uv_error(code, "event loop")
+        self.read_buffer = <char *>PyMem_RawMalloc(READ_BUFFER_SIZE)
+        if self.read_buffer is NULL:
+            raise MemoryError()
+        self.outer = outer
+        self.context = context
+        self.pool = OutPool.__new__(OutPool)
+        self.soon = []
+        self.local_addresses = {}
+        self._turn_callback = self._turn
+        self.wheel = TimerWheel.__new__(TimerWheel)
+        self.wheel._open(self)
+        outer.add_reader(uv.uv_backend_fd(&self.loop), self.pump)
+
+    def __dealloc__(self):
+        # Handles hold references to their reactor, so a loop that was not closed has none but the wheel's timer.
+        PyMem_RawFree(self.read_buffer)
+
+    cdef uint64_t now(self) noexcept:
+        """Milliseconds on libuv's clock, as of the start of this turn."""
+        return uv.uv_now(&self.loop)
+
+    cdef int touch(self) except -1:
+        """Note that libuv's handles changed, so that uv_run() is called again before the outer loop waits."""
+        self.stale = True
+        if not self.pumping:
+            self._schedule()
+        return 0
+
+    cdef int run_soon(self, StreamHandle handle) except -1:
+        """Call handle._on_soon() at the end of this turn, once."""
+        if handle.in_soon:
+            return 0
+        handle.in_soon = True
+        self.soon.append(handle)
+        if not self.pumping:
+            self._schedule()
+        return 0
+
+    cdef int _schedule(self) except -1:
+        if not self.scheduled and not self.closed:
+            self.scheduled = True
+            self.outer.call_soon(self._turn_callback, context=self.context)
+        return 0
+
+    def _turn(self):
+        """A turn that was asked for from outside a pump: finish what is due, run libuv only if its handles changed."""
+        self.scheduled = False
+        if self.closed:
+            return
+        if self.stale:
+            self.pump()
+        else:
+            self.pumping = True
+            try:
+                self._run_soon()
+            finally:
+                self.pumping = False
+            if self.stale:
+                self.pump()
+
+    def _wake(self):
+        self.wake = None
+        if not self.closed:
+            self.pump()
+
+    def pump(self):
+        """Run libuv without blocking until nothing is left to do at once."""
+        if self.pumping or self.closed:
+            return
+        self.pumping = True
+        try:
+            self._run()
+        finally:
+            self.pumping = False
+        self._rearm()
+        if self.escaped is not None:
+            escaped, self.escaped = self.escaped, None
+            raise escaped
+
+    cdef int _run(self) except -1:
+        while True:
+            self.stale = False
+            uv.uv_run(&self.loop, uv.UV_RUN_NOWAIT)
+            self._run_soon()
+            if not self.stale:
+                return 0
+
+    cdef int _run_soon(self) except -1:
+        cdef StreamHandle handle
+        cdef list handles
+        while self.soon:
+            handles, self.soon = self.soon, []
+            for handle in handles:
+                handle.in_soon = False
+                try:
+                    handle._on_soon()
+                except BaseException as exc:
+                    handle._fail(exc)
+        return 0
+
+    cdef int _rearm(self) except -1:
+        """Keep one timer of the outer loop armed for libuv's next one."""
+        cdef int timeout = uv.uv_backend_timeout(&self.loop)
+        cdef double at
+        if timeout < 0:
+            return 0
+        if timeout == 0:
+            self._schedule()
+            self.stale = True
+            return 0
+        at = self.outer.time() + timeout / 1000.0
+        if self.wake is not None:
+            if self.wake_at <= at + 0.001:
+                return 0
+            self.wake.cancel()
+        self.wake_at = at
+        # One millisecond more: libuv's clock is cut to whole milliseconds and must have passed the deadline.
+        self.wake = self.outer.call_later(timeout / 1000.0 + 0.001, self._wake, context=self.context)
+        return 0
+
+    cdef object host_of(self, const Address *address):
+        """The textual form of an address; the last one is kept, as most requests come from few hosts."""
+        cdef char text[64]
+        cdef uv.sockaddr_in in4
+        cdef uv.sockaddr_in6 in6
+        if self.last_host is not None and self.last_address.family == address.family \
+                and memcmp(self.last_address.ip, address.ip, 16) == 0:
+            return self.last_host
+        if address.family == 4:
+            memset(&in4, 0, sizeof(in4))
+            memcpy(&in4.sin_addr, address.ip, 4)
+            uv.uv_ip4_name(&in4, text, sizeof(text))
+        else:
+            memset(&in6, 0, sizeof(in6))
+            memcpy(&in6.sin6_addr, address.ip, 16)
+            uv.uv_ip6_name(&in6, text, sizeof(text))
+        self.last_address = address[0]
+        self.last_host = (<bytes>text).decode("ascii")
+        return self.last_host
+
+    cdef void report(self, object exc) noexcept:
+        """Log what nobody else can handle; what must end the process is raised from the pump."""
+        try:
+            if isinstance(exc, (SystemExit, KeyboardInterrupt)):
+                self.escaped = exc
+            else:
+                _log.error("unexpected error in the server", exc_info=exc)
+        except BaseException:
+            pass
+
+    def close(self):
+        """Free the loop. Every stream and listener must have been closed before; what is still closing is waited for."""
+        cdef int code
+        if self.closed:
+            return
+        self.outer.remove_reader(uv.uv_backend_fd(&self.loop))
+        if self.wake is not None:
+            self.wake.cancel()
+            self.wake = None
+        self.wheel._close()
+        self.pumping = True
+        while self.handles > 0:
+            uv.uv_run(&self.loop, uv.UV_RUN_NOWAIT)
+            self._run_soon()
+        self.closed = True
+        self.pumping = False
+        code = uv.uv_loop_close(&self.loop)
+        if code < 0:
+            raise _uv_error(code, "closing the event loop")
+        self.wheel = None
+        self.outer = self._turn_callback = None

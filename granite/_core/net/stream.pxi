@@ -1,0 +1,385 @@
+# A connected stream: TCP or Unix socket.
+
+cdef extern from "<sys/socket.h>":
+    int _shutdown "shutdown"(int fd, int how) nogil
+    const int SHUT_WR
+
+cdef enum:
+    LINGER_TIMEOUT = 2000               # ms that a closed answer waits for the peer's end
+
+
+cdef void _cb_stream_read(uv.uv_stream_t *stream, ssize_t size, const uv.uv_buf_t *buf) noexcept:
+    cdef StreamHandle self = <StreamHandle>stream.data
+    try:
+        if size > 0:
+            if not self.lingering:
+                self._on_read(buf.base, <size_t>size)
+        elif size == uv.UV_EOF:
+            self.read_ended = True
+            self.reading = False
+            if self.lingering:
+                self._close()
+            else:
+                self._on_read_ended()
+        elif size < 0:
+            self._on_error(<int>size)
+    except BaseException as exc:
+        self._fail(exc)
+
+
+cdef void _cb_stream_written(uv.uv_write_t *req, int status) noexcept:
+    cdef StreamHandle self = <StreamHandle>req.data
+    self._on_write_done(<WriteRequest *>req, status)
+
+
+cdef void _cb_stream_closed(uv.uv_handle_t *handle) noexcept:
+    (<StreamHandle>handle.data)._closed()
+
+
+@cython.no_gc
+cdef class StreamHandle(Transport):
+    """One connection's socket. Reads into the reactor's buffer, writes from the output queue, has one deadline."""
+
+    def __init__(self):
+        raise TypeError("connections are made by accepting them")
+
+    cdef int _open(self, Listener listener) except -1:
+        """Accept the listener's next connection. Fails before or after libuv knows the handle; either way nothing is left behind."""
+        cdef Reactor reactor = listener.reactor
+        cdef int code
+        self.reactor = reactor
+        self.pool = reactor.pool
+        self.local = listener.local
+        self.is_pipe = listener.is_pipe
+        self.timer.owner = <void *>self
+        if self.is_pipe:
+            code = uv.uv_pipe_init(&reactor.loop, &self.h.pipe, 0)
+            self.peer.family = 1
+        else:
+            code = uv.uv_tcp_init(&reactor.loop, &self.h.tcp)
+        if code < 0:
+            raise _uv_error(code, "connection")
+        self.h.stream.data = <void *>self
+        self.state = HANDLE_OPEN
+        reactor.handles += 1
+        _pin(self)
+        code = uv.uv_accept(&listener.h.stream, &self.h.stream)
+        if code < 0:
+            self._close()
+            raise _uv_error(code, "accept")
+        return 0
+
+    cdef void _close(self) noexcept:
+        if self.state != HANDLE_OPEN:
+            return
+        self.state = HANDLE_CLOSING
+        self.broken = True
+        self.reactor.wheel.unlink(&self.timer)
+        uv.uv_close(&self.h.handle, _cb_stream_closed)
+        try:
+            self.reactor.touch()
+        except BaseException as exc:
+            self.reactor.report(exc)
+
+    cdef void _closed(self) noexcept:
+        cdef Reactor reactor = self.reactor
+        self.state = HANDLE_CLOSED
+        self.held = 0
+        self.pool.clear(&self.out)
+        try:
+            self._on_closed()
+        except BaseException as exc:
+            reactor.report(exc)
+        reactor.handles -= 1
+        _unpin(self)
+
+    cdef void _fail(self, object exc) noexcept:
+        """Where every exception of this stream's callbacks ends."""
+        self.reactor.report(exc)
+        self._close()
+
+    # reading
+
+    cdef int start_reading(self) except -1:
+        cdef int code
+        if self.reading or self.read_ended or self.state != HANDLE_OPEN:
+            return 0
+        code = uv.uv_read_start(&self.h.stream, _cb_alloc, _cb_stream_read)
+        if code < 0:
+            raise _uv_error(code, "read")
+        self.reading = True
+        self.reactor.touch()
+        return 0
+
+    cdef int pause_reading(self) except -1:
+        if self.reading:
+            self.reading = False
+            if self.state == HANDLE_OPEN:
+                uv.uv_read_stop(&self.h.stream)
+        return 0
+
+    cdef int resume_reading(self) except -1:
+        if not self.reading:
+            self.start_reading()
+        return 0
+
+    cdef int resume_soon(self) except -1:
+        self.reactor.run_soon(self)
+        return 0
+
+    # writing
+
+    cdef size_t unsent(self) noexcept:
+        return self.out.pending + (self.inflight.size if self.inflight is not NULL else 0)
+
+    cdef int flush_soon(self) except -1:
+        self.reactor.run_soon(self)
+        return 0
+
+    cdef int flush(self) except -1:
+        cdef OutQueue rest
+        cdef int moved = 0
+        if self.inflight is not NULL or self.state != HANDLE_OPEN:
+            return 0
+        if self.held == 0:
+            self._write_now()
+            return 0
+        if self.out.pending == self.held:
+            return 0
+        rest.head = rest.tail = NULL
+        rest.pending = 0
+        self.pool.split_tail(&self.out, self.held, &rest)
+        self._write_now()
+        if self.out.head is not NULL:   # broken: nothing more will leave
+            self.pool.clear(&self.out)
+        self.out = rest
+        return 0
+
+    cdef int _write_now(self) except -1:
+        cdef iovec vector[2 * OUT_VECTORS]
+        cdef OutBuf *buf
+        cdef uint32_t i
+        cdef unsigned int count
+        cdef size_t size
+        cdef ssize_t written
+        cdef OutQueue *out = &self.out
+        while out.head is not NULL:
+            count = 0
+            size = 0
+            buf = out.head
+            while buf is not NULL and count + (buf.vectors - buf.first) <= 2 * OUT_VECTORS:
+                for i in range(buf.first, buf.vectors):
+                    vector[count] = buf.vector[i]
+                    size += vector[count].iov_len
+                    count += 1
+                buf = buf.next
+            written = 0
+            if size:
+                written = uv.uv_try_write(&self.h.stream, <uv.uv_buf_t *>vector, count)
+                if written == uv.UV_EAGAIN:
+                    written = 0
+                elif written < 0:
+                    self._on_error(<int>written)
+                    return 0
+            self._consume(written)
+            if <size_t>written < size:
+                self._write_rest()
+                return 0
+        if self.shutting:
+            self._finish_shut()
+        return 0
+
+    cdef void _consume(self, size_t size) noexcept:
+        """Drop `size` bytes from the front of the queue, and every OutBuf that is empty then."""
+        cdef OutQueue *out = &self.out
+        cdef OutBuf *buf
+        cdef iovec *piece
+        out.pending -= size
+        while out.head is not NULL:
+            buf = out.head
+            while buf.first < buf.vectors:
+                piece = &buf.vector[buf.first]
+                if piece.iov_len > size:
+                    piece.iov_base = <char *>piece.iov_base + size
+                    piece.iov_len -= size
+                    return
+                size -= piece.iov_len
+                buf.first += 1
+            out.head = buf.next
+            if out.head is NULL:
+                out.tail = NULL
+            self.pool.release(buf)
+
+    cdef int _write_rest(self) except -1:
+        """Leave what is queued to libuv, which writes it when the socket takes it."""
+        cdef OutBuf *buf = self.out.head
+        cdef iovec *vector
+        cdef WriteRequest *request
+        cdef unsigned int count = 0
+        cdef uint32_t i
+        cdef int code
+        while buf is not NULL:
+            count += buf.vectors - buf.first
+            buf = buf.next
+        vector = <iovec *>PyMem_RawMalloc(count * sizeof(iovec))
+        request = <WriteRequest *>PyMem_RawMalloc(sizeof(WriteRequest))
+        if vector is NULL or request is NULL:
+            PyMem_RawFree(vector)
+            PyMem_RawFree(request)
+            raise MemoryError()
+        count = 0
+        buf = self.out.head
+        while buf is not NULL:
+            for i in range(buf.first, buf.vectors):
+                vector[count] = buf.vector[i]
+                count += 1
+            buf = buf.next
+        request.req.data = <void *>self
+        request.bufs = self.out.head
+        request.size = self.out.pending
+        code = uv.uv_write(&request.req, &self.h.stream, <uv.uv_buf_t *>vector, count, _cb_stream_written)
+        PyMem_RawFree(vector)           # libuv keeps a copy
+        if code < 0:
+            PyMem_RawFree(request)
+            self._on_error(code)
+            return 0
+        self.inflight = request
+        self.out.head = self.out.tail = NULL
+        self.out.pending = 0
+        self.reactor.touch()
+        return 0
+
+    cdef void _on_write_done(self, WriteRequest *request, int status) noexcept:
+        cdef OutQueue sent
+        sent.head = request.bufs
+        sent.tail = NULL
+        self.pool.clear(&sent)
+        PyMem_RawFree(request)
+        self.inflight = NULL
+        if self.state != HANDLE_OPEN:
+            return
+        try:
+            if status < 0:
+                self._on_error(status)
+                return
+            self.flush()
+            if self.state == HANDLE_OPEN and self.inflight is NULL and self.shutting and self.out.head is NULL:
+                self._finish_shut()
+            if self.state == HANDLE_OPEN:
+                self._on_writable()
+        except BaseException as exc:
+            self._fail(exc)
+
+    # closing
+
+    cdef int shut(self, bint linger) except -1:
+        if self.shutting or self.state != HANDLE_OPEN:
+            return 0
+        self.shutting = True
+        self.linger = linger
+        if self.inflight is NULL and self.corked == 0:
+            if self.out.head is NULL:
+                self._finish_shut()
+            else:
+                self.flush()
+        return 0
+
+    cdef int _finish_shut(self) except -1:
+        """Everything has left: close, or send the FIN and wait a while for the peer's."""
+        cdef uv.uv_os_fd_t fd
+        if not self.linger or self.read_ended:
+            self._close()
+        elif not self.lingering:
+            self.lingering = True
+            if uv.uv_fileno(&self.h.handle, &fd) == 0:
+                _shutdown(fd, SHUT_WR)
+            self.start_reading()
+            self.arm(LINGER_TIMEOUT)
+        return 0
+
+    cdef int abort(self) except -1:
+        self._close()
+        return 0
+
+    cdef int arm(self, uint64_t delay) except -1:
+        """Call _on_timeout() `delay` milliseconds from now, in place of what was armed before; 0 disarms."""
+        if self.state == HANDLE_OPEN:
+            self.reactor.wheel.arm(&self.timer, delay)
+        return 0
+
+    # addresses
+
+    cdef object client(self):
+        cdef uv.sockaddr_storage storage
+        cdef int size = sizeof(storage)
+        if self.peer.family == 0:
+            if uv.uv_tcp_getpeername(&self.h.tcp, <uv.sockaddr *>&storage, &size) < 0:
+                return None
+            _read_address(&storage, &self.peer)
+        if self.peer.family == 1:
+            return None
+        return (self.reactor.host_of(&self.peer), self.peer.port)
+
+    cdef object server(self):
+        if self.local is None:
+            self.local = _local_address(self.reactor, &self.h.tcp)
+        return self.local
+
+    cdef object scheme(self):
+        return "http"
+
+    # for the owner to fill in
+
+    cdef int _on_read(self, const char *data, size_t size) except -1:
+        return 0
+
+    cdef int _on_read_ended(self) except -1:
+        self._close()
+        return 0
+
+    cdef int _on_error(self, int code) except -1:
+        self._close()
+        return 0
+
+    cdef int _on_writable(self) except -1:
+        return 0
+
+    cdef int _on_soon(self) except -1:
+        self.flush()
+        return 0
+
+    cdef int _on_timeout(self) except -1:
+        self._close()
+        return 0
+
+    cdef int _on_closed(self) except -1:
+        return 0
+
+
+cdef int _read_address(uv.sockaddr_storage *storage, Address *address) except -1:
+    memset(address, 0, sizeof(Address))
+    if storage.ss_family == uv.AF_INET:
+        address.family = 4
+        address.port = uv.ntohs((<uv.sockaddr_in *>storage).sin_port)
+        memcpy(address.ip, &(<uv.sockaddr_in *>storage).sin_addr, 4)
+    elif storage.ss_family == uv.AF_INET6:
+        address.family = 6
+        address.port = uv.ntohs((<uv.sockaddr_in6 *>storage).sin6_port)
+        memcpy(address.ip, &(<uv.sockaddr_in6 *>storage).sin6_addr, 16)
+    else:
+        address.family = 1
+    return 0
+
+
+cdef object _local_address(Reactor reactor, uv.uv_tcp_t *tcp):
+    """(host, port) of this end; equal addresses share one tuple, as there are few and connections are many."""
+    cdef uv.sockaddr_storage storage
+    cdef int size = sizeof(storage)
+    cdef Address address
+    if uv.uv_tcp_getsockname(tcp, <uv.sockaddr *>&storage, &size) < 0:
+        return None
+    _read_address(&storage, &address)
+    if address.family == 1:
+        return None
+    local = (reactor.host_of(&address), address.port)
+    return reactor.local_addresses.setdefault(local, local)

@@ -1,0 +1,2 @@
+class ScopeCache:
+    """Interned strings, header fields and paths of one reactor."""

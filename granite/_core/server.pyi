@@ -1,0 +1,58 @@
+import asyncio
+import contextvars
+from collections.abc import Callable
+from typing import Any
+
+from granite._core.conn import ConnectionHost
+from granite._core.exchange import Interface
+
+class Server(ConnectionHost):
+    """Accepts connections and serves one application on them, inside a running event loop.
+
+    Parameters:
+        loop: the running event loop.
+        app: the ASGI application.
+        config: the settings.
+        context: the context of which every request gets a copy; None: a copy of the current one.
+        state: the lifespan's state, of which every request gets a shallow copy; None: scopes have no state.
+        on_error: called with each exception that escaped the application, besides logging it.
+
+    Raises:
+        OSError: the event loop's handles can't be made.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        app: Callable[..., Any],
+        *,
+        config: Any,
+        context: contextvars.Context | None = None,
+        state: dict[str, Any] | None = None,
+        on_error: Callable[[BaseException], None] | None = None,
+    ) -> None: ...
+    @property
+    def interface(self) -> Interface: ...
+    @property
+    def requests(self) -> int:
+        """How many requests were given to the application."""
+
+    def listen(self, fd: int) -> None:
+        """Accept connections on a bound socket, of which a duplicate is used.
+
+        Raises:
+            OSError: the socket can't be listened on.
+        """
+
+    def drain(self, on_idle: Callable[[], None]) -> None:
+        """Stop accepting, close idle connections, answer what is in progress with `Connection: close`.
+
+        Parameters:
+            on_idle: called once, from the event loop, when no connection is left and every call of the application has returned.
+        """
+
+    def close(self) -> None:
+        """Abort every connection, cancel what the application has not finished, free the event loop's handles. Idempotent."""
+
+    def counters(self) -> dict[str, int]:
+        """How many of each kind of object exist: all zero once the server is closed and its tasks have ended."""

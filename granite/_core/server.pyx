@@ -1,0 +1,145 @@
+"""The server of one worker: listeners, connections, drain.
+
+Owns the reactor, the interface and the listeners. Created on the event loop's thread, after the fork that made the worker; everything
+runs on that thread.
+"""
+
+import contextvars
+
+from cpython.object cimport PyObject
+from granite._core.asgi cimport AsgiInterface
+from granite._core.conn cimport Connection, ConnectionHost
+from granite._core.exchange cimport Interface
+from granite._core.http1 cimport Http1Context
+from granite._core.net cimport HANDLE_OPEN, Listener, Reactor
+from granite._core.scope cimport ScopeCache
+
+
+cdef class _Listener(Listener):
+    """A listener whose connections belong to a server."""
+
+    cdef Server server
+
+    cdef int _on_connection(self) except -1:
+        return (<Connection>Connection.__new__(Connection)).accept(self.server, self)
+
+
+cdef class Server(ConnectionHost):
+    """Accepts connections and serves one application on them, inside a running event loop.
+
+    Parameters:
+        loop: the running event loop; whatever has asyncio's interface with `add_reader`.
+        app: the ASGI application.
+        config: the settings; the attributes `server_header`, `url_path_prefix`, `keep_alive_timeout` and `request_head_timeout`
+            (seconds, 0 = off), `max_head_size`, `write_high_water`, `write_low_water` and `body_high_water` (bytes), `backlog`
+            and `access_log` are read.
+        context: the contextvars.Context of which every request gets a copy; None: a copy of the current one.
+        state: the lifespan's state, of which every request gets a shallow copy; None: scopes have no state.
+        on_error: called with each exception that escaped the application, besides logging it.
+
+    Raises:
+        OSError: the event loop's handles can't be made.
+    """
+
+    cdef readonly Interface interface
+    cdef object loop
+    cdef list listeners
+    cdef int backlog
+    cdef object on_idle
+    cdef bint closed
+
+    def __init__(self, loop, app, *, config, context=None, state=None, on_error=None):
+        if context is None:
+            context = contextvars.copy_context()
+        self.loop = loop
+        self.listeners = []
+        self.backlog = config.backlog
+        self.head_timeout = <unsigned long long>(config.request_head_timeout * 1000)
+        self.keep_alive_timeout = <unsigned long long>(config.keep_alive_timeout * 1000)
+        self.write_low_water = config.write_low_water
+        self.interface = AsgiInterface(app, loop, context, state, config.url_path_prefix, on_error)
+        self.http1 = Http1Context(self.interface, ScopeCache(), config)
+        self.reactor = Reactor(loop, context)
+
+    @property
+    def requests(self):
+        """How many requests were given to the application."""
+        return self.interface.requests
+
+    def listen(self, int fd):
+        """Accept connections on a bound socket.
+
+        Parameters:
+            fd: its descriptor, which stays the caller's: the server listens on a duplicate.
+
+        Raises:
+            OSError: the socket can't be listened on.
+        """
+        cdef _Listener listener = _Listener.__new__(_Listener)
+        listener.server = self
+        listener._open(self.reactor, fd, self.backlog)
+        self.listeners.append(listener)
+
+    def drain(self, on_idle):
+        """Stop accepting, close idle connections, and answer what is in progress with `Connection: close`.
+
+        Parameters:
+            on_idle: called once, from the event loop, when no connection is left and every call of the application has returned.
+        """
+        cdef PyObject *current
+        cdef PyObject *following
+        self.on_idle = on_idle
+        self.draining = True
+        self.http1.draining = True
+        self.interface.on_quiet = self._check_idle
+        self._stop_listening()
+        current = self.c_first
+        while current is not NULL:
+            following = (<Connection>current).c_next
+            (<Connection>current).drain()
+            current = following
+        self._check_idle()
+
+    def close(self):
+        """Abort every connection, cancel what the application has not finished, and free the event loop's handles. Idempotent."""
+        cdef PyObject *current
+        if self.closed:
+            return
+        self.closed = True
+        self._stop_listening()
+        current = self.c_first
+        while current is not NULL:
+            (<Connection>current)._close()
+            current = (<Connection>current).c_next
+        self.reactor.close()
+        self.interface.cancel()
+
+    def counters(self):
+        """How many of each kind of object exist: all zero once the server is closed and its tasks have ended."""
+        return {
+            "connections": self.connections,
+            "handles": self.reactor.handles,
+            "buffers": self.reactor.pool.live,
+            "timers": self.reactor.wheel.linked if self.reactor.wheel is not None else 0,
+            "sessions": self.http1.live,
+            "exchanges": self.interface.live,
+            "running": self.interface.running,
+        }
+
+    def _stop_listening(self):
+        cdef _Listener listener
+        for listener in self.listeners:
+            listener._close()
+            listener.server = None
+        self.listeners.clear()
+
+    def _check_idle(self):
+        if self.on_idle is not None and self.connections == 0 and self.interface.running == 0:
+            on_idle, self.on_idle = self.on_idle, None
+            self.loop.call_soon(on_idle)
+
+    cdef int remove(self, Connection connection) except -1:
+        ConnectionHost.remove(self, connection)
+        if self.draining:
+            self._check_idle()
+        return 0

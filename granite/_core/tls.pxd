@@ -1,0 +1,1 @@
+"""What other extensions may cimport from tls: nothing yet."""

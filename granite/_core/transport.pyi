@@ -1,0 +1,2 @@
+class Transport:
+    """Abstract base of everything that carries the bytes of a protocol."""
