@@ -39,8 +39,8 @@ cdef class AsgiExchange(Exchange):
     cdef object poll_receive(self)
     cdef bint poll_send(self) except -1
     cdef object _send(self, object message)
-    cdef object _send_start(self, object message)
-    cdef object _send_body(self, object message)
+    cdef object _send_start(self, object message, object kind)
+    cdef object _send_body(self, object message, object kind)
 
 cdef class _Done:
     pass

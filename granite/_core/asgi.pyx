@@ -44,6 +44,8 @@ cdef str _RAW_PATH = "raw_path"
 cdef str _QUERY_STRING = "query_string"
 cdef str _CLIENT = "client"
 cdef str _SERVER = "server"
+cdef str _HTTP = "http"
+cdef str _HTTP11 = "1.1"
 cdef str _STATE = "state"
 cdef str _ASGI = "asgi"
 cdef str _EXTENSIONS = "extensions"
@@ -78,7 +80,7 @@ cdef class AsgiInterface(Interface):
         self.task_arguments = {"loop": loop, "eager_start": True, "context": None}
         # Every key is there from the start, so that filling a copy in never makes the dictionary grow.
         self.template = {
-            _TYPE: "http", _ASGI: None, _HTTP_VERSION: "1.1", _METHOD: None, _SCHEME: "http", _PATH: None, _RAW_PATH: None,
+            _TYPE: _HTTP, _ASGI: None, _HTTP_VERSION: _HTTP11, _METHOD: None, _SCHEME: _HTTP, _PATH: None, _RAW_PATH: None,
             _QUERY_STRING: b"", "root_path": root_path, _HEADERS: None, _CLIENT: None, _SERVER: None, _EXTENSIONS: None,
         }
         if state is not None:
@@ -138,15 +140,18 @@ cdef class AsgiExchange(Exchange):
         cdef AsgiInterface asgi = self.asgi
         cdef dict scope = PyDict_Copy(asgi.template)
         PyDict_SetItem(scope, _ASGI, PyDict_Copy(_ASGI_VERSIONS))
-        PyDict_SetItem(scope, _HTTP_VERSION, self.http_version)
+        if self.http_version is not _HTTP11:
+            PyDict_SetItem(scope, _HTTP_VERSION, self.http_version)
         PyDict_SetItem(scope, _METHOD, self.method)
-        PyDict_SetItem(scope, _SCHEME, self.scheme)
+        if self.scheme is not _HTTP:
+            PyDict_SetItem(scope, _SCHEME, self.scheme)
         if asgi.root_path and not (self.path == asgi.root_path or self.path.startswith(asgi.root_path + "/")):
             PyDict_SetItem(scope, _PATH, asgi.root_path + self.path)
         else:
             PyDict_SetItem(scope, _PATH, self.path)
         PyDict_SetItem(scope, _RAW_PATH, self.raw_path)
-        PyDict_SetItem(scope, _QUERY_STRING, self.query_string)
+        if self.query_string:
+            PyDict_SetItem(scope, _QUERY_STRING, self.query_string)
         PyDict_SetItem(scope, _HEADERS, self.headers)
         PyDict_SetItem(scope, _CLIENT, self.client)
         PyDict_SetItem(scope, _SERVER, self.server)
@@ -322,13 +327,12 @@ cdef class AsgiExchange(Exchange):
         if self.disconnected or self.gone_told and self.response != RESPONSE_DONE:
             raise ClientDisconnected("the client has disconnected")
         if self.response == RESPONSE_NONE:
-            return self._send_start(message)
-        return self._send_body(message)
+            return self._send_start(message, <object>found)
+        return self._send_body(message, <object>found)
 
-    cdef object _send_start(self, object message):
+    cdef object _send_start(self, object message, object kind):
         cdef PyObject *status
         cdef PyObject *headers
-        cdef object kind = message[_TYPE]
         if kind != _START:
             raise RuntimeError(f"expected the message 'http.response.start', got {kind!r}")
         status = PyDict_GetItemWithError(message, _STATUS)
@@ -341,9 +345,8 @@ cdef class AsgiExchange(Exchange):
         self.protocol.start_response(self, code, () if headers is NULL else <object>headers)
         return _DONE
 
-    cdef object _send_body(self, object message):
+    cdef object _send_body(self, object message, object kind):
         cdef PyObject *found
-        cdef object kind = message[_TYPE]
         cdef object body = b""
         cdef bint more = False
         if self.response == RESPONSE_DONE:

@@ -68,7 +68,6 @@ cdef class Http1Session(ResponseWriter):
     cdef bint expects_continue
     cdef bint suspended                 # reading is paused because the application does not read
     cdef int error                      # status with which a callback refused the request
-    cdef object failure                 # exception of a callback
     cdef int hosts                      # Host fields seen
     cdef size_t head_size
     cdef size_t discarded

@@ -38,8 +38,9 @@ cdef extern from "llhttp.h":
         uint8_t upgrade
         uint16_t flags
 
-    ctypedef int (*llhttp_data_cb)(llhttp_t *, const char *, size_t) noexcept
-    ctypedef int (*llhttp_cb)(llhttp_t *) noexcept
+    # A callback may leave an exception set: llhttp_execute() returns an error then.
+    ctypedef int (*llhttp_data_cb)(llhttp_t *, const char *, size_t) except -1
+    ctypedef int (*llhttp_cb)(llhttp_t *) except -1
 
     ctypedef struct llhttp_settings_t:
         llhttp_data_cb on_url

@@ -58,6 +58,7 @@ cdef extern from "Python.h":
     object PyObject_Call(object, object, object)
     bint PyCallable_Check(object)
 
+    PyObject *PyErr_Occurred()          # borrowed
     void Py_INCREF "Py_INCREF"(PyObject *)
     void Py_DECREF "Py_DECREF"(PyObject *)
     void Py_XDECREF "Py_XDECREF"(PyObject *)

@@ -80,7 +80,7 @@ cdef class Http1Context:
 
     cdef int tick(self) except -1:
         """Bring the Date field up to date; it changes once a second (RFC 9110, 6.6.1)."""
-        cdef object now = c_time(NULL)
+        cdef time_t now = c_time(NULL)
         if self.date_at == now:
             return 0
         self.date_at = now

@@ -1,66 +1,38 @@
 # The request half: llhttp's callbacks and the session that they feed.
 
-cdef enum:
-    LLHTTP_FAILED = -1                  # a callback's answer: stop, the reason is in the session
-
 cdef bytes _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-cdef int _cb_llhttp_url(llhttp.llhttp_t *parser, const char *base, size_t size) noexcept:
+# A callback that fails leaves its exception set: llhttp runs no Python code and returns at once, and _execute() raises it then.
+
+cdef int _cb_llhttp_url(llhttp.llhttp_t *parser, const char *base, size_t size) except -1:
     cdef Http1Session self = <Http1Session>parser.data
-    try:
-        return self._append(&self.target, base, size)
-    except BaseException as exc:
-        self.failure = exc
-        return LLHTTP_FAILED
+    return self._append(&self.target, base, size)
 
 
-cdef int _cb_llhttp_header_field(llhttp.llhttp_t *parser, const char *base, size_t size) noexcept:
+cdef int _cb_llhttp_header_field(llhttp.llhttp_t *parser, const char *base, size_t size) except -1:
     cdef Http1Session self = <Http1Session>parser.data
-    try:
-        return self._append(&self.name, base, size)
-    except BaseException as exc:
-        self.failure = exc
-        return LLHTTP_FAILED
+    return self._append(&self.name, base, size)
 
 
-cdef int _cb_llhttp_header_value(llhttp.llhttp_t *parser, const char *base, size_t size) noexcept:
+cdef int _cb_llhttp_header_value(llhttp.llhttp_t *parser, const char *base, size_t size) except -1:
     cdef Http1Session self = <Http1Session>parser.data
-    try:
-        return self._append(&self.value, base, size)
-    except BaseException as exc:
-        self.failure = exc
-        return LLHTTP_FAILED
+    return self._append(&self.value, base, size)
 
 
-cdef int _cb_llhttp_header_value_complete(llhttp.llhttp_t *parser) noexcept:
-    cdef Http1Session self = <Http1Session>parser.data
-    try:
-        return self._on_field()
-    except BaseException as exc:
-        self.failure = exc
-        return LLHTTP_FAILED
+cdef int _cb_llhttp_header_value_complete(llhttp.llhttp_t *parser) except -1:
+    return (<Http1Session>parser.data)._on_field()
 
 
-cdef int _cb_llhttp_headers_complete(llhttp.llhttp_t *parser) noexcept:
-    cdef Http1Session self = <Http1Session>parser.data
-    try:
-        return self._on_head()
-    except BaseException as exc:
-        self.failure = exc
-        return LLHTTP_FAILED
+cdef int _cb_llhttp_headers_complete(llhttp.llhttp_t *parser) except -1:
+    return (<Http1Session>parser.data)._on_head()
 
 
-cdef int _cb_llhttp_body(llhttp.llhttp_t *parser, const char *base, size_t size) noexcept:
-    cdef Http1Session self = <Http1Session>parser.data
-    try:
-        return self._on_body(base, size)
-    except BaseException as exc:
-        self.failure = exc
-        return LLHTTP_FAILED
+cdef int _cb_llhttp_body(llhttp.llhttp_t *parser, const char *base, size_t size) except -1:
+    return (<Http1Session>parser.data)._on_body(base, size)
 
 
-cdef int _cb_llhttp_message_complete(llhttp.llhttp_t *parser) noexcept:
+cdef int _cb_llhttp_message_complete(llhttp.llhttp_t *parser) except -1:
     return llhttp.HPE_PAUSED
 
 
@@ -212,9 +184,7 @@ cdef class Http1Session(ResponseWriter):
 
     cdef int _parse_error(self, llhttp.llhttp_errno_t code) except -1:
         cdef const char *reason = llhttp.llhttp_get_error_reason(&self.parser)
-        if self.failure is not None:
-            failure, self.failure = self.failure, None
-            raise failure
+        _raise_pending()
         if self.error:
             return self.refuse(self.error, _REASONS[self.error].lower())
         if code == llhttp.HPE_PAUSED_H2_UPGRADE or (
@@ -303,7 +273,9 @@ cdef class Http1Session(ResponseWriter):
     cdef const char *_bytes_of(self, Span *span) noexcept:
         if span.size == 0:
             return b""
-        return self.c_scratch + span.start if span.kept else span.base
+        if span.kept:
+            return self.c_scratch + span.start
+        return span.base
 
     cdef int _on_field(self) except -1:
         cdef const char *value = self._bytes_of(&self.value)
@@ -334,13 +306,13 @@ cdef class Http1Session(ResponseWriter):
         self.http11 = self.parser.http_minor == 1
         if self.parser.http_major != 1 or self.parser.http_minor > 1:
             self.error = 505
-            return LLHTTP_FAILED
+            return llhttp.HPE_USER
         if self.hosts > 1 or (self.hosts == 0 and self.http11):
             self.error = 400            # RFC 9112, 3.2
-            return LLHTTP_FAILED
+            return llhttp.HPE_USER
         if self.parser.method == llhttp.HTTP_CONNECT:
             self.error = 501
-            return LLHTTP_FAILED
+            return llhttp.HPE_USER
         self.parser.upgrade = 0         # an offer that is not taken (RFC 9110, 7.8)
         self.keep_alive = llhttp.llhttp_should_keep_alive(&self.parser)
         exchange = self.context.interface.new_exchange()
@@ -459,6 +431,11 @@ cdef class Http1Session(ResponseWriter):
             target.decode("ascii", "backslashreplace"), exchange.http_version, exchange.status,
         )
         return 0
+
+
+cdef int _raise_pending() except? -1:
+    """Raise what a callback left set."""
+    return -1 if PyErr_Occurred() is not NULL else 0
 
 
 cdef str _name_of(client):

@@ -282,7 +282,15 @@ cdef class ResponseWriter(Protocol):
 
 cdef int64_t _length(object value) except -1:
     """The number of a Content-Length field (RFC 9110, 8.6)."""
-    cdef bytes text = value.strip(b" \t")
-    if not text.isdigit() or len(text) > 18:
+    cdef const char *base = PyBytes_AS_STRING(<PyObject *>value)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(<PyObject *>value)
+    cdef Py_ssize_t i
+    cdef int64_t length = 0
+    for i in range(size):
+        if not 48 <= base[i] <= 57 or size > 18:
+            size = 0
+            break
+        length = 10 * length + base[i] - 48
+    if size == 0:
         raise RuntimeError(f"response headers: expected content-length to be a number of bytes, got {value!r}")
-    return int(text)
+    return length
