@@ -21,7 +21,7 @@ from granite._core.capi.python cimport (
     PyCoro_CheckExact, PyContext_Copy, PyDict_CheckExact, PyDict_Copy, PyDict_GetItemWithError, PyDict_SetItem,
     PyIter_Send, PyMethodDef, PyObject_Call, PySendResult, Py_DECREF, Py_INCREF, _AsyncType, sendfunc,
 )
-from granite._core.exchange cimport Exchange, Interface, RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE
+from granite._core.exchange cimport Exchange, Interface, Protocol, RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE
 from granite._core.exchange import ClientDisconnected
 
 cdef object _log = logging.getLogger("granite.error")
@@ -209,12 +209,14 @@ cdef class AsgiExchange(Exchange):
     cdef PySendResult _step(self, object value, PyObject **result) except PYGEN_ERROR:
         """Run the application to its next suspension."""
         cdef PySendResult outcome
+        cdef object coroutine
         try:
             if self.coroutine is None:
                 if self.called:
                     raise RuntimeError("cannot reuse already awaited coroutine")
                 self._call()
-            outcome = PyIter_Send(<PyObject *>self.coroutine, <PyObject *>value, result)
+            coroutine = self.coroutine
+            outcome = PyIter_Send(<PyObject *>coroutine, <PyObject *>value, result)
         except BaseException as exc:
             self._raised(exc)
             return self._outcome_of(exc, result)
@@ -333,6 +335,7 @@ cdef class AsgiExchange(Exchange):
     cdef object _send_start(self, object message, object kind):
         cdef PyObject *status
         cdef PyObject *headers
+        cdef Protocol protocol
         if kind != _START:
             raise RuntimeError(f"expected the message 'http.response.start', got {kind!r}")
         status = PyDict_GetItemWithError(message, _STATUS)
@@ -342,13 +345,15 @@ cdef class AsgiExchange(Exchange):
         if not 100 <= code <= 999:
             raise RuntimeError(f"'http.response.start': expected 'status' from 100 to 999, got {code}")
         headers = PyDict_GetItemWithError(message, _HEADERS)
-        self.protocol.start_response(self, code, () if headers is NULL else <object>headers)
+        protocol = self.protocol
+        protocol.start_response(self, code, () if headers is NULL else <object>headers)
         return _DONE
 
     cdef object _send_body(self, object message, object kind):
         cdef PyObject *found
         cdef object body = b""
         cdef bint more = False
+        cdef Protocol protocol
         if self.response == RESPONSE_DONE:
             raise RuntimeError(f"expected no message after the response is complete, got {kind!r}")
         if kind != _RESPONSE_BODY:
@@ -363,7 +368,8 @@ cdef class AsgiExchange(Exchange):
         found = PyDict_GetItemWithError(message, _MORE_BODY)
         if found is not NULL:
             more = bool(<object>found)
-        self.protocol.send_body(self, body, more)
+        protocol = self.protocol
+        protocol.send_body(self, body, more)
         if self.disconnected:
             raise ClientDisconnected("the client has disconnected")
         if self.protocol is None or self.protocol.writable(self):
@@ -484,9 +490,10 @@ cdef class _Waiting:
         cdef AsgiExchange exchange = self.exchange
         cdef object ready
         while True:
-            if self.future is not None:
+            future = self.future
+            if future is not None:
                 try:
-                    outcome = PyIter_Send(<PyObject *>self.future, <PyObject *>value, result)
+                    outcome = PyIter_Send(<PyObject *>future, <PyObject *>value, result)
                 except BaseException:
                     self.future = None
                     raise

@@ -82,35 +82,39 @@ cdef class Connection(StreamHandle):
         return self._wait(WAITING_HEAD if session.state == SESSION_HEAD else WAITING_NOTHING)
 
     cdef int _on_read(self, const char *data, size_t size) except -1:
-        if self.session is None:
+        cdef Http1Session session = self.session
+        if session is None:
             if self.shutting:
                 return 0
-            self.session = self.host.http1.session(self)
+            session = self.session = self.host.http1.session(self)
         self.corked += 1
         try:
-            self.session.feed(data, size)
+            session.feed(data, size)
         finally:
             self.corked -= 1
         return self._settle()
 
     cdef int _on_soon(self) except -1:
-        if self.session is not None and self.state == HANDLE_OPEN:
+        cdef Http1Session session = self.session
+        if session is not None and self.state == HANDLE_OPEN:
             self.corked += 1
             try:
-                self.session.resume()
+                session.resume()
             finally:
                 self.corked -= 1
         return self._settle()
 
     cdef int _on_read_ended(self) except -1:
-        if self.session is None:
+        cdef Http1Session session = self.session
+        if session is None:
             return self.shut(False)
-        self.session.read_ended()
+        session.read_ended()
         return self._settle()
 
     cdef int _on_writable(self) except -1:
-        if self.session is not None and self.unsent() <= self.host.write_low_water:
-            return self.session.writable_again()
+        cdef Http1Session session = self.session
+        if session is not None and self.unsent() <= self.host.write_low_water:
+            return session.writable_again()
         return 0
 
     cdef int _on_error(self, int code) except -1:
@@ -119,10 +123,11 @@ cdef class Connection(StreamHandle):
         return 0
 
     cdef int _on_timeout(self) except -1:
-        if self.lingering or self.waiting == WAITING_NEXT or self.session is None:
+        cdef Http1Session session = self.session
+        if self.lingering or self.waiting == WAITING_NEXT or session is None:
             self._close()
-        elif self.session.state == SESSION_HEAD:
-            self.session.refuse(408, "the request's head took too long")
+        elif session.state == SESSION_HEAD:
+            session.refuse(408, "the request's head took too long")
             self._settle()
         return 0
 

@@ -3,6 +3,9 @@
 Owns what a parsed request needs and goes with it. A protocol makes it, fills in the request, feeds the body and carries the response's
 bytes; an interface consumes it. Neither knows the other. Runs on the reactor's thread.
 
+A method of an attribute runs on a borrowed reference in Cython: whoever calls into an exchange or a protocol through an attribute that the call
+may clear holds it in a local variable first.
+
 Theory of operation: the response moves NONE → HEAD → BODY → DONE. In HEAD the status and the fields are serialised but held back
 until the first piece of the body, so that an application that fails in between can still be answered with a 500. `protocol` is None
 after the connection closed or turned to its next request; the application may run on, its receive() tells of the end.
@@ -132,20 +135,22 @@ cdef class Exchange:
 
     cdef int respond(self, int status, bytes text) except -1:
         """Answer with a short text of the server's own."""
-        if self.protocol is None:
+        cdef Protocol protocol = self.protocol
+        if protocol is None:
             return 0
-        self.protocol.start_response(self, status, [(b"content-type", b"text/plain; charset=utf-8")])
-        return self.protocol.send_body(self, text, False)
+        protocol.start_response(self, status, [(b"content-type", b"text/plain; charset=utf-8")])
+        return protocol.send_body(self, text, False)
 
     cdef int fail(self) except -1:
         """The application has failed: a 500 if nothing has left yet, else end the response visibly incomplete."""
-        if self.protocol is None or self.response == RESPONSE_DONE:
+        cdef Protocol protocol = self.protocol
+        if protocol is None or self.response == RESPONSE_DONE:
             return 0
         if self.response == RESPONSE_HEAD:
-            self.protocol.discard_head(self)
+            protocol.discard_head(self)
         if self.response == RESPONSE_NONE:
             return self.respond(500, b"Internal Server Error")
-        return self.protocol.cut_short(self)
+        return protocol.cut_short(self)
 
     # for the interface to fill in
 

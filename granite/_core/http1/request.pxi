@@ -94,7 +94,8 @@ cdef class Http1Session(ResponseWriter):
 
     cdef int read_ended(self) except -1:
         """The peer has ended its half: nothing more will come, but an answer may still be waited for."""
-        if self.exchange is None or not self.dispatched:
+        cdef Exchange exchange = self.exchange
+        if exchange is None or not self.dispatched:
             if self.state == SESSION_HEAD:
                 return self.refuse(400, "the connection ended inside the request's head")
             self.state = SESSION_CLOSING
@@ -103,12 +104,13 @@ cdef class Http1Session(ResponseWriter):
         if self.state == SESSION_BODY:
             # A truncated body must not look complete: the application sees a disconnect, the client a 400.
             return self.refuse(400, "the connection ended inside the request's body")
-        return self.exchange.on_read_ended()
+        return exchange.on_read_ended()
 
     cdef int writable_again(self) except -1:
         """The socket has taken most of what waited for it."""
-        if self.exchange is not None and self.dispatched:
-            return self.exchange.on_writable()
+        cdef Exchange exchange = self.exchange
+        if exchange is not None and self.dispatched:
+            return exchange.on_writable()
         return 0
 
     cdef int closed(self) except -1:
@@ -151,6 +153,7 @@ cdef class Http1Session(ResponseWriter):
     cdef int _execute(self, const char *base, size_t size) except -1:
         cdef const char *end = base + size
         cdef llhttp.llhttp_errno_t code
+        cdef Exchange exchange
         while base < end:
             if self.state == SESSION_IDLE:
                 self._begin()
@@ -158,22 +161,22 @@ cdef class Http1Session(ResponseWriter):
             if code == llhttp.HPE_OK:
                 if self.state == SESSION_HEAD:
                     return self._keep_all()
-                if self.exchange is not None:
-                    if not self.dispatched:
-                        return self._dispatch()
-                    return self.exchange.on_body()
-                return 0
+                exchange = self.exchange
+                if exchange is None:
+                    return 0
+                return exchange.on_body() if self.dispatched else self._dispatch()
             if code != llhttp.HPE_PAUSED:
                 return self._parse_error(code)
             base = llhttp.llhttp_get_error_pos(&self.parser)
             llhttp.llhttp_resume(&self.parser)
             self._set_state(SESSION_COMPLETE)
-            if self.exchange is None:
+            exchange = self.exchange
+            if exchange is None:
                 self._next()            # the response was done before the request
             else:
-                self.exchange.body_complete = True
+                exchange.body_complete = True
                 if self.dispatched:
-                    self.exchange.on_body()
+                    exchange.on_body()
                 else:
                     self._dispatch()
             if self.state != SESSION_IDLE:
@@ -371,8 +374,10 @@ cdef class Http1Session(ResponseWriter):
     # exchanges
 
     cdef int _dispatch(self) except -1:
+        # Held here: the exchange may end, and leave the session, before start() returns.
+        cdef Exchange exchange = self.exchange
         self.dispatched = True
-        return self.exchange.start()
+        return exchange.start()
 
     cdef int body_wanted(self, Exchange exchange) except -1:
         cdef Transport transport = self.transport
