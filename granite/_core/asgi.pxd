@@ -47,6 +47,8 @@ cdef class _Done:
 
 cdef class _Waiting:
     cdef AsgiExchange exchange
-    cdef object future                  # its iterator, while there is nothing to return
+    cdef object waiter                  # a Future, while there is nothing to return
+    cdef object future                  # its iterator
     cdef bint sending
+    cdef int _forget(self) except -1
     cdef PySendResult step(self, object value, PyObject **result) except PYGEN_ERROR

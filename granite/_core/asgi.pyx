@@ -300,7 +300,7 @@ cdef class AsgiExchange(Exchange):
             if self.body is not None or self.body_complete:
                 body = self.take_body()
                 self.body_taken = self.body_complete
-                if not self.body_taken and self.protocol is not None:
+                if self.protocol is not None:
                     self.protocol.body_wanted(self)
                 return {_TYPE: _REQUEST, _BODY: body, _MORE_BODY: not self.body_taken}
             if self.protocol is not None and not self.read_ended:
@@ -321,7 +321,7 @@ cdef class AsgiExchange(Exchange):
         cdef PyObject *found
         if not PyDict_CheckExact(<PyObject *>message):
             if not hasattr(message, "keys"):
-                raise TypeError(f"send() takes a message, a dict, not {type(message).__name__}")
+                raise RuntimeError(f"send(): expected a message, which is a dict, got {message!r}")
             message = dict(message)
         found = PyDict_GetItemWithError(message, _TYPE)
         if found is NULL:
@@ -495,12 +495,12 @@ cdef class _Waiting:
                 try:
                     outcome = PyIter_Send(<PyObject *>future, <PyObject *>value, result)
                 except BaseException:
-                    self.future = None
+                    self._forget()
                     raise
                 if outcome == PYGEN_NEXT:
                     return PYGEN_NEXT
                 Py_DECREF(result[0])
-                self.future = None
+                self.future = self.waiter = None
                 value = None
             if self.sending:
                 if exchange.poll_send():
@@ -515,16 +515,24 @@ cdef class _Waiting:
                     Py_INCREF(<PyObject *>ready)
                     result[0] = <PyObject *>ready
                     return PYGEN_RETURN
-            waiter = exchange.asgi.create_future()
+            self.waiter = exchange.asgi.create_future()
             if self.sending:
                 if exchange.senders is None:
                     exchange.senders = []
-                exchange.senders.append(waiter)
+                exchange.senders.append(self.waiter)
             else:
                 if exchange.receivers is None:
                     exchange.receivers = []
-                exchange.receivers.append(waiter)
-            self.future = waiter.__await__()
+                exchange.receivers.append(self.waiter)
+            self.future = self.waiter.__await__()
+
+    cdef int _forget(self) except -1:
+        """Nobody waits any more: a Future that was not woken must not stay with the exchange."""
+        cdef list waiters = self.exchange.senders if self.sending else self.exchange.receivers
+        waiter, self.waiter, self.future = self.waiter, None, None
+        if waiters is not None and waiter in waiters:
+            waiters.remove(waiter)
+        return 0
 
     def __await__(self):
         return self
@@ -541,11 +549,11 @@ cdef class _Waiting:
         return _unwrap(self.step(value, &result), result)
 
     def throw(self, typ, value=None, traceback=None):
-        self.future = None
+        self._forget()
         raise _instance(typ, value)
 
     def close(self):
-        self.future = None
+        self._forget()
 
 
 cdef object _waiting(AsgiExchange exchange, bint sending):

@@ -41,7 +41,7 @@ cdef class Protocol:
         raise NotImplementedError
 
     cdef int body_wanted(self, Exchange exchange) except -1:
-        """The application waits for the request's body."""
+        """The application has taken what there was of the request's body, or waits for it."""
         raise NotImplementedError
 
     cdef bint writable(self, Exchange exchange) noexcept:

@@ -106,4 +106,5 @@ cdef class Http1Session(ResponseWriter):
     cdef int _on_head(self) except -1
     cdef int _on_body(self, const char *base, size_t size) except -1
     cdef int _set_target(self, Exchange exchange) except -1
+    cdef int _go_on_reading(self) except -1
     cdef int _log_access(self, Exchange exchange) except -1

@@ -381,18 +381,20 @@ cdef class Http1Session(ResponseWriter):
 
     cdef int body_wanted(self, Exchange exchange) except -1:
         cdef Transport transport = self.transport
-        if self.state != SESSION_BODY:
-            return 0
-        if self.expects_continue:
+        if self.state == SESSION_BODY and self.expects_continue:
             self.expects_continue = False
             if exchange.response == RESPONSE_NONE:
                 out_copy(transport.pool, &transport.out, _CONTINUE, len(_CONTINUE))
                 if transport.corked == 0:
                     transport.flush()
-        if self.suspended:
-            self.suspended = False
-            transport.resume_reading()
+        if self.suspended and exchange.buffered() < self.context.body_high_water:
+            self._go_on_reading()
         return 0
+
+    cdef int _go_on_reading(self) except -1:
+        """End the pause that an unread body made; also when the body is complete, as the client's leaving must be seen."""
+        self.suspended = False
+        return self.transport.resume_reading() if self.c_pending is NULL else 0
 
     cdef int _response_done(self, Exchange exchange) except -1:
         cdef Transport transport = self.transport
@@ -411,8 +413,7 @@ cdef class Http1Session(ResponseWriter):
             self._set_state(SESSION_CLOSING)
             return transport.shut(True)
         if self.suspended:
-            self.suspended = False
-            transport.resume_reading()
+            self._go_on_reading()
         return 0
 
     cdef int _next(self) except -1:
@@ -425,6 +426,8 @@ cdef class Http1Session(ResponseWriter):
             self._set_state(SESSION_CLOSING)
             return self.transport.shut(self.pending_size > 0)
         self._set_state(SESSION_IDLE)
+        if self.suspended:
+            self._go_on_reading()
         if not self.feeding:
             self.transport.resume_soon()
         return 0

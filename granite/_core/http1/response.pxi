@@ -72,6 +72,13 @@ cdef char *_put_number(char *place, unsigned long long number, int base) noexcep
     return place
 
 
+cdef list _as_list(object given):
+    try:
+        return list(given)
+    except TypeError:
+        raise RuntimeError(f"response headers: expected an iterable of pairs (name, value), got {given!r}") from None
+
+
 cdef int _pair(object field, PyObject **name, PyObject **value) except -1:
     """The two parts of a field as the application gave it, borrowed."""
     cdef PyObject *given = <PyObject *>field
@@ -101,11 +108,11 @@ cdef class ResponseWriter(Protocol):
         cdef char *place
         cdef bytes line
         if not PyList_CheckExact(<PyObject *>headers) and not PyTuple_CheckExact(<PyObject *>headers):
-            headers = list(headers)
+            headers = _as_list(headers)
         # Between the two loops no Python code runs, so what was measured is what is written.
         for field in headers:
             if not PyTuple_CheckExact(<PyObject *>field) and not PyList_CheckExact(<PyObject *>field):
-                headers = [tuple(field) for field in headers]
+                headers = [_as_list(field) for field in headers]
                 break
         for field in headers:
             _pair(field, &name, &value)

@@ -1,0 +1,1 @@
+"""Applications to try granite with; see README.md."""

@@ -1,0 +1,158 @@
+"""An application being served on one event loop: what the worker and the test server have in
+common.
+
+Owns the order of things: lifespan startup → the core's server accepts → drain → lifespan shutdown;
+and the making and unmaking of the event loop. Must not know processes, signals or threads. Runs on
+the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, TypeVar
+
+from granite._core.server import Server
+from granite.errors import BootError
+from granite.interfaces.asgi import Lifespan
+from granite.settings.config import Config
+
+__all__ = ["Serving", "new_event_loop", "run"]
+
+T = TypeVar("T")
+
+logger = logging.getLogger("granite.error")
+
+# Seconds that tasks get to react to their cancellation before the loop is closed over them.
+_CANCEL_GRACE = 1.0
+
+
+class Serving:
+    """One application on the running loop, from its startup to its shutdown.
+
+    `start()`, `accept()` and `stop()` are called once each, in this order. `on_error` is called
+    with each exception that escapes the application's handling of a request.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        config: Config,
+        on_error: Callable[[BaseException], None] | None = None,
+    ) -> None:
+        self.server: Server | None = None
+        self._app = app
+        self._config = config
+        self._on_error = on_error
+        self._lifespan = Lifespan(app, config.lifespan)
+
+    async def start(self) -> None:
+        """Run the lifespan's startup and make the server, which does not accept yet.
+
+        Raises LifespanError if the application's startup fails.
+        """
+        await self._lifespan.startup()
+        try:
+            self.server = Server(
+                asyncio.get_running_loop(),
+                self._app,
+                config=self._config,
+                context=self._lifespan.context,
+                state=self._lifespan.state,
+                on_error=self._on_error,
+            )
+        except BaseException:
+            await self._lifespan.shutdown(1.0)
+            raise
+
+    def accept(self, listeners: Iterable[int]) -> None:
+        """Accept connections from these listening sockets, given by their descriptors.
+
+        The core duplicates them: the caller may close its own, and has to, for else clients can
+        still connect after the drain. Raises OSError if the event loop refuses one.
+        """
+        assert self.server is not None
+        for listener in listeners:
+            self.server.listen(listener)
+
+    async def stop(self, timeout: float, hurry: asyncio.Event | None = None) -> bool:
+        """Drain, close the server, and run the lifespan's shutdown, all within `timeout` seconds.
+
+        Requests in flight may finish until the time is up or `hurry` is set; then their connections
+        are aborted, and the lifespan's shutdown gets what time is left, but at least one second.
+        Return True if nothing was cut short.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        drained = True
+        if self.server is not None:
+            drained = await self._drain(self.server, timeout, hurry)
+            self.server.close()
+        left = 0.0 if hurry is not None and hurry.is_set() else deadline - loop.time()
+        shut_down = await self._lifespan.shutdown(max(left, 1.0))
+        return drained and shut_down
+
+    async def _drain(self, server: Server, timeout: float, hurry: asyncio.Event | None) -> bool:
+        idle = asyncio.Event()
+        server.drain(idle.set)
+        logger.debug("draining: %d connections left", server.connections)
+        waits = {
+            asyncio.ensure_future(event.wait()) for event in (idle, hurry) if event is not None
+        }
+        await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        return idle.is_set()
+
+
+def new_event_loop(kind: str) -> asyncio.AbstractEventLoop:
+    """Make the event loop that the setting `loop` names; raise BootError if it is not installed."""
+    if kind != "asyncio":
+        try:
+            import uvloop
+        except ImportError:
+            if kind == "uvloop":
+                raise BootError(
+                    "loop: uvloop is not installed; install it or take --loop asyncio"
+                ) from None
+        else:
+            return uvloop.new_event_loop()
+    return asyncio.new_event_loop()
+
+
+def run(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, T]) -> T:
+    """Run `main` to its end on `loop`, cancel what is left, and close the loop.
+
+    Like `asyncio.run`, for a loop that exists already. Unlike it, a task that ignores its
+    cancellation holds the end up for one second only.
+    """
+    try:
+        asyncio.set_event_loop(loop)
+        return loop.run_until_complete(main)
+    finally:
+        try:
+            loop.run_until_complete(_cancel_all_tasks())
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            # Without shutdown_default_executor: before Python 3.12 it waits without a bound for a
+            # thread that is stuck.
+            asyncio.set_event_loop(None)
+            loop.close()
+
+
+async def _cancel_all_tasks() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=_CANCEL_GRACE)
+    for task in tasks:
+        if task.done() and not task.cancelled() and task.exception() is not None:
+            asyncio.get_running_loop().call_exception_handler(
+                {
+                    "message": "a task raised while the server was stopping",
+                    "exception": task.exception(),
+                    "task": task,
+                }
+            )

@@ -1,0 +1,253 @@
+"""A real granite server inside a test: `with TestServer(app) as server:
+httpx.get(server.url("/"))`.
+
+Owns a background thread with an event loop of its own, on which the same server runs as in a worker
+process. Must not know processes or signals. The class is used from the test's thread; everything it
+serves runs on the background one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import gc
+import socket
+import threading
+import traceback
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote
+
+from granite._core import buf
+from granite.errors import BootError
+from granite.interfaces import loading
+from granite.serving import Serving, new_event_loop, run
+from granite.settings.config import Config
+
+__all__ = ["TestServer"]
+
+# Beyond the graceful timeout: the lifespan's last second, cancelled tasks, and a slow machine.
+_JOIN_MARGIN = 15.0
+
+
+class TestServer:
+    """Serve `app`, a callable or a target such as "package.main:app", on a free port of 127.0.0.1.
+
+    `settings` are granite's settings by name, with the defaults of `granite run` but for `port` (0:
+    a free one) and `graceful_timeout` (5 seconds); `working_dir` has no effect, since it would
+    change the directory of the tests.
+
+    Used as a context manager, the server answers when the body starts, and the lifespan's shutdown
+    has run when the statement ends. Used by `async with`, it runs on its background thread all the
+    same; entering and leaving just do not block the caller's loop. A failure of the startup is
+    raised by the `with` statement: LoadError, LifespanError, BootError, or UsageError for a wrong
+    setting.
+
+    `exceptions` are the exceptions that escaped the application, in order; they stay readable
+    afterwards.
+    """
+
+    __test__ = False  # pytest collects classes by this name
+
+    def __init__(self, app: Any, **settings: Any) -> None:
+        self.config = Config(**{"port": 0, "graceful_timeout": 5.0, **settings})
+        self.exceptions: list[BaseException] = []
+        self._app = app
+        self._address: tuple[str, int] | None = None
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._serving: Serving | None = None
+        self._counters: dict[str, int] = {}
+        self._started: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._ended: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+    @property
+    def host(self) -> str:
+        """The address that the server listens on."""
+        return self._bound[0]
+
+    @property
+    def port(self) -> int:
+        """The port that the server listens on."""
+        return self._bound[1]
+
+    @property
+    def _bound(self) -> tuple[str, int]:
+        if self._address is None:
+            raise RuntimeError("the test server has not been started: use it in a with statement")
+        return self._address
+
+    def url(self, path: str = "/") -> str:
+        """Return the URL of `path`; what a URL may not hold is percent-encoded, an existing `%` is
+        kept.
+        """
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}/{quote(path.removeprefix('/'), safe=_URL_SAFE)}"
+
+    def counters(self) -> dict[str, int]:
+        """Return the core's counters of live objects: now, or those at the end once the server has
+        stopped.
+        """
+        loop = self._loop
+        if loop is None or self._ended.done():
+            return dict(self._counters)
+        return asyncio.run_coroutine_threadsafe(self._read_counters(), loop).result(_JOIN_MARGIN)
+
+    def start(self) -> None:
+        """Start the server and return when it answers; what `with` does on entry."""
+        self._spawn()
+        try:
+            self._started.result()
+        except BaseException:
+            if self._started.done():  # else the test was interrupted, and the startup may never end
+                self._join()
+            raise
+
+    def stop(self) -> None:
+        """Drain the server and return when its thread has ended; what `with` does at the end.
+        Idempotent.
+
+        Raises AssertionError on debug builds of the core if an object of the server outlived it,
+        and RuntimeError if the thread hangs in the application.
+        """
+        if self._thread is None:
+            return
+        self._ask_to_stop()
+        self._join()
+        self._ended.result()
+        self._check_balance()
+
+    def __enter__(self) -> TestServer:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        try:
+            self.stop()
+        except AssertionError:
+            if exc_type is None:  # the body's own failure says more
+                raise
+
+    async def __aenter__(self) -> TestServer:
+        self._spawn()
+        try:
+            await asyncio.shield(asyncio.wrap_future(self._started))
+        except asyncio.CancelledError:
+            self._ask_to_stop()
+            raise
+        except BaseException:
+            self._join()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._ask_to_stop()
+        # Bounded like the join that follows, which finds the thread ended or says that it is not.
+        ended = asyncio.wrap_future(self._ended)
+        await asyncio.wait({ended}, timeout=self.config.graceful_timeout + _JOIN_MARGIN)
+        self.__exit__(exc_type, exc, tb)
+
+    def _spawn(self) -> None:
+        if self._thread is not None:
+            raise RuntimeError("a test server is started once; make another one")
+        listener = self._bind()
+        self._address = listener.getsockname()[:2]
+        self._thread = threading.Thread(
+            target=self._run, args=(listener,), name="granite test server", daemon=True
+        )
+        self._thread.start()
+
+    def _bind(self) -> socket.socket:
+        config = self.config
+        try:
+            found = socket.getaddrinfo(
+                config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
+            family, _, _, _, address = found[0]
+            return socket.create_server(address[:2], family=family, backlog=config.backlog)
+        except OSError as exc:
+            raise BootError(
+                f"cannot listen on {config.host}:{config.port}: {exc.strerror}"
+            ) from None
+
+    def _ask_to_stop(self) -> None:
+        if self._loop is not None and self._stop is not None and not self._ended.done():
+            with contextlib.suppress(RuntimeError):  # the loop may just have been closed
+                self._loop.call_soon_threadsafe(self._stop.set)
+
+    def _join(self) -> None:
+        assert self._thread is not None
+        self._thread.join(self.config.graceful_timeout + _JOIN_MARGIN)
+        if self._thread.is_alive():
+            raise RuntimeError(
+                "the test server's thread did not end: something of the application blocks its loop"
+            )
+
+    def _check_balance(self) -> None:
+        left = {name: count for name, count in self._counters.items() if count}
+        if buf.DEBUG and left:
+            raise AssertionError(f"objects of the server outlived it: {left}")
+
+    def _run(self, listener: socket.socket) -> None:
+        """Be the background thread."""
+        try:
+            with listener:
+                app = (
+                    loading.load(self._app, self.config.factory)
+                    if isinstance(self._app, str)
+                    else self._made_app()
+                )
+                self._loop = new_event_loop(self.config.loop)
+                run(self._loop, self._serve(app, listener))
+        except BaseException as exc:
+            self._fail(exc)
+        self._finish()
+
+    def _made_app(self) -> Any:
+        return self._app() if self.config.factory else self._app
+
+    async def _serve(self, app: Any, listener: socket.socket) -> None:
+        self._stop = asyncio.Event()
+        self._serving = Serving(app, self.config, self.exceptions.append)
+        await self._serving.start()
+        self._serving.accept([listener.fileno()])
+        listener.close()
+        self._started.set_result(None)
+        await self._stop.wait()
+        await self._serving.stop(self.config.graceful_timeout)
+
+    async def _read_counters(self) -> dict[str, int]:
+        assert self._serving is not None
+        assert self._serving.server is not None
+        return self._serving.server.counters()
+
+    def _fail(self, exc: BaseException) -> None:
+        if not self._started.done():
+            self._started.set_exception(exc)
+        elif not self._ended.done():
+            self._ended.set_exception(exc)
+
+    def _finish(self) -> None:
+        if self._serving is not None and self._serving.server is not None:
+            # The frames of a traceback hold the request's receive and send, and so the exchange.
+            for exception in self.exceptions:
+                traceback.clear_frames(exception.__traceback__)
+            gc.collect()
+            self._counters = self._serving.server.counters()
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+
+_URL_SAFE = "/?&=#%:@!$'()*+,;[]~"

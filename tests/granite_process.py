@@ -1,0 +1,112 @@
+"""A real `granite` process for tests: started, watched by what it prints, and gone at the end."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 20.0
+
+
+class GraniteProcess:
+    """`python -m granite ARGUMENTS` in its own session; `output` is what it has printed so far."""
+
+    def __init__(self, *arguments: str, cwd: Path | None = None, env: dict[str, str] | None = None):
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("GRANITE_")}
+        search = os.pathsep.join(filter(None, (str(ROOT), environ.get("PYTHONPATH"))))
+        environ |= {"PYTHONPATH": search, **(env or {})}
+        environ.pop("PYTHONUNBUFFERED", None)  # it makes two writes, which may mix, of each line
+        self.output = ""
+        self._changed = threading.Condition()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "granite", *arguments],
+            cwd=cwd,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def port(self) -> int:
+        return int(self.wait_for(r"listening on http://\S+:(\d+)").group(1))
+
+    def url(self, path: str = "/") -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def wait_for(self, pattern: str, patience: float = PATIENCE) -> re.Match[str]:
+        """Return the first match of `pattern` in the output, waiting until it is there."""
+        deadline = time.monotonic() + patience
+        with self._changed:
+            while (match := re.search(pattern, self.output)) is None:
+                left = deadline - time.monotonic()
+                assert left > 0, f"no {pattern!r} within {patience} s in:\n{self.output}"
+                ended = self.process.poll() is not None and not self._reader.is_alive()
+                assert not ended, f"ended without {pattern!r}:\n{self.output}"
+                self._changed.wait(min(left, 0.2))
+            return match
+
+    def wait(self, patience: float = PATIENCE) -> int:
+        """Return the exit status, with the whole output read."""
+        status = self.process.wait(patience)
+        self._reader.join(patience)
+        return status
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def stop(self) -> int:
+        """End it as an operator would; return the exit status."""
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def members(self) -> list[int]:
+        """Return the processes of the tree that are alive (a zombie is not)."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                state, _, group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+            except OSError:
+                continue
+            if int(group) == self.process.pid and state not in "ZX":
+                found.append(int(entry.name))
+        return found
+
+    def wait_gone(self, patience: float = PATIENCE) -> None:
+        deadline = time.monotonic() + patience
+        while members := self.members():
+            assert time.monotonic() < deadline, f"still there: {members}\n{self.output}"
+            time.sleep(0.02)
+
+    def destroy(self) -> None:
+        """Leave nothing of the tree behind, whatever the test did."""
+        if self.members():
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(PATIENCE)
+        self.wait_gone()
+        self._reader.join(PATIENCE)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._changed:
+                self.output += line
+                self._changed.notify_all()
+
+    def __repr__(self) -> str:
+        return f"<granite {self.process.args!r}, output:\n{self.output}>"
