@@ -1,0 +1,51 @@
+# The developer's commands. What each needs (system packages, a virtual environment, the build) it makes first, and only
+# what is missing or out of date. PYTHON=… picks the interpreter, VENV=… the environment, ARGS=… goes to the command.
+
+VENV ?= .venv
+HOST ?= 127.0.0.1
+PORT ?= 8000
+ARGS ?=
+RUN ?=
+
+export PYTHON
+
+.PHONY: help serve test build lint debug asan all-pythons sdist clean system
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+serve: system  ## build, and serve examples/hello.py on http://HOST:PORT
+	@tools/venv.sh $(VENV)
+	$(VENV)/bin/granite run --working-dir examples --host $(HOST) --port $(PORT) $(ARGS) hello:app
+
+test: system  ## build, and run the tests (ARGS="-k name" to choose)
+	@tools/venv.sh $(VENV) test
+	$(RUN) $(VENV)/bin/pytest $(ARGS)
+
+build: system  ## build in place
+	@tools/venv.sh $(VENV)
+
+lint: system  ## formatting, lint and types
+	@tools/venv.sh $(VENV) test,dev
+	$(VENV)/bin/ruff format --check . && $(VENV)/bin/ruff check . && $(VENV)/bin/mypy
+
+debug: system  ## the tests on a debug build: asserts on, live objects counted
+	@tools/tree.sh build/tree-debug
+	GRANITE_DEBUG=1 $(MAKE) --no-print-directory -C build/tree-debug test VENV=.venv
+
+asan: system  ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@tools/tree.sh build/tree-asan
+	@tools/sanitize.sh build/tree-asan
+
+all-pythons: system  ## the tests on every supported Python that is found
+	@tools/all-pythons.sh
+
+sdist: system  ## dist/granite-*.tar.gz, third-party sources included
+	@tools/venv.sh $(VENV) test,dev
+	$(VENV)/bin/python -m build --sdist
+
+clean:  ## remove everything that was built, the environments too
+	rm -rf build dist .venv .venv-* granite.egg-info granite/_core/*.so vendor/src .mypy_cache .ruff_cache .pytest_cache
+
+system:
+	@tools/system.sh

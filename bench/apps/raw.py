@@ -1,0 +1,84 @@
+"""The raw ASGI applications of the scenarios: little Python, so that the server is measured.
+
+Served by every server of the table, so it must not know any of them. Each application answers
+lifespan messages as a well-behaved one does and does nothing then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+Message = dict[str, Any]
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+KIB = b"0123456789abcdef" * 64
+HELLO = b"Hello, World!"
+LARGE = KIB * 64
+CHUNKS = 100
+
+HELLO_HEADERS = [(b"content-type", b"text/plain"), (b"content-length", b"13")]
+LARGE_HEADERS = [(b"content-type", b"application/octet-stream"), (b"content-length", b"65536")]
+CHUNKS_HEADERS = [(b"content-type", b"application/octet-stream")]
+
+
+async def lifespan(receive: Receive, send: Send) -> None:
+    """Answer startup and shutdown."""
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+
+
+async def hello(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with 13 bytes."""
+    if scope["type"] == "lifespan":
+        await lifespan(receive, send)
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": HELLO_HEADERS})
+    await send({"type": "http.response.body", "body": HELLO})
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Read the body as it arrives, to its end, then answer with the same bytes."""
+    if scope["type"] == "lifespan":
+        await lifespan(receive, send)
+        return
+    parts = []
+    more = True
+    while more:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    body = b"".join(parts)
+    headers = [
+        (b"content-type", b"application/octet-stream"),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def large(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with 64 KiB in one message."""
+    if scope["type"] == "lifespan":
+        await lifespan(receive, send)
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": LARGE_HEADERS})
+    await send({"type": "http.response.body", "body": LARGE})
+
+
+async def chunks(scope: Scope, receive: Receive, send: Send) -> None:
+    """Stream 100 pieces of 1 KiB without a length; the server has to frame them."""
+    if scope["type"] == "lifespan":
+        await lifespan(receive, send)
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": CHUNKS_HEADERS})
+    for _ in range(CHUNKS):
+        await send({"type": "http.response.body", "body": KIB, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,0 +1,111 @@
+"""The benchmark's own small HTTP client: first answer, one checked request, idle connections.
+
+Owns its sockets; must not know which server it talks to. Blocking sockets on the main thread.
+"""
+
+from __future__ import annotations
+
+import http.client
+import resource
+import select
+import socket
+import time
+
+from bench.model import BenchError, Scenario
+
+_REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+_RETRY_SECONDS = 0.0002
+
+
+def _complete(answer: bytes) -> bool:
+    """Tell whether ``answer`` holds a whole response, framed by a length or by chunks."""
+    head, separator, body = answer.partition(b"\r\n\r\n")
+    if not separator:
+        return False
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == b"content-length":
+            return len(body) >= int(value)
+    return body.endswith(b"\r\n0\r\n\r\n")
+
+
+def ask(sock: socket.socket) -> bytes:
+    """Send one GET and return the whole response; raises OSError if the connection ends before."""
+    sock.sendall(_REQUEST)
+    answer = b""
+    while not _complete(answer):
+        piece = sock.recv(65536)
+        if not piece:
+            raise ConnectionResetError("closed before the response was complete")
+        answer += piece
+    return answer
+
+
+def first_answer(port: int, seconds: float) -> float:
+    """Return the clock (``perf_counter``) at the first complete 200 from ``port``.
+
+    Connects again and again in a tight loop. Raises TimeoutError after ``seconds``.
+    """
+    deadline = time.perf_counter() + seconds
+    while time.perf_counter() < deadline:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=seconds) as sock:
+                answer = ask(sock)
+        except OSError:
+            time.sleep(_RETRY_SECONDS)
+            continue
+        if answer.startswith(b"HTTP/1.1 200"):
+            return time.perf_counter()
+    raise TimeoutError(f"no 200 within {seconds:g} s")
+
+
+def check(port: int, scenario: Scenario) -> None:
+    """Send the scenario's request once; raises BenchError saying what is wrong with the answer."""
+    upload = b"0123456789abcdef" * (scenario.upload // 16)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request(scenario.method, "/", body=upload or None)
+        response = connection.getresponse()
+        body = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise BenchError(f"{type(error).__name__}: {error}") from None
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise BenchError(f"expected status 200, got {response.status}")
+    if len(body) < scenario.body or (upload and body != upload):
+        raise BenchError(f"expected a body of {scenario.body} bytes, got {len(body)}")
+
+
+class IdleConnections:
+    """Keep-alive connections that were used for one request each and then only held."""
+
+    def __init__(self, port: int, count: int) -> None:
+        """Open ``count`` connections; raises BenchError when machine or server allow fewer."""
+        self._sockets: list[socket.socket] = []
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        if hard < count + 64:
+            raise BenchError(f"the limit of open files is {hard}, {count + 64} are needed")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        try:
+            for _ in range(count):
+                sock = socket.create_connection(("127.0.0.1", port), timeout=10)
+                self._sockets.append(sock)
+                ask(sock)
+        except OSError as error:
+            opened = len(self._sockets)
+            self.close()
+            raise BenchError(f"connection {opened} of {count} failed: {error}") from None
+
+    def lost(self) -> int:
+        """Return how many of them the server has closed meanwhile."""
+        poll = select.poll()
+        for sock in self._sockets:
+            poll.register(sock, select.POLLIN | select.POLLRDHUP)
+        return len(poll.poll(0))
+
+    def close(self) -> None:
+        """Close all of them."""
+        for sock in self._sockets:
+            sock.close()
+        self._sockets.clear()

@@ -1,0 +1,187 @@
+"""One figure of one server: a round of load, its memory, its start.
+
+Owns what a single sample is; must not know ratios or reports. Main thread; servers on one core,
+load on another.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import client, load, memory
+from bench.model import BenchError, Sample, Scenario
+from bench.process import Prefix, Running, free_port
+from bench.scenarios import FLAT_REQUESTS, IDLE_CONNECTIONS
+from bench.servers import SERVERS, Launch
+
+START_SECONDS = 20.0
+_SETTLE_SECONDS = 1.0
+_FLAT_WARM_UP = 100_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line decides for all; ``seconds`` is the length of one round of load."""
+
+    subject_bin: Path
+    peers_bin: Path
+    loop: str
+    seconds: int
+    rounds: int
+    server_core: int = 0
+    load_core: int = 1
+
+
+class Started:
+    """A server that answers: ``with Started(name, scenario, settings) as running``."""
+
+    def __init__(self, name: str, scenario: Scenario, settings: Settings) -> None:
+        self.name = name
+        self._prefix = Prefix()
+        self.at = Launch(
+            app=scenario.app,
+            port=free_port(),
+            loop=settings.loop,
+            subject_bin=settings.subject_bin,
+            peers_bin=settings.peers_bin,
+            prefix=self._prefix.path,
+        )
+        try:
+            self.running = Running(SERVERS[name], self.at, settings.server_core)
+        except BenchError:
+            self._prefix.remove()
+            raise
+        self.milliseconds = 0.0
+
+    def __enter__(self) -> Running:
+        """Wait for the first answer; raises BenchError with the server's words when none comes."""
+        try:
+            self.milliseconds = (self._wait() - self.running.started) * 1000
+        except BaseException:
+            self.close()
+            raise
+        return self.running
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _wait(self) -> float:
+        deadline = time.perf_counter() + START_SECONDS
+        while True:
+            try:
+                return client.first_answer(self.at.port, 1.0)
+            except TimeoutError:
+                if self.running.alive() and time.perf_counter() < deadline:
+                    continue
+            raise BenchError(f"{self.name} did not answer; it said: {self.running.output()}")
+
+    def close(self) -> None:
+        """End the server and remove its directory."""
+        self.running.stop()
+        self._prefix.remove()
+
+
+def load_round(running: Running, scenario: Scenario, settings: Settings, seconds: int) -> Sample:
+    """Load a running server for ``seconds`` and return its rate."""
+    running.resume()
+    try:
+        cpu, clock = running.cpu_seconds(), time.perf_counter()
+        result, generator = load.run(scenario, running.port, seconds, settings.load_core)
+        used = running.cpu_seconds() - cpu
+        busy = used / (time.perf_counter() - clock)
+    except BenchError as error:
+        reason = running.ending() or str(error)
+        return Sample(running.server.name, 0.0, valid=False, note=reason)
+    finally:
+        running.pause()
+    fault = load.fault(scenario, result)
+    details = {
+        "requests": float(result.requests),
+        "p50_ms": result.p50,
+        "p99_ms": result.p99,
+        "server_cpu": round(busy, 3),
+        "generator_cpu": round(generator, 3),
+        "cpu_us": used / max(result.requests, 1) * 1e6,
+    }
+    details |= {f"{name}_errors": float(count) for name, count in result.errors.items()}
+    return Sample(running.server.name, result.rate, not fault, fault, details)
+
+
+def memory_after_traffic(name: str, scenario: Scenario, settings: Settings) -> Sample:
+    """Start, serve a round of load, wait a second: the PSS of the tree in MiB."""
+    with Started(name, scenario, settings) as running:
+        load_round(running, scenario, settings, settings.seconds)
+        running.resume()
+        time.sleep(_SETTLE_SECONDS)
+        pids = running.pids()
+        pss, uss = memory.tree_kib(pids)
+    return Sample(
+        name, pss / 1024, details={"uss_mib": round(uss / 1024, 2), "processes": float(len(pids))}
+    )
+
+
+def memory_per_idle_connection(name: str, scenario: Scenario, settings: Settings) -> Sample:
+    """The PSS in KiB that each idle connection adds to a server that has served traffic."""
+    with Started(name, scenario, settings) as running:
+        load_round(running, scenario, settings, settings.seconds)
+        running.resume()
+        time.sleep(_SETTLE_SECONDS)
+        before, _ = memory.tree_kib(running.pids())
+        try:
+            connections = client.IdleConnections(running.port, IDLE_CONNECTIONS)
+        except BenchError as error:
+            return Sample(name, 0.0, valid=False, note=str(error))
+        time.sleep(_SETTLE_SECONDS)
+        after, _ = memory.tree_kib(running.pids())
+        lost = connections.lost()
+        connections.close()
+    note = f"{lost} connections were closed by the server" if lost else ""
+    details = {"before_mib": before / 1024, "after_mib": after / 1024}
+    return Sample(name, (after - before) / IDLE_CONNECTIONS, not lost, note, details)
+
+
+def growth(name: str, scenario: Scenario, settings: Settings) -> Sample:
+    """The PSS in MiB that a million requests add after a warm-up of a hundred thousand."""
+    with Started(name, scenario, settings) as running:
+        _serve(running, scenario, settings, _FLAT_WARM_UP)
+        before = _settled(running)
+        served = _serve(running, scenario, settings, FLAT_REQUESTS)
+        after = _settled(running)
+    details = {"before_mib": before, "after_mib": after, "requests": float(served)}
+    return Sample(name, after - before, details=details)
+
+
+def _settled(running: Running) -> float:
+    running.resume()
+    time.sleep(_SETTLE_SECONDS)
+    return memory.tree_kib(running.pids())[0] / 1024
+
+
+def _serve(running: Running, scenario: Scenario, settings: Settings, count: int) -> int:
+    """Load until ``count`` requests were answered; raises BenchError when a round fails."""
+    served = 0
+    while served < count:
+        sample = load_round(running, scenario, settings, settings.seconds)
+        if not sample.valid:
+            raise BenchError(sample.note)
+        served += int(sample.details["requests"])
+    return served
+
+
+def start_time(name: str, scenario: Scenario, settings: Settings) -> Sample:
+    """Milliseconds from exec to the first complete 200."""
+    started = Started(name, scenario, settings)
+    with started:
+        return Sample(name, started.milliseconds)
+
+
+FRESH: dict[str, Callable[[str, Scenario, Settings], Sample]] = {
+    "memory": memory_after_traffic,
+    "idle": memory_per_idle_connection,
+    "flat": growth,
+    "startup": start_time,
+}
+"""Kinds of scenario that start the server anew for each sample."""

@@ -1,0 +1,94 @@
+"""The values that the parts of the benchmark hand to each other.
+
+Owns plain data only; must not start processes nor read files. Immutable where nothing has to be
+collected, so any thread could read it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal["load", "memory", "idle", "flat", "startup"]
+
+
+class BenchError(Exception):
+    """Something the user can act upon; the message is printed without a traceback."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A bound that a figure has to keep: ``>= bound`` or ``<= bound``."""
+
+    bound: float
+    at_least: bool = True
+
+    def met(self, value: float) -> bool:
+        """Tell whether ``value`` keeps the bound."""
+        return value >= self.bound if self.at_least else value <= self.bound
+
+    def __str__(self) -> str:
+        return f"{'≥' if self.at_least else '≤'} {self.bound:g}"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One row of the table of scenarios.
+
+    ``app`` is ``module:attribute`` under ``bench/apps``. ``options`` go to the load generator
+    verbatim. ``body`` is the number of bytes that each response carries at least; a round that
+    moved fewer is invalid. ``targets`` maps a peer to the bound of the ratio subject ÷ peer,
+    ``absolute`` bounds the subject's own figure. ``peers`` limits who takes part (empty: all).
+    """
+
+    name: str
+    title: str
+    unit: str
+    app: str
+    kind: Kind = "load"
+    generator: Literal["wrk", "h2load"] = "wrk"
+    script: str = ""
+    options: tuple[str, ...] = ()
+    method: str = "GET"
+    upload: int = 0
+    body: int = 0
+    closes: bool = False
+    targets: dict[str, Target] = field(default_factory=dict)
+    absolute: Target | None = None
+    peers: tuple[str, ...] = ()
+    rounds: int = 0
+    """Upper bound of the number of rounds; 0: as many as the command line asks for."""
+    ratios: bool = True
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One figure of one server. An invalid one takes no part in medians; ``note`` says why."""
+
+    server: str
+    value: float
+    valid: bool = True
+    note: str = ""
+    details: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class ScenarioResult:
+    """What was measured for one scenario, in the order in which it was measured."""
+
+    scenario: Scenario
+    subject: str
+    samples: list[Sample] = field(default_factory=list)
+    ratios: dict[str, list[float]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    """Servers that could not take part, each with the reason."""
+    commands: dict[str, str] = field(default_factory=dict)
+    """Server (and ``load``) → the command line that was used, free of machine-specific paths."""
+
+    def of(self, server: str) -> list[Sample]:
+        """Return the valid samples of ``server``."""
+        return [s for s in self.samples if s.server == server and s.valid]
+
+    def invalid(self, server: str) -> list[Sample]:
+        """Return the samples of ``server`` that were thrown out."""
+        return [s for s in self.samples if s.server == server and not s.valid]

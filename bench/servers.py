@@ -1,0 +1,147 @@
+"""The table of servers: how each one is started, tuned for one worker on one core.
+
+Owns command lines and what has to be installed for them; must not start anything. Pure functions,
+apart from nginx, whose configuration file is written before its start.
+
+The same rules for everybody: one worker, one thread, the same event loop, no access log, keep-alive
+timeouts and per-connection request limits so high that they don't take part in the measurement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import nginx
+
+ROOT = Path(__file__).resolve().parent.parent
+APPS = ROOT / "bench" / "apps"
+LAUNCHERS = ROOT / "bench" / "launchers"
+
+KEEP_ALIVE = 600
+MANY = 1_000_000_000
+CONNECTION_LIMIT = 16384
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What a command line depends on: ``app`` is ``module:attribute``, paths are absolute.
+
+    ``prefix`` is a directory for this start alone.
+    """
+
+    app: str
+    port: int
+    loop: str
+    subject_bin: Path
+    peers_bin: Path
+    prefix: Path
+
+
+@dataclass(frozen=True)
+class Server:
+    """One row: ``packages`` are what pip installs for it, the first one names its version."""
+
+    name: str
+    command: Callable[[Launch], list[str]]
+    packages: tuple[str, ...] = ()
+    own_environment: bool = False
+    """Installed in the environment of the project instead of the peers'."""
+    spins_when_idle: bool = False
+    """Polls without pause when nothing happens: stopped (SIGSTOP) while others are measured."""
+
+
+def _granite(at: Launch) -> list[str]:
+    return [
+        *(str(at.subject_bin / "granite"), "run", at.app),
+        *("--host", "127.0.0.1", "--port", str(at.port), "--loop", at.loop),
+        *("--working-dir", str(APPS), "--log-level", "warning", "--no-access-log"),
+        *("--keep-alive-timeout", str(KEEP_ALIVE)),
+    ]
+
+
+def _granian(at: Launch) -> list[str]:
+    return [
+        *(str(at.peers_bin / "granian"), "--interface", "asgi"),
+        *("--host", "127.0.0.1", "--port", str(at.port), "--loop", at.loop),
+        *("--workers", "1", "--runtime-threads", "1", "--runtime-mode", "st"),
+        *("--http", "1", "--no-ws", "--no-log", "--no-access-log"),
+        *("--backlog", "2048", "--backpressure", str(CONNECTION_LIMIT)),
+        *("--http1-header-read-timeout", "60000", at.app),
+    ]
+
+
+def _uvicorn(at: Launch) -> list[str]:
+    return [
+        *(str(at.peers_bin / "uvicorn"), "--host", "127.0.0.1", "--port", str(at.port)),
+        *("--loop", at.loop, "--http", "httptools", "--ws", "none"),
+        *("--no-access-log", "--log-level", "warning", "--no-proxy-headers"),
+        *("--timeout-keep-alive", str(KEEP_ALIVE), at.app),
+    ]
+
+
+def _saltare(at: Launch) -> list[str]:
+    return [
+        *(str(at.peers_bin / "saltare"), "--host", "127.0.0.1", "--port", str(at.port)),
+        *("--keep-alive-timeout", str(KEEP_ALIVE), "--max-keepalive-requests", str(MANY)),
+        *("--max-concurrent-connections", str(CONNECTION_LIMIT), "--listen-backlog", "2048"),
+        at.app,
+    ]
+
+
+def _fastpysgi(at: Launch) -> list[str]:
+    return [
+        *(str(at.peers_bin / "python"), str(LAUNCHERS / "fastpysgi_asgi.py"), at.app),
+        *("--port", str(at.port), "--loop", at.loop),
+    ]
+
+
+def _hypercorn(at: Launch) -> list[str]:
+    return [
+        *(str(at.peers_bin / "hypercorn"), "--bind", f"127.0.0.1:{at.port}"),
+        *("--worker-class", at.loop, "--workers", "1"),
+        *("--config", str(LAUNCHERS / "hypercorn.toml"), at.app),
+    ]
+
+
+def _gunicorn(at: Launch) -> list[str]:
+    return [
+        *(str(at.peers_bin / "gunicorn"), "--bind", f"127.0.0.1:{at.port}"),
+        *("--worker-class", "asgi", "--asgi-loop", at.loop, "--http-parser", "fast"),
+        *("--workers", "1", "--worker-connections", str(CONNECTION_LIMIT), "--backlog", "2048"),
+        *("--keep-alive", str(KEEP_ALIVE), "--log-level", "warning", at.app),
+    ]
+
+
+def _nginx(at: Launch) -> list[str]:
+    return nginx.command(at.prefix, at.port)
+
+
+SERVERS: dict[str, Server] = {
+    server.name: server
+    for server in (
+        Server("granite", _granite, ("granite",), own_environment=True),
+        Server("granian", _granian, ("granian", "uvloop")),
+        Server("uvicorn", _uvicorn, ("uvicorn", "httptools", "uvloop")),
+        Server("saltare", _saltare, ("saltare",)),
+        Server("fastpysgi", _fastpysgi, ("fastpysgi", "uvloop"), spins_when_idle=True),
+        Server("gunicorn", _gunicorn, ("gunicorn", "gunicorn_h1c", "uvloop")),
+        Server("hypercorn", _hypercorn, ("hypercorn", "uvloop")),
+        Server("nginx", _nginx),
+    )
+}
+
+
+def anonymous(command: list[str], at: Launch) -> str:
+    """Return ``command`` as one line without what differs between machines: paths and ports."""
+    line = " ".join(f"'{word}'" if " " in word else word for word in command)
+    for path, name in (
+        (str(at.prefix), "PREFIX"),
+        (str(at.subject_bin) + "/", ".venv/bin/"),
+        (str(at.peers_bin) + "/", ".bench/venv/bin/"),
+        (str(ROOT) + "/", ""),
+        (str(Path(nginx.find() or "nginx").parent) + "/nginx", "nginx"),
+    ):
+        line = line.replace(path, name)
+    return line.replace(str(at.port), "PORT")

@@ -1,0 +1,27 @@
+#!/bin/sh
+# sanitize.sh DIRECTORY: `make test` in DIRECTORY with the sanitizers in the build and around the tests.
+#
+# The interpreter itself is not built with them, so their runtime is preloaded into the test processes (and only there:
+# compilers and pip run without). Leaks are not searched for: an interpreter leaves much behind at exit by design; the
+# counters of the debug build watch over granite's own objects. Reports go to files, because pytest captures what a
+# process prints and a killed one takes it along; a report from any process, a child's too, fails the run.
+set -eu
+tree=$1
+cc=${CC:-cc}
+reports=$(cd "$tree" && pwd)/build/reports
+rm -rf "$reports"
+mkdir -p "$reports"
+
+run="env LD_PRELOAD='$($cc -print-file-name=libasan.so) $($cc -print-file-name=libstdc++.so)' PYTHONMALLOC=malloc"
+run="$run ASAN_OPTIONS=detect_leaks=0:strict_string_checks=1:log_path=$reports/asan"
+run="$run UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:log_path=$reports/ubsan"
+export GRANITE_DEBUG=1 GRANITE_SANITIZE=address,undefined
+code=0
+make --no-print-directory -C "$tree" test VENV=.venv RUN="$run" \
+    ARGS="-m 'not no_sanitizer' --timeout 180 ${ARGS:-}" || code=$?
+for report in "$reports"/*; do
+    [ -f "$report" ] || continue
+    cat "$report" >&2
+    code=1
+done
+exit $code

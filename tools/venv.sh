@@ -1,0 +1,35 @@
+#!/bin/sh
+# venv.sh DIRECTORY [EXTRA,...]: bring a virtual environment up to date with pyproject.toml, then build in place.
+#
+# The environment holds the build's requirements, the extras, and granite itself, linked to this tree. What was
+# installed is noted in the environment, so that a second run installs nothing; the build is incremental by itself.
+set -eu
+here=$(dirname "$0")
+cd "$here/.."
+venv=$1
+extras=${2:-}
+
+if [ -n "${PYTHON:-}" ] || [ ! -x "$venv/bin/python" ]; then
+    python=$("$here/python.sh" 2>&1) || { echo "$python" >&2; exit 1; }
+    if [ "$(cat "$venv/.python" 2>/dev/null)" != "$python" ]; then
+        echo "$venv: $("$python" --version)"
+        rm -rf "$venv"
+        "$python" -m venv "$venv"
+        echo "$python" >"$venv/.python"
+    fi
+fi
+
+build() { "$venv/bin/python" setup.py --quiet build_ext --inplace; }
+
+note=$venv/.installed-${extras:-base}
+if ! cmp -s pyproject.toml "$note"; then
+    echo "$venv: installing${extras:+ the requirements of $extras} and building"
+    pip="$venv/bin/python -m pip --quiet --disable-pip-version-check"
+    sed -n 's/^requires = \[\(.*\)\]$/\1/p' pyproject.toml | tr -d '" ' | tr ',' '\n' >"$venv/.requirements"
+    $pip install --requirement "$venv/.requirements"
+    build # first by itself: an error reads better without pip around it
+    $pip install --no-build-isolation --editable ".${extras:+[$extras]}"
+    cp pyproject.toml "$note"
+else
+    build
+fi
