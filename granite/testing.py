@@ -241,13 +241,26 @@ class TestServer:
 
     def _finish(self) -> None:
         if self._serving is not None and self._serving.server is not None:
-            # The frames of a traceback hold the request's receive and send, and so the exchange.
             for exception in self.exceptions:
-                traceback.clear_frames(exception.__traceback__)
+                _clear_frames(exception)
             gc.collect()
             self._counters = self._serving.server.counters()
         if not self._ended.done():
             self._ended.set_result(None)
+
+
+def _clear_frames(exception: BaseException) -> None:
+    """Clear what an exception's frames hold, and those behind it: the request's receive and send,
+    and so the exchange.
+    """
+    seen: set[int] = set()
+    behind: list[BaseException | None] = [exception]
+    while behind:
+        current = behind.pop()
+        if current is not None and id(current) not in seen:
+            seen.add(id(current))
+            traceback.clear_frames(current.__traceback__)
+            behind += [current.__cause__, current.__context__]
 
 
 _URL_SAFE = "/?&=#%:@!$'()*+,;[]~"

@@ -28,12 +28,15 @@ cdef class AsgiExchange(Exchange):
     cdef list senders                   # ... of send() calls
     cdef bint called                    # the application was called
     cdef bint ended                     # and has returned
+    cdef bint stepping                  # it is running right now
     cdef bint gone_told                 # receive() has returned http.disconnect
     cdef dict _scope(self)
     cdef int _call(self) except -1
     cdef int _returned(self) except -1
     cdef int _raised(self, object exc) except -1
     cdef int _end(self) except -1
+    cdef int _check_complete(self) except -1
+    cdef int _report(self, object exc) except -1
     cdef PySendResult _step(self, object value, PyObject **result) except PYGEN_ERROR
     cdef PySendResult _outcome_of(self, object exc, PyObject **result) except PYGEN_ERROR
     cdef object poll_receive(self)

@@ -102,8 +102,7 @@ cdef class AsgiInterface(Interface):
 
     cdef object _make_task(self, object coroutine, object context):
         if self.get_task_factory() is not None:
-            if sys.version_info >= (3, 11):
-                return self.loop.create_task(coroutine, context=context)
+            # Without create_task's own `context`, which factories of the older signature do not take.
             return context.run(self.loop.create_task, coroutine)
         if self.eager:
             PyDict_SetItem(self.task_arguments, _CONTEXT, context)
@@ -178,25 +177,45 @@ cdef class AsgiExchange(Exchange):
         return 0
 
     cdef int _returned(self) except -1:
+        if self.ended:
+            return 0
         self.ended = True
+        try:
+            self._check_complete()
+        finally:
+            self._end()
+        return 0
+
+    cdef int _check_complete(self) except -1:
         if self.protocol is not None and self.response != RESPONSE_DONE and not self.disconnected:
             if self.response == RESPONSE_NONE:
                 _log.error("the application returned without a response: %s %s", self.method, self.path)
             else:
                 _log.error("the application returned without completing its response: %s %s", self.method, self.path)
             self.fail()
-        return self._end()
+        return 0
 
     cdef int _raised(self, object exc) except -1:
+        if self.ended:
+            return 0
         self.ended = True
-        if isinstance(exc, ClientDisconnected) or isinstance(exc, _CancelledError):
-            pass                        # no fault of the application: whoever it waited for has gone
-        else:
+        try:
+            # Not the application's fault: whoever it waited for has gone, or it was told to end.
+            if not isinstance(exc, (ClientDisconnected, _CancelledError)):
+                self._report(exc)
+            self.fail()
+        finally:
+            self._end()
+        return 0
+
+    cdef int _report(self, object exc) except -1:
+        try:
             _log.error("exception in the application: %s %s", self.method, self.path, exc_info=exc)
             if self.asgi.on_error is not None:
                 self.asgi.on_error(exc)
-        self.fail()
-        return self._end()
+        except Exception as failure:
+            _log.error("on_error failed", exc_info=failure)
+        return 0
 
     cdef int _end(self) except -1:
         self.coroutine = None
@@ -210,23 +229,29 @@ cdef class AsgiExchange(Exchange):
         """Run the application to its next suspension."""
         cdef PySendResult outcome
         cdef object coroutine
+        result[0] = NULL                # which is what a Task looks at
+        if self.stepping:
+            raise ValueError("coroutine already executing")
+        if self.ended:
+            raise RuntimeError("cannot reuse already awaited coroutine")
+        self.stepping = True
         try:
             if self.coroutine is None:
-                if self.called:
-                    raise RuntimeError("cannot reuse already awaited coroutine")
                 self._call()
             coroutine = self.coroutine
             outcome = PyIter_Send(<PyObject *>coroutine, <PyObject *>value, result)
         except BaseException as exc:
+            self.stepping = False
             self._raised(exc)
             return self._outcome_of(exc, result)
+        self.stepping = False
         if outcome == PYGEN_RETURN:
             self._returned()
         return outcome
 
     cdef PySendResult _outcome_of(self, object exc, PyObject **result) except PYGEN_ERROR:
         """What the Task sees of an exception: it was dealt with, unless it is meant for the Task or the loop."""
-        if isinstance(exc, (_CancelledError, SystemExit, KeyboardInterrupt, GeneratorExit)):
+        if isinstance(exc, (_CancelledError, SystemExit, KeyboardInterrupt)):
             raise exc
         Py_INCREF(<PyObject *>None)
         result[0] = <PyObject *>None
@@ -240,30 +265,42 @@ cdef class AsgiExchange(Exchange):
     def throw(self, typ, value=None, traceback=None):
         """The coroutine protocol: raise inside the application."""
         cdef PyObject *result = NULL
+        if self.stepping:
+            raise ValueError("coroutine already executing")
         if self.coroutine is None:
             exc = _instance(typ, value)
-            if not self.ended:
-                self._raised(exc)
+            self._raised(exc)
             raise exc
+        coroutine = self.coroutine
+        self.stepping = True
         try:
-            yielded = self.coroutine.throw(_instance(typ, value))
+            yielded = coroutine.throw(_instance(typ, value))
         except StopIteration:
+            self.stepping = False
             self._returned()
             raise
         except BaseException as exc:
+            self.stepping = False
             self._raised(exc)
+            if isinstance(exc, GeneratorExit):
+                raise
             return _unwrap(self._outcome_of(exc, &result), result)
+        self.stepping = False
         return yielded
 
     def close(self):
         """The coroutine protocol: end the application at its suspension."""
-        if self.coroutine is not None:
-            coroutine, self.coroutine = self.coroutine, None
-            coroutine.close()
-        if not self.ended:
-            self.ended = True
-            self.fail()
-            self._end()
+        if self.stepping:
+            raise ValueError("coroutine already executing")
+        coroutine, self.coroutine = self.coroutine, None
+        try:
+            if coroutine is not None:
+                coroutine.close()
+        finally:
+            if self.called and not self.ended:
+                self.ended = True
+                self.fail()
+                self._end()
 
     def __await__(self):
         return self
@@ -289,7 +326,11 @@ cdef class AsgiExchange(Exchange):
 
     @property
     def cr_running(self):
-        return getattr(self.coroutine, "cr_running", False)
+        return self.stepping
+
+    @property
+    def cr_suspended(self):
+        return self.called and not self.stepping and not self.ended
 
     # receive()
 
@@ -489,6 +530,7 @@ cdef class _Waiting:
         cdef PySendResult outcome
         cdef AsgiExchange exchange = self.exchange
         cdef object ready
+        result[0] = NULL
         while True:
             future = self.future
             if future is not None:
@@ -500,6 +542,7 @@ cdef class _Waiting:
                 if outcome == PYGEN_NEXT:
                     return PYGEN_NEXT
                 Py_DECREF(result[0])
+                result[0] = NULL
                 self.future = self.waiter = None
                 value = None
             if self.sending:
@@ -577,3 +620,7 @@ cdef PySendResult _exchange_send(PyObject *self, PyObject *value, PyObject **res
 (<_AsyncType *><PyObject *>AsgiExchange).tp_as_async.am_send = <sendfunc><void *>_exchange_send
 
 cdef _Done _DONE = _Done.__new__(_Done)
+
+# Only this module makes them: one that Python made would lack what its methods rely on.
+(<_AsyncType *><PyObject *>_Waiting).tp_new = NULL
+(<_AsyncType *><PyObject *>AsgiExchange).tp_new = NULL

@@ -10,8 +10,8 @@ no request any more, and arms the deadline that fits.
 
 cimport cython
 from cpython.object cimport PyObject
-from granite._core.http1 cimport SESSION_HEAD, SESSION_IDLE, Http1Context, Http1Session
-from granite._core.net cimport HANDLE_OPEN, Listener, Reactor, StreamHandle
+from granite._core.http1 cimport SESSION_BODY, SESSION_HEAD, Http1Context, Http1Session
+from granite._core.net cimport HANDLE_NEW, HANDLE_OPEN, Listener, Reactor, StreamHandle
 
 
 cdef class ConnectionHost:
@@ -48,10 +48,17 @@ cdef class Connection(StreamHandle):
 
     cdef int accept(self, ConnectionHost host, Listener listener) except -1:
         self.host = host
-        self._open(listener)
         host.add(self)
-        self.start_reading()
-        return self._wait(WAITING_HEAD)
+        try:
+            self._open(listener)
+            self.start_reading()
+            return self._wait(WAITING_HEAD)
+        except BaseException:
+            if self.state == HANDLE_NEW:
+                host.remove(self)
+            else:
+                self._close()
+            raise
 
     cdef int drain(self) except -1:
         """Close if nothing is in progress; what is will be answered with `Connection: close`."""
@@ -60,26 +67,37 @@ cdef class Connection(StreamHandle):
         return 0
 
     cdef int _wait(self, Waiting waiting) except -1:
-        """Arm the deadline of what is waited for; the one of a head counts from its first byte on, however slowly it comes."""
-        if waiting == WAITING_HEAD and self.waiting == WAITING_HEAD and self.timer.deadline:
-            return 0
+        """Arm the deadline of what is waited for."""
         self.waiting = waiting
-        if waiting == WAITING_NEXT:
-            return self.arm(self.host.keep_alive_timeout)
-        return self.arm(self.host.head_timeout if waiting == WAITING_HEAD else 0)
+        if waiting == WAITING_HEAD:
+            return self.arm(self.host.head_timeout)
+        if waiting == WAITING_NOTHING:
+            return self.arm(0)
+        return self.arm(self.host.keep_alive_timeout)
 
     cdef int _settle(self) except -1:
         cdef Http1Session session = self.session
+        cdef int begun
         self.flush()
         if self.state != HANDLE_OPEN or self.shutting or session is None:
             return 0
         if session.idle():
             self.session = None
+            begun = session.messages
             self.host.http1.give_back(session)
             if self.host.draining:
-                return self.shut(False)
-            return self._wait(WAITING_NEXT)
-        return self._wait(WAITING_HEAD if session.state == SESSION_HEAD else WAITING_NOTHING)
+                return self.shut(True)
+            # Without a message it was but line ends, which put no deadline off.
+            return self._wait(WAITING_NEXT) if begun else 0
+        if session.state == SESSION_HEAD:
+            # The deadline of a head counts from its first byte on, however slowly the rest comes.
+            if not session.head_began:
+                return 0
+            session.head_began = False
+            return self._wait(WAITING_HEAD)
+        if session.state == SESSION_BODY and session.exchange is None:
+            return 0 if self.waiting == WAITING_REST else self._wait(WAITING_REST)
+        return self._wait(WAITING_NOTHING)
 
     cdef int _on_read(self, const char *data, size_t size) except -1:
         cdef Http1Session session = self.session
@@ -124,7 +142,7 @@ cdef class Connection(StreamHandle):
 
     cdef int _on_timeout(self) except -1:
         cdef Http1Session session = self.session
-        if self.lingering or self.waiting == WAITING_NEXT or session is None:
+        if self.lingering or session is None or self.waiting == WAITING_NEXT or self.waiting == WAITING_REST:
             self._close()
         elif session.state == SESSION_HEAD:
             session.refuse(408, "the request's head took too long")

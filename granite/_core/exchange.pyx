@@ -11,6 +11,7 @@ until the first piece of the body, so that an application that fails in between 
 after the connection closed or turned to its next request; the application may run on, its receive() tells of the end.
 """
 
+cimport cython
 from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from cpython.object cimport PyObject
 from libc.string cimport memcpy
@@ -71,6 +72,8 @@ cdef class Interface:
         return 0
 
 
+# Its __dealloc__ needs `interface`; every cycle that an exchange can be part of has another member that the collector can clear.
+@cython.no_gc_clear
 cdef class Exchange:
     """One request and its response; an interface fills in the abstract half."""
 

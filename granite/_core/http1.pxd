@@ -54,6 +54,7 @@ cdef class ResponseWriter(Protocol):
     cdef bint keep_alive
     cdef bint http11
     cdef bint chunked                   # the response's body
+    cdef bint expects_continue          # the client waits for a 100 Continue
     cdef int seen                       # SEEN_… of the response's fields
     cdef char *_write_field(self, Exchange exchange, char *place, PyObject *name, PyObject *value) except NULL
     cdef int _end_head(self, Exchange exchange, Py_ssize_t size, bint more) except -1
@@ -65,11 +66,15 @@ cdef class Http1Session(ResponseWriter):
     cdef SessionState state
     cdef bint feeding                   # inside feed(): what can be done next is done by its loop
     cdef bint dispatched                # the exchange was started
-    cdef bint expects_continue
+    cdef bint client_closes             # it asked for the end of the connection
+    cdef int messages                   # begun since the session was lent
+    cdef bint head_began                # the connection has not seen the last one's beginning yet
     cdef bint suspended                 # reading is paused because the application does not read
     cdef int error                      # status with which a callback refused the request
     cdef int hosts                      # Host fields seen
-    cdef size_t head_size
+    cdef size_t head_size               # of the target and the fields
+    cdef size_t raw_size                # bytes read of a head that is not complete, or of a body with its framing
+    cdef size_t body_size               # of the body alone
     cdef size_t discarded
     cdef list fields
     # what a callback is in the middle of
@@ -106,5 +111,6 @@ cdef class Http1Session(ResponseWriter):
     cdef int _on_head(self) except -1
     cdef int _on_body(self, const char *base, size_t size) except -1
     cdef int _set_target(self, Exchange exchange) except -1
+    cdef int _send_continue(self) except -1
     cdef int _go_on_reading(self) except -1
     cdef int _log_access(self, Exchange exchange) except -1

@@ -19,10 +19,10 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 from libc.string cimport memchr, memcmp, memcpy, memset, strcmp
 from libc.time cimport time as c_time, time_t
-from granite._core.buf cimport OUT_COPY_LIMIT, out_commit, out_copy, out_reserve
+from granite._core.buf cimport OUT_COPY_LIMIT, OutQueue, out_commit, out_copy, out_reserve
 from granite._core.capi cimport llhttp
 from granite._core.capi.python cimport (
-    GRANITE_IS_DEBUG, PyErr_Occurred, PyBytes_AS_STRING, PyBytes_Check, PyBytes_GET_SIZE, PyBytes_FromStringAndSize, PyList_CheckExact,
+    GRANITE_IS_DEBUG, PyErr_Occurred, PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE, PyBytes_FromStringAndSize, PyList_CheckExact,
     PyList_GET_ITEM, PyList_GET_SIZE, PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE,
 )
 from granite._core.exchange cimport (

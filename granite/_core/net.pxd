@@ -8,6 +8,7 @@ from granite._core.transport cimport Transport
 
 cdef enum:
     READ_BUFFER_SIZE = 65536
+    MAX_ROUNDS = 4                      # of uv_run() in one pump
     WHEEL_SLOTS = 128
     WHEEL_TICK = 250                    # ms; deadlines are met within one tick
 
@@ -61,7 +62,8 @@ cdef class Reactor:
     cdef char *read_buffer
     cdef readonly int handles           # libuv handles that are not closed yet
     cdef bint closed
-    cdef bint pumping
+    cdef bint pumping                   # inside pump() or a turn: what is asked for is done before it returns
+    cdef bint in_run                    # inside uv_run()
     cdef bint scheduled                 # a turn is queued on the outer loop
     cdef bint stale                     # handles changed since the last uv_run(): run it again
     cdef list soon                      # StreamHandles with work for the end of this turn
@@ -76,6 +78,8 @@ cdef class Reactor:
     cdef dict local_addresses
     cdef uint64_t now(self) noexcept
     cdef int touch(self) except -1
+    cdef void closing(self) noexcept
+    cdef int _raise_escaped(self) except -1
     cdef int run_soon(self, StreamHandle handle) except -1
     cdef int _schedule(self) except -1
     cdef int _run(self) except -1
@@ -101,6 +105,7 @@ cdef class StreamHandle(Transport):
     cdef bint in_soon
     cdef int _open(self, Listener listener) except -1
     cdef void _close(self) noexcept
+    cdef void _on_closing(self) noexcept
     cdef void _closed(self) noexcept
     cdef int start_reading(self) except -1
     cdef int arm(self, uint64_t delay) except -1

@@ -48,7 +48,7 @@ cdef class Server(ConnectionHost):
     cdef object on_idle
     cdef bint closed
 
-    def __init__(self, loop, app, *, config, context=None, state=None, on_error=None):
+    def __cinit__(self, loop, app, *, config, context=None, state=None, on_error=None):
         if context is None:
             context = contextvars.copy_context()
         self.loop = loop

@@ -47,6 +47,10 @@ cdef class Transport:
         """Close now; what was not sent is lost."""
         raise NotImplementedError
 
+    cdef int reset(self) except -1:
+        """Close now, so that the peer sees an error and not an end."""
+        raise NotImplementedError
+
     cdef object client(self):
         """(host, port) of the peer, or None."""
         raise NotImplementedError

@@ -22,6 +22,7 @@ cdef extern from "Python.h":
 
     ctypedef struct _AsyncType "PyTypeObject":
         PyAsyncMethods *tp_as_async
+        void *tp_new
 
     const int METH_O
     const int METH_NOARGS

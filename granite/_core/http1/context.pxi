@@ -61,6 +61,7 @@ cdef class Http1Context:
         session.parser.data = <void *>session
         session.transport = transport
         session.state = SESSION_IDLE
+        session.messages = 0
         self.live += 1
         return session
 

@@ -1,5 +1,8 @@
 # The request half: llhttp's callbacks and the session that they feed.
 
+cdef enum:
+    FRAMING_SHARE = 16                  # bytes of chunk framing that each byte of a body may bring along
+
 cdef bytes _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -127,6 +130,7 @@ cdef class Http1Session(ResponseWriter):
         cdef Transport transport = self.transport
         cdef Exchange exchange = self.exchange
         cdef bint answerable = True
+        cdef SessionState was = self.state
         cdef bytes text
         if self.state == SESSION_CLOSING:
             return 0
@@ -138,6 +142,8 @@ cdef class Http1Session(ResponseWriter):
                 self.discard_head(exchange)
             answerable = exchange.response == RESPONSE_NONE
             exchange.on_disconnect()
+        elif was == SESSION_BODY and self.dispatched:
+            answerable = False          # answered already; this is the rest of its body
         if answerable:
             self.context.tick()
             text = _REASONS[status].encode()
@@ -152,14 +158,29 @@ cdef class Http1Session(ResponseWriter):
 
     cdef int _execute(self, const char *base, size_t size) except -1:
         cdef const char *end = base + size
+        cdef const char *position
         cdef llhttp.llhttp_errno_t code
+        cdef SessionState before
         cdef Exchange exchange
         while base < end:
             if self.state == SESSION_IDLE:
+                if base[0] == 13 or base[0] == 10:
+                    base += 1           # RFC 9112, 2.2: line ends before a request line
+                    continue
                 self._begin()
+            before = self.state
             code = llhttp.llhttp_execute(&self.parser, base, end - base)
+            position = end if code == llhttp.HPE_OK else llhttp.llhttp_get_error_pos(&self.parser)
+            if before == SESSION_BODY and position is not NULL:
+                self.raw_size += position - base
+                # Chunk extensions and trailers: as much as a head may have, and some bytes for each byte of the body.
+                if self.raw_size > self.context.max_head_size + FRAMING_SHARE * self.body_size:
+                    return self.refuse(431, "the framing of the request's body is too large")
             if code == llhttp.HPE_OK:
                 if self.state == SESSION_HEAD:
+                    self.raw_size += position - base
+                    if self.raw_size > self.context.max_head_size:
+                        return self.refuse(431, "the request's head is too large")
                     return self._keep_all()
                 exchange = self.exchange
                 if exchange is None:
@@ -167,7 +188,7 @@ cdef class Http1Session(ResponseWriter):
                 return exchange.on_body() if self.dispatched else self._dispatch()
             if code != llhttp.HPE_PAUSED:
                 return self._parse_error(code)
-            base = llhttp.llhttp_get_error_pos(&self.parser)
+            base = position
             llhttp.llhttp_resume(&self.parser)
             self._set_state(SESSION_COMPLETE)
             exchange = self.exchange
@@ -214,7 +235,9 @@ cdef class Http1Session(ResponseWriter):
         self.target.size = self.name.size = self.value.size = 0
         self.target.kept = self.name.kept = self.value.kept = False
         self.scratch_size = 0
-        self.head_size = 0
+        self.messages += 1
+        self.head_began = True
+        self.head_size = self.raw_size = self.body_size = 0
         self.discarded = 0
         self.hosts = 0
         self.error = 0
@@ -286,6 +309,7 @@ cdef class Http1Session(ResponseWriter):
         cdef int known
         if self.state == SESSION_BODY:
             return 0
+        self.head_size += 4             # colon, blank, line end
         while size and (value[size - 1] == 32 or value[size - 1] == 9):
             size -= 1
         field = self.context.cache.field(self._bytes_of(&self.name), self.name.size, value, size, &known)
@@ -318,6 +342,8 @@ cdef class Http1Session(ResponseWriter):
             return llhttp.HPE_USER
         self.parser.upgrade = 0         # an offer that is not taken (RFC 9110, 7.8)
         self.keep_alive = llhttp.llhttp_should_keep_alive(&self.parser)
+        self.client_closes = not self.keep_alive
+        self.raw_size = 0
         exchange = self.context.interface.new_exchange()
         exchange.protocol = self
         exchange.method = self.context.methods[self.parser.method]
@@ -359,6 +385,8 @@ cdef class Http1Session(ResponseWriter):
 
     cdef int _on_body(self, const char *base, size_t size) except -1:
         cdef Exchange exchange = self.exchange
+        self.body_size += size
+        self.expects_continue = False   # it did not wait
         if exchange is None:
             self.discarded += size
             if self.discarded > DISCARD_LIMIT:
@@ -383,13 +411,26 @@ cdef class Http1Session(ResponseWriter):
         cdef Transport transport = self.transport
         if self.state == SESSION_BODY and self.expects_continue:
             self.expects_continue = False
-            if exchange.response == RESPONSE_NONE:
-                out_copy(transport.pool, &transport.out, _CONTINUE, len(_CONTINUE))
-                if transport.corked == 0:
-                    transport.flush()
+            if exchange.response == RESPONSE_NONE or exchange.response == RESPONSE_HEAD:
+                self._send_continue()
         if self.suspended and exchange.buffered() < self.context.body_high_water:
             self._go_on_reading()
         return 0
+
+    cdef int _send_continue(self) except -1:
+        cdef Transport transport = self.transport
+        cdef OutQueue head
+        head.head = head.tail = NULL
+        head.pending = 0
+        if transport.held:              # the interim response goes before the final one
+            transport.pool.split_tail(&transport.out, transport.held, &head)
+        out_copy(transport.pool, &transport.out, _CONTINUE, len(_CONTINUE))
+        if transport.held:
+            try:
+                out_copy(transport.pool, &transport.out, <char *>head.head.vector[0].iov_base, transport.held)
+            finally:
+                transport.pool.clear(&head)
+        return transport.flush() if transport.corked == 0 else 0
 
     cdef int _go_on_reading(self) except -1:
         """End the pause that an unread body made; also when the body is complete, as the client's leaving must be seen."""
@@ -401,7 +442,10 @@ cdef class Http1Session(ResponseWriter):
         if transport.corked == 0:
             transport.flush()
         if self.context.access_log:
-            self._log_access(exchange)
+            try:
+                self._log_access(exchange)
+            except Exception as exc:
+                _log.error("the access log failed", exc_info=exc)
         if self.state == SESSION_COMPLETE:
             return self._next()
         if self.state != SESSION_BODY:
@@ -424,7 +468,7 @@ cdef class Http1Session(ResponseWriter):
             exchange.on_disconnect()
         if not self.keep_alive:
             self._set_state(SESSION_CLOSING)
-            return self.transport.shut(self.pending_size > 0)
+            return self.transport.shut(self.pending_size > 0 or not self.client_closes)
         self._set_state(SESSION_IDLE)
         if self.suspended:
             self._go_on_reading()

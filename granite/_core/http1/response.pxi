@@ -79,6 +79,16 @@ cdef list _as_list(object given):
         raise RuntimeError(f"response headers: expected an iterable of pairs (name, value), got {given!r}") from None
 
 
+cdef list _plain(object headers):
+    """The fields as a list of pairs of plain bytes, whatever the application gave."""
+    cdef list fields = []
+    for field in _as_list(headers):
+        if not isinstance(field, (tuple, list)):
+            field = _as_list(field)
+        fields.append(tuple([bytes(part) if isinstance(part, bytes) else part for part in field]))
+    return fields
+
+
 cdef int _pair(object field, PyObject **name, PyObject **value) except -1:
     """The two parts of a field as the application gave it, borrowed."""
     cdef PyObject *given = <PyObject *>field
@@ -90,9 +100,31 @@ cdef int _pair(object field, PyObject **name, PyObject **value) except -1:
         value[0] = PyList_GET_ITEM(given, 1)
     else:
         raise RuntimeError(f"response headers: expected pairs (name, value), got {field!r}")
-    if not PyBytes_Check(name[0]) or not PyBytes_Check(value[0]):
+    if not PyBytes_CheckExact(name[0]) or not PyBytes_CheckExact(value[0]):
         raise RuntimeError(f"response headers: expected names and values to be bytes, got {field!r}")
     return 0
+
+
+cdef bint _is_plain(object headers) except -1:
+    """Whether the fields come as nearly all applications give them: a list or tuple of pairs of plain bytes."""
+    cdef PyObject *pair
+    cdef PyObject *name
+    cdef PyObject *value
+    if not PyList_CheckExact(<PyObject *>headers) and not PyTuple_CheckExact(<PyObject *>headers):
+        return False
+    for field in headers:
+        pair = <PyObject *>field
+        if PyTuple_CheckExact(pair) and PyTuple_GET_SIZE(pair) == 2:
+            name = PyTuple_GET_ITEM(pair, 0)
+            value = PyTuple_GET_ITEM(pair, 1)
+        elif PyList_CheckExact(pair) and PyList_GET_SIZE(pair) == 2:
+            name = PyList_GET_ITEM(pair, 0)
+            value = PyList_GET_ITEM(pair, 1)
+        else:
+            return False
+        if not PyBytes_CheckExact(name) or not PyBytes_CheckExact(value):
+            return False
+    return True
 
 
 cdef class ResponseWriter(Protocol):
@@ -106,14 +138,10 @@ cdef class ResponseWriter(Protocol):
         cdef size_t size = END_ROOM
         cdef char *start
         cdef char *place
+        cdef char *limit
         cdef bytes line
-        if not PyList_CheckExact(<PyObject *>headers) and not PyTuple_CheckExact(<PyObject *>headers):
-            headers = _as_list(headers)
-        # Between the two loops no Python code runs, so what was measured is what is written.
-        for field in headers:
-            if not PyTuple_CheckExact(<PyObject *>field) and not PyList_CheckExact(<PyObject *>field):
-                headers = [_as_list(field) for field in headers]
-                break
+        if not _is_plain(headers):
+            headers = _plain(headers)
         for field in headers:
             _pair(field, &name, &value)
             size += PyBytes_GET_SIZE(name) + PyBytes_GET_SIZE(value) + 4
@@ -122,11 +150,15 @@ cdef class ResponseWriter(Protocol):
         size += PyBytes_GET_SIZE(<PyObject *>line) + PyBytes_GET_SIZE(<PyObject *>context.default_lines)
         start = out_reserve(transport.pool, &transport.out, size)
         place = _put(start, line)
+        # What the fields may take. The collector can run the application's code in between, which may change its list.
+        limit = start + size - END_ROOM - PyBytes_GET_SIZE(<PyObject *>context.default_lines)
         exchange.status = status
         exchange.declared = -1
         self.seen = 0
         for field in headers:
             _pair(field, &name, &value)
+            if limit - place < PyBytes_GET_SIZE(name) + PyBytes_GET_SIZE(value) + 4:
+                raise RuntimeError("response headers: they changed while they were sent")
             place = self._write_field(exchange, place, name, value)
         if self.seen & (SEEN_DATE | SEEN_SERVER) == 0:
             place = _put(place, context.default_lines)
@@ -209,8 +241,8 @@ cdef class ResponseWriter(Protocol):
                 place = _put_text(place, b"transfer-encoding: chunked\r\n", 28)
             else:
                 self.keep_alive = False
-        if self.context.draining:
-            self.keep_alive = False
+        if self.context.draining or (self.expects_continue and not exchange.body_complete):
+            self.keep_alive = False     # RFC 9110, 10.1.1: a client that waits to send its body must know that it need not
         if not self.keep_alive:
             place = _put_text(place, b"connection: close\r\n", 19)
         elif not self.http11:
@@ -276,6 +308,8 @@ cdef class ResponseWriter(Protocol):
 
     cdef int cut_short(self, Exchange exchange) except -1:
         self.keep_alive = False
+        if exchange.declared < 0 and not self.chunked and exchange.response == RESPONSE_BODY:
+            self.transport.reset()      # only the end of the connection ends this body: let it not look like one
         exchange._set_response(RESPONSE_DONE)
         return self._response_done(exchange)
 

@@ -65,10 +65,7 @@ cdef class Listener:
             return
         self.state = HANDLE_CLOSING
         uv.uv_close(&self.h.handle, _cb_listener_closed)
-        try:
-            self.reactor.touch()
-        except BaseException as exc:
-            self.reactor.report(exc)
+        self.reactor.closing()
 
     cdef void _closed(self) noexcept:
         self.state = HANDLE_CLOSED

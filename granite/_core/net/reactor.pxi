@@ -37,7 +37,9 @@ cdef class Reactor:
         PyMem_RawFree(self.read_buffer)
 
     cdef uint64_t now(self) noexcept:
-        """Milliseconds on libuv's clock, as of the start of this turn."""
+        """Milliseconds on libuv's clock, which only stands still inside uv_run()."""
+        if not self.in_run:
+            uv.uv_update_time(&self.loop)
         return uv.uv_now(&self.loop)
 
     cdef int touch(self) except -1:
@@ -46,6 +48,15 @@ cdef class Reactor:
         if not self.pumping:
             self._schedule()
         return 0
+
+    cdef void closing(self) noexcept:
+        """A handle begins to close; inside of uv_run() its callback comes in the same round."""
+        if self.in_run:
+            return
+        try:
+            self.touch()
+        except BaseException as exc:
+            self.report(exc)
 
     cdef int run_soon(self, StreamHandle handle) except -1:
         """Call handle._on_soon() at the end of this turn, once."""
@@ -78,6 +89,8 @@ cdef class Reactor:
                 self.pumping = False
             if self.stale:
                 self.pump()
+            else:
+                self._raise_escaped()
 
     def _wake(self):
         self.wake = None
@@ -94,17 +107,27 @@ cdef class Reactor:
         finally:
             self.pumping = False
         self._rearm()
+        self._raise_escaped()
+
+    cdef int _raise_escaped(self) except -1:
         if self.escaped is not None:
             escaped, self.escaped = self.escaped, None
             raise escaped
+        return 0
 
     cdef int _run(self) except -1:
+        cdef int rounds = 0
         while True:
             self.stale = False
+            self.in_run = True
             uv.uv_run(&self.loop, uv.UV_RUN_NOWAIT)
+            self.in_run = False
             self._run_soon()
             if not self.stale:
                 return 0
+            rounds += 1
+            if rounds == MAX_ROUNDS:    # a flood of connections must not starve the outer loop
+                return self._schedule()
 
     cdef int _run_soon(self) except -1:
         cdef StreamHandle handle
@@ -121,14 +144,12 @@ cdef class Reactor:
 
     cdef int _rearm(self) except -1:
         """Keep one timer of the outer loop armed for libuv's next one."""
-        cdef int timeout = uv.uv_backend_timeout(&self.loop)
+        cdef int timeout
         cdef double at
-        if timeout < 0:
+        # The wheel has libuv's only timer. Without it uv_backend_timeout() may be 0 for a loop with nothing to do at all.
+        if self.wheel.linked == 0:
             return 0
-        if timeout == 0:
-            self._schedule()
-            self.stale = True
-            return 0
+        timeout = max(uv.uv_backend_timeout(&self.loop), 0)
         at = self.outer.time() + timeout / 1000.0
         if self.wake is not None:
             if self.wake_at <= at + 0.001:
@@ -183,8 +204,7 @@ cdef class Reactor:
         self.wheel._close()
         self.pumping = True
         while self.handles > 0:
-            uv.uv_run(&self.loop, uv.UV_RUN_NOWAIT)
-            self._run_soon()
+            self._run()
         self.closed = True
         self.pumping = False
         code = uv.uv_loop_close(&self.loop)

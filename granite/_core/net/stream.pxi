@@ -72,14 +72,14 @@ cdef class StreamHandle(Transport):
     cdef void _close(self) noexcept:
         if self.state != HANDLE_OPEN:
             return
+        uv.uv_close(&self.h.handle, _cb_stream_closed)
+        self._on_closing()
+
+    cdef void _on_closing(self) noexcept:
         self.state = HANDLE_CLOSING
         self.broken = True
         self.reactor.wheel.unlink(&self.timer)
-        uv.uv_close(&self.h.handle, _cb_stream_closed)
-        try:
-            self.reactor.touch()
-        except BaseException as exc:
-            self.reactor.report(exc)
+        self.reactor.closing()
 
     cdef void _closed(self) noexcept:
         cdef Reactor reactor = self.reactor
@@ -298,6 +298,14 @@ cdef class StreamHandle(Transport):
         return 0
 
     cdef int abort(self) except -1:
+        self._close()
+        return 0
+
+    cdef int reset(self) except -1:
+        if self.state == HANDLE_OPEN and not self.is_pipe:
+            if uv.uv_tcp_close_reset(&self.h.tcp, _cb_stream_closed) == 0:
+                self._on_closing()
+                return 0
         self._close()
         return 0
 
