@@ -337,7 +337,7 @@ cdef class AsgiExchange(Exchange):
     cdef object poll_receive(self):
         """The next message, or None while there is none."""
         cdef bytes body
-        if not self.body_taken:
+        if not self.body_taken and self.response != RESPONSE_DONE:
             if self.body is not None or self.body_complete:
                 body = self.take_body()
                 self.body_taken = self.body_complete
@@ -514,6 +514,9 @@ cdef class _Done:
     def close(self):
         pass
 
+    cr_await = cr_code = cr_frame = None
+    cr_running = cr_suspended = False
+
 
 cdef PySendResult _done_send(PyObject *self, PyObject *value, PyObject **result) noexcept:
     Py_INCREF(<PyObject *>None)
@@ -597,6 +600,13 @@ cdef class _Waiting:
 
     def close(self):
         self._forget()
+
+    cr_await = cr_code = cr_frame = None
+    cr_running = False
+
+    @property
+    def cr_suspended(self):
+        return self.waiter is not None
 
 
 cdef object _waiting(AsgiExchange exchange, bint sending):

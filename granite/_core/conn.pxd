@@ -16,6 +16,7 @@ cdef class ConnectionHost:
     cdef readonly Reactor reactor
     cdef readonly Http1Context http1
     cdef readonly int connections       # open ones
+    cdef int lingering                  # of these, those that only wait for the client's end
     cdef bint draining
     cdef uint64_t head_timeout          # ms, 0 = off
     cdef uint64_t keep_alive_timeout    # ms, 0 = off
@@ -23,6 +24,7 @@ cdef class ConnectionHost:
     cdef PyObject *c_first              # the Connections, linked; each is kept alive by libuv until it has closed
     cdef int add(self, Connection connection) except -1
     cdef int remove(self, Connection connection) except -1
+    cdef int check_idle(self) except -1
 
 cdef class Connection(StreamHandle):
     cdef ConnectionHost host

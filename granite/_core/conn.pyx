@@ -35,6 +35,12 @@ cdef class ConnectionHost:
         if connection.c_next is not NULL:
             (<Connection>connection.c_next).c_previous = connection.c_previous
         self.connections -= 1
+        if connection.lingering:
+            self.lingering -= 1
+        return self.check_idle()
+
+    cdef int check_idle(self) except -1:
+        """Something has ended that a drain may wait for."""
         return 0
 
 
@@ -148,6 +154,10 @@ cdef class Connection(StreamHandle):
             session.refuse(408, "the request's head took too long")
             self._settle()
         return 0
+
+    cdef int _on_lingering(self) except -1:
+        self.host.lingering += 1
+        return self.host.check_idle()
 
     cdef int _on_closed(self) except -1:
         cdef Http1Session session = self.session

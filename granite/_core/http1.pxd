@@ -66,13 +66,17 @@ cdef class Http1Session(ResponseWriter):
     cdef SessionState state
     cdef bint feeding                   # inside feed(): what can be done next is done by its loop
     cdef bint dispatched                # the exchange was started
+    cdef bint input_ended               # the client sends no more
     cdef bint client_closes             # it asked for the end of the connection
     cdef int messages                   # begun since the session was lent
     cdef bint head_began                # the connection has not seen the last one's beginning yet
     cdef bint suspended                 # reading is paused because the application does not read
     cdef int error                      # status with which a callback refused the request
     cdef int hosts                      # Host fields seen
+    cdef int codings                    # Transfer-Encoding fields seen
+    cdef size_t protocol_size           # letters of the protocol's name seen
     cdef size_t head_size               # of the target and the fields
+    cdef size_t framing_size            # of chunk extensions and trailers
     cdef size_t raw_size                # bytes read of a head that is not complete, or of a body with its framing
     cdef size_t body_size               # of the body alone
     cdef size_t discarded
@@ -107,9 +111,11 @@ cdef class Http1Session(ResponseWriter):
     cdef int _begin(self) except -1
     cdef int _dispatch(self) except -1
     cdef int _next(self) except -1
+    cdef int _on_framing(self, size_t size) except -1
     cdef int _on_field(self) except -1
     cdef int _on_head(self) except -1
     cdef int _on_body(self, const char *base, size_t size) except -1
+    cdef int _on_known_field(self, int known, const char *value, size_t size) except -1
     cdef int _set_target(self, Exchange exchange) except -1
     cdef int _send_continue(self) except -1
     cdef int _go_on_reading(self) except -1

@@ -28,7 +28,7 @@ from granite._core.capi.python cimport (
 from granite._core.exchange cimport (
     RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE, Exchange, Interface, Protocol,
 )
-from granite._core.scope cimport NAME_EXPECT, NAME_HOST, ScopeCache
+from granite._core.scope cimport NAME_EXPECT, NAME_HOST, NAME_TRANSFER_ENCODING, ScopeCache
 from granite._core.transport cimport Transport
 
 LLHTTP_VERSION = f"{llhttp.LLHTTP_VERSION_MAJOR}.{llhttp.LLHTTP_VERSION_MINOR}.{llhttp.LLHTTP_VERSION_PATCH}"
@@ -38,4 +38,5 @@ cdef object _access_log = logging.getLogger("granite.access")
 
 include "http1/context.pxi"
 include "http1/response.pxi"
+include "http1/syntax.pxi"
 include "http1/request.pxi"

@@ -122,6 +122,7 @@ cdef class StreamHandle(Transport):
     cdef int _on_writable(self) except -1
     cdef int _on_soon(self) except -1
     cdef int _on_timeout(self) except -1
+    cdef int _on_lingering(self) except -1
     cdef int _on_closed(self) except -1
 
 cdef class Listener:

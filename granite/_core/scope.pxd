@@ -20,6 +20,7 @@ cdef enum KnownName:
     NAME_OTHER
     NAME_HOST
     NAME_EXPECT
+    NAME_TRANSFER_ENCODING
 
 cdef class ScopeCache:
     cdef NameEntry names[NAME_SLOTS]

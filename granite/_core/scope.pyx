@@ -22,6 +22,8 @@ cdef frozenset _SHAREABLE = frozenset((
     b"x-requested-with",
 ))
 
+cdef dict _KNOWN = {b"host": NAME_HOST, b"expect": NAME_EXPECT, b"transfer-encoding": NAME_TRANSFER_ENCODING}
+
 
 cdef inline unsigned char _lower(unsigned char c) noexcept nogil:
     return c + 32 if 65 <= c <= 90 else c
@@ -104,7 +106,7 @@ cdef class ScopeCache:
         Py_INCREF(<PyObject *>name)
         entry.name = <PyObject *>name
         entry.shareable = name in _SHAREABLE or name.startswith(b"sec-ch-ua") or name.startswith(b"sec-fetch-")
-        entry.known = NAME_HOST if name == b"host" else NAME_EXPECT if name == b"expect" else NAME_OTHER
+        entry.known = _KNOWN.get(name, NAME_OTHER)
         Py_XDECREF(old)
 
     cdef object path(self, const char *base, size_t size):

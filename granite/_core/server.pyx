@@ -84,21 +84,22 @@ cdef class Server(ConnectionHost):
         """Stop accepting, close idle connections, and answer what is in progress with `Connection: close`.
 
         Parameters:
-            on_idle: called once, from the event loop, when no connection is left and every call of the application has returned.
+            on_idle: called once, from the event loop, when every call of the application has returned and no connection is left but
+                those that have got everything and only wait for the client's end.
         """
         cdef PyObject *current
         cdef PyObject *following
         self.on_idle = on_idle
         self.draining = True
         self.http1.draining = True
-        self.interface.on_quiet = self._check_idle
+        self.interface.on_quiet = self._on_quiet
         self._stop_listening()
         current = self.c_first
         while current is not NULL:
             following = (<Connection>current).c_next
             (<Connection>current).drain()
             current = following
-        self._check_idle()
+        self.check_idle()
 
     def close(self):
         """Abort every connection, cancel what the application has not finished, and free the event loop's handles. Idempotent."""
@@ -133,13 +134,11 @@ cdef class Server(ConnectionHost):
             listener.server = None
         self.listeners.clear()
 
-    def _check_idle(self):
-        if self.on_idle is not None and self.connections == 0 and self.interface.running == 0:
+    def _on_quiet(self):
+        self.check_idle()
+
+    cdef int check_idle(self) except -1:
+        if self.on_idle is not None and self.connections == self.lingering and self.interface.running == 0:
             on_idle, self.on_idle = self.on_idle, None
             self.loop.call_soon(on_idle)
-
-    cdef int remove(self, Connection connection) except -1:
-        ConnectionHost.remove(self, connection)
-        if self.draining:
-            self._check_idle()
         return 0

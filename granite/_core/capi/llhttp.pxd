@@ -28,6 +28,7 @@ cdef extern from "llhttp.h":
         HTTP_GET
         HTTP_HEAD
         HTTP_CONNECT
+        HTTP_OPTIONS
 
     ctypedef struct llhttp_t:
         void *data
@@ -43,10 +44,13 @@ cdef extern from "llhttp.h":
     ctypedef int (*llhttp_cb)(llhttp_t *) except -1
 
     ctypedef struct llhttp_settings_t:
+        llhttp_data_cb on_protocol
         llhttp_data_cb on_url
         llhttp_data_cb on_header_field
         llhttp_data_cb on_header_value
         llhttp_cb on_header_value_complete
+        llhttp_data_cb on_chunk_extension_name
+        llhttp_data_cb on_chunk_extension_value
         llhttp_cb on_headers_complete
         llhttp_data_cb on_body
         llhttp_cb on_message_complete

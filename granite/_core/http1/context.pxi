@@ -41,10 +41,13 @@ cdef class Http1Context:
         self.spare = []
         self.methods = [(<bytes>llhttp.llhttp_method_name(<llhttp.llhttp_method_t>i)).decode() for i in range(47)]
         llhttp.llhttp_settings_init(&self.settings)
+        self.settings.on_protocol = _cb_llhttp_protocol
         self.settings.on_url = _cb_llhttp_url
         self.settings.on_header_field = _cb_llhttp_header_field
         self.settings.on_header_value = _cb_llhttp_header_value
         self.settings.on_header_value_complete = _cb_llhttp_header_value_complete
+        self.settings.on_chunk_extension_name = _cb_llhttp_chunk_extension
+        self.settings.on_chunk_extension_value = _cb_llhttp_chunk_extension
         self.settings.on_headers_complete = _cb_llhttp_headers_complete
         self.settings.on_body = _cb_llhttp_body
         self.settings.on_message_complete = _cb_llhttp_message_complete
@@ -62,6 +65,7 @@ cdef class Http1Context:
         session.transport = transport
         session.state = SESSION_IDLE
         session.messages = 0
+        session.input_ended = False
         self.live += 1
         return session
 

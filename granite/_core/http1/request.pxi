@@ -3,10 +3,21 @@
 cdef enum:
     FRAMING_SHARE = 16                  # bytes of chunk framing that each byte of a body may bring along
 
+cdef const char *_PROTOCOL = b"HTTP"
 cdef bytes _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 # A callback that fails leaves its exception set: llhttp runs no Python code and returns at once, and _execute() raises it then.
+
+cdef int _cb_llhttp_protocol(llhttp.llhttp_t *parser, const char *base, size_t size) except -1:
+    cdef Http1Session self = <Http1Session>parser.data
+    # llhttp speaks RTSP and ICE as well.
+    if self.protocol_size + size > 4 or memcmp(base, &_PROTOCOL[self.protocol_size], size) != 0:
+        self.error = 400
+        return llhttp.HPE_USER
+    self.protocol_size += size
+    return 0
+
 
 cdef int _cb_llhttp_url(llhttp.llhttp_t *parser, const char *base, size_t size) except -1:
     cdef Http1Session self = <Http1Session>parser.data
@@ -25,6 +36,10 @@ cdef int _cb_llhttp_header_value(llhttp.llhttp_t *parser, const char *base, size
 
 cdef int _cb_llhttp_header_value_complete(llhttp.llhttp_t *parser) except -1:
     return (<Http1Session>parser.data)._on_field()
+
+
+cdef int _cb_llhttp_chunk_extension(llhttp.llhttp_t *parser, const char *base, size_t size) except -1:
+    return (<Http1Session>parser.data)._on_framing(size)
 
 
 cdef int _cb_llhttp_headers_complete(llhttp.llhttp_t *parser) except -1:
@@ -63,7 +78,7 @@ cdef class Http1Session(ResponseWriter):
         """Parse what was read, and answer what can be answered at once."""
         if self.state == SESSION_CLOSING:
             return 0
-        if self.state == SESSION_COMPLETE:
+        if self.state == SESSION_COMPLETE or self.c_pending is not NULL:
             return self._stash(base, size)
         self.feeding = True
         try:
@@ -79,16 +94,15 @@ cdef class Http1Session(ResponseWriter):
         if self.state != SESSION_IDLE:
             return 0
         self.transport.resume_reading()
-        if base is NULL:
-            return 0
-        self.c_pending = NULL
-        self.pending_size = 0
-        try:
-            self.feed(base, size)
-            if self.state == SESSION_HEAD:
-                self._keep_all()
-        finally:
-            PyMem_RawFree(base)
+        if base is not NULL:
+            self.c_pending = NULL
+            self.pending_size = 0
+            try:
+                self.feed(base, size)
+            finally:
+                PyMem_RawFree(base)
+        if self.input_ended and self.state != SESSION_COMPLETE:
+            return self.read_ended()
         return 0
 
     cdef bint idle(self) noexcept:
@@ -98,12 +112,16 @@ cdef class Http1Session(ResponseWriter):
     cdef int read_ended(self) except -1:
         """The peer has ended its half: nothing more will come, but an answer may still be waited for."""
         cdef Exchange exchange = self.exchange
+        self.input_ended = True
         if exchange is None or not self.dispatched:
             if self.state == SESSION_HEAD:
                 return self.refuse(400, "the connection ended inside the request's head")
+            if self.c_pending is not NULL:
+                return 0                # resume() goes on with it
             self.state = SESSION_CLOSING
             return self.transport.shut(False)
-        self.keep_alive = False
+        if self.c_pending is NULL:
+            self.keep_alive = False
         if self.state == SESSION_BODY:
             # A truncated body must not look complete: the application sees a disconnect, the client a 400.
             return self.refuse(400, "the connection ended inside the request's body")
@@ -173,7 +191,7 @@ cdef class Http1Session(ResponseWriter):
             position = end if code == llhttp.HPE_OK else llhttp.llhttp_get_error_pos(&self.parser)
             if before == SESSION_BODY and position is not NULL:
                 self.raw_size += position - base
-                # Chunk extensions and trailers: as much as a head may have, and some bytes for each byte of the body.
+                # Blanks and line ends, of which llhttp tells nothing: some for each byte of the body.
                 if self.raw_size > self.context.max_head_size + FRAMING_SHARE * self.body_size:
                     return self.refuse(431, "the framing of the request's body is too large")
             if code == llhttp.HPE_OK:
@@ -218,7 +236,7 @@ cdef class Http1Session(ResponseWriter):
         return self.refuse(400, (<bytes>reason).decode("ascii", "replace") if reason is not NULL else "no valid HTTP")
 
     cdef int _stash(self, const char *base, size_t size) except -1:
-        """Keep what can't be parsed before the response is done, and read no more until then."""
+        """Keep what can't be parsed before the response is done, and read on as long as it is little: else nobody would see the client go."""
         cdef char *grown
         if self.state == SESSION_CLOSING:
             return 0
@@ -228,7 +246,7 @@ cdef class Http1Session(ResponseWriter):
         memcpy(grown + self.pending_size, base, size)
         self.c_pending = grown
         self.pending_size += size
-        return self.transport.pause_reading()
+        return self.transport.pause_reading() if self.pending_size >= self.context.body_high_water else 0
 
     cdef int _begin(self) except -1:
         self._set_state(SESSION_HEAD)
@@ -237,9 +255,10 @@ cdef class Http1Session(ResponseWriter):
         self.scratch_size = 0
         self.messages += 1
         self.head_began = True
-        self.head_size = self.raw_size = self.body_size = 0
+        self.head_size = self.framing_size = self.raw_size = self.body_size = 0
         self.discarded = 0
-        self.hosts = 0
+        self.hosts = self.codings = 0
+        self.protocol_size = 0
         self.error = 0
         self.dispatched = False
         self.expects_continue = False
@@ -249,7 +268,7 @@ cdef class Http1Session(ResponseWriter):
     cdef int _append(self, Span *span, const char *base, size_t size) except -1:
         """Add to a span, which stays where it was read as long as it can."""
         if self.state == SESSION_BODY:
-            return 0                    # trailers
+            return self._on_framing(size)       # trailers
         self.head_size += size
         if self.head_size > self.context.max_head_size:
             self.error = 414 if span is &self.target else 431
@@ -303,6 +322,14 @@ cdef class Http1Session(ResponseWriter):
             return self.c_scratch + span.start
         return span.base
 
+    cdef int _on_framing(self, size_t size) except -1:
+        """Chunk extensions and trailers are not used, but they must not be endless either."""
+        self.framing_size += size
+        if self.framing_size > self.context.max_head_size:
+            self.error = 431
+            return llhttp.HPE_USER
+        return 0
+
     cdef int _on_field(self) except -1:
         cdef const char *value = self._bytes_of(&self.value)
         cdef size_t size = self.value.size
@@ -314,18 +341,31 @@ cdef class Http1Session(ResponseWriter):
             size -= 1
         field = self.context.cache.field(self._bytes_of(&self.name), self.name.size, value, size, &known)
         self.fields.append(field)
-        if known == NAME_HOST:
-            self.hosts += 1
-        elif known == NAME_EXPECT:
-            if (<bytes>field[1]).lower() != b"100-continue":
-                self.error = 417
+        if known:
+            self.error = self._on_known_field(known, value, size)
+            if self.error:
                 return llhttp.HPE_USER
-            self.expects_continue = True
         # The target's bytes come first in the scratch; a field's are not needed any more.
         self.scratch_size = self.target.start + self.target.size if self.target.kept else 0
         self.name.size = self.value.size = 0
         self.name.kept = self.value.kept = False
         return 0
+
+    cdef int _on_known_field(self, int known, const char *value, size_t size) except -1:
+        """Take note of a field that says something to the server; the status to refuse the request with, or 0."""
+        if known == NAME_HOST:
+            self.hosts += 1
+            return 0 if is_host(value, size) else 400
+        if known == NAME_EXPECT:
+            if size != 12 or not _equals(value, b"100-continue", 12):
+                return 417
+            self.expects_continue = True
+            return 0
+        # RFC 9112, 6.1: no other coding is understood, and none twice.
+        self.codings += 1
+        if self.codings > 1:
+            return 400
+        return 0 if size == 7 and _equals(value, b"chunked", 7) else 501
 
     cdef int _on_head(self) except -1:
         cdef Exchange exchange
@@ -335,6 +375,12 @@ cdef class Http1Session(ResponseWriter):
             self.error = 505
             return llhttp.HPE_USER
         if self.hosts > 1 or (self.hosts == 0 and self.http11):
+            self.error = 400            # RFC 9112, 3.2
+            return llhttp.HPE_USER
+        if self.codings and not self.http11:
+            self.error = 400            # RFC 9112, 6.1: the framing of such a message is faulty
+            return llhttp.HPE_USER
+        if not is_target(self._bytes_of(&self.target), self.target.size, self.parser.method == llhttp.HTTP_OPTIONS):
             self.error = 400            # RFC 9112, 3.2
             return llhttp.HPE_USER
         if self.parser.method == llhttp.HTTP_CONNECT:
@@ -350,6 +396,7 @@ cdef class Http1Session(ResponseWriter):
         exchange.http_version = "1.1" if self.http11 else "1.0"
         exchange.head_only = self.parser.method == llhttp.HTTP_HEAD
         exchange.headers = self.fields
+        exchange.read_ended = self.input_ended
         exchange.scheme = transport.scheme()
         exchange.client = transport.client()
         exchange.server = transport.server()

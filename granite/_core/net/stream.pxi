@@ -295,6 +295,7 @@ cdef class StreamHandle(Transport):
                 _shutdown(fd, SHUT_WR)
             self.start_reading()
             self.arm(LINGER_TIMEOUT)
+            self._on_lingering()
         return 0
 
     cdef int abort(self) except -1:
@@ -358,6 +359,10 @@ cdef class StreamHandle(Transport):
 
     cdef int _on_timeout(self) except -1:
         self._close()
+        return 0
+
+    cdef int _on_lingering(self) except -1:
+        """Everything has been sent, only the peer's end is waited for."""
         return 0
 
     cdef int _on_closed(self) except -1:

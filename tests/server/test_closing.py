@@ -1,0 +1,300 @@
+"""The end of a server with connections in every state: nothing is left, nothing is lost.
+
+Every test of this folder checks that the counters are zero at the end; these bring the server to
+its end while something is going on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+
+import pytest
+
+from tests.server.apps import (
+    Gate,
+    Seen,
+    answer,
+    body,
+    echo_path,
+    eventually,
+    hello,
+    start,
+    with_lifespan,
+)
+from tests.server.loops import both_loops
+from tests.server.raw import request
+
+
+@contextlib.contextmanager
+def stopping(server):
+    """Stop the server beside what the test does."""
+    thread = threading.Thread(target=server.stop)
+    thread.start()
+    yield thread
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+@both_loops
+def test_idle_connections_are_closed(connect, serve):
+    server = serve(hello)
+    fresh, used = connect(server), connect(server)
+    used.ask()
+    eventually(lambda: server.counters()["connections"] == 2)
+    server.stop()
+    assert fresh.ended()
+    assert used.ended()
+
+
+@both_loops
+def test_a_request_in_flight_is_answered_with_connection_close(connect, serve):
+    gate = Gate()
+
+    async def app(scope, receive, send):
+        await gate.wait()
+        await answer(send, b"done")
+
+    server = serve(app)
+    client, idle = connect(server), connect(server)
+    client.request()
+    assert gate.reached.wait(5)
+    with stopping(server):
+        assert idle.ended()
+        gate.open()
+        response = client.response()
+        assert response.body == b"done"
+        assert response.get("connection") == "close"
+        assert client.ended()
+
+
+def test_a_client_that_has_its_answer_and_stays_does_not_hold_up_the_end(connect, serve):
+    gate = Gate()
+
+    async def app(scope, receive, send):
+        await gate.wait()
+        await answer(send, b"done")
+
+    server = serve(app, graceful_timeout=5)
+    client = connect(server)
+    client.request()
+    assert gate.reached.wait(5)
+    with stopping(server) as thread:
+        gate.open()
+        assert client.response().body == b"done"
+        assert client.ended()
+        thread.join(1)
+        assert not thread.is_alive()
+
+
+@both_loops
+def test_a_response_in_flight_is_completed(connect, serve):
+    gate = Gate()
+
+    async def app(scope, receive, send):
+        await send(start())
+        await send(body(b"first", more=True))
+        await gate.wait()
+        await send(body(b"x" * 3_000_000))
+
+    server = serve(app)
+    client, idle = connect(server), connect(server)
+    client.request()
+    assert gate.reached.wait(5)
+    with stopping(server):
+        assert idle.ended()
+        gate.open()
+        assert len(client.response().body) == 3_000_005
+        assert client.ended()
+
+
+def test_an_upload_in_flight_is_completed(connect, serve):
+    seen = Seen()
+
+    async def app(scope, receive, send):
+        data = b""
+        more = True
+        while more:
+            message = await receive()
+            seen.put(message["body"])
+            more = message["more_body"]
+            data += message["body"]
+        await answer(send, data)
+
+    server = serve(app)
+    client, idle = connect(server), connect(server)
+    client.send(request("/", "Content-Length: 10", method="POST") + b"12345")
+    assert seen.get() == b"12345"
+    with stopping(server):
+        assert idle.ended()
+        client.send(b"67890")
+        response = client.response()
+        assert response.body == b"1234567890"
+        assert response.get("connection") == "close"
+        assert client.ended()
+
+
+def test_new_connections_are_refused_while_it_drains(connect, serve):
+    gate = Gate()
+
+    async def app(scope, receive, send):
+        await gate.wait()
+        await answer(send)
+
+    server = serve(app)
+    client, idle = connect(server), connect(server)
+    client.request()
+    assert gate.reached.wait(5)
+    with stopping(server):
+        assert idle.ended()
+        with pytest.raises(ConnectionRefusedError):
+            connect(server)
+        gate.open()
+        assert client.response().status == 200
+
+
+@both_loops
+def test_work_after_the_response_is_waited_for(connect, serve):
+    gate, seen = Gate(), Seen()
+
+    async def app(scope, receive, send):
+        await answer(send, b"done")
+        await gate.wait()
+        seen.put("worked")
+
+    server = serve(app)
+    client = connect(server)
+    assert client.ask().body == b"done"
+    assert gate.reached.wait(5)
+    with stopping(server):
+        assert client.ended()
+        assert seen.empty
+        gate.open()
+    assert seen.get() == "worked"
+
+
+@both_loops
+def test_an_application_that_hangs_is_cancelled(connect, serve):
+    seen = Seen()
+
+    async def app(scope, receive, send):
+        try:
+            if scope["path"] == "/receive":
+                while True:
+                    await receive()
+                    await asyncio.sleep(0.001)
+            elif scope["path"] == "/send":
+                await answer(send, b"x" * 30_000_000)
+            else:
+                seen.put("hanging")
+                await asyncio.Event().wait()
+        except OSError:
+            pass
+        finally:
+            seen.put(scope["path"])
+
+    server = serve(app, graceful_timeout=0.2)
+    clients = [connect(server, receive_buffer=4096) for _ in range(3)]
+    for client, path in zip(clients, ("/hang", "/send", "/receive"), strict=True):
+        client.request(path)
+    assert seen.get() == "hanging"
+    server.stop()
+    paths = {seen.get() for _ in range(3)}
+    assert paths == {"/hang", "/send", "/receive"}
+    assert clients[0].gone()
+    assert server.exceptions == []
+
+
+@both_loops
+def test_the_end_finds_connections_in_every_state(connect, serve):
+    async def app(scope, receive, send):
+        if scope["path"] == "/hang":
+            await asyncio.Event().wait()
+        if scope["path"] == "/stream":
+            await send(start())
+            await send(body(b"x", more=True))
+            await asyncio.Event().wait()
+        await answer(send, scope["raw_path"])
+
+    server = serve(app, graceful_timeout=0.1)
+    post = request("/hang", "Content-Length: 100000", method="POST")
+    expecting = request("/hang", "Content-Length: 5", "Expect: 100-continue", method="POST")
+    chunks = request("/hang", "Transfer-Encoding: chunked", method="POST")
+    clients = []
+    for data in (
+        b"",
+        b"GET",
+        b"GET / HTTP/1.1\r\nHost: t",
+        request("/fine"),
+        request("/hang"),
+        request("/hang") + request("/behind") * 20,
+        request("/stream"),
+        request("/fine") * 5 + request("/stream") + b"GET /part",
+        post,
+        post + b"x" * 99_999,
+        request("/early", "Content-Length: 9", method="POST") + b"x",
+        expecting,
+        chunks + b"5\r\nhel",
+        b"nonsense\r\n\r\n",
+    ):
+        client = connect(server)
+        client.send(data)
+        clients.append(client)
+    eventually(lambda: server.counters()["running"] >= 7)
+    left = connect(server)
+    left.request("/hang")
+    left.reset()
+    server.stop()
+    for client in clients:
+        with contextlib.suppress(ConnectionResetError):
+            client.rest()
+
+
+def test_the_lifespan_ends_after_the_last_request(connect, serve):
+    gate, seen = Gate(), Seen()
+
+    async def app(scope, receive, send):
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            seen.put("shutdown")
+            return await send({"type": "lifespan.shutdown.complete"})
+        await gate.wait()
+        await answer(send)
+        return seen.put("answered")
+
+    server = serve(app, lifespan="on")
+    client = connect(server)
+    client.request()
+    assert gate.reached.wait(5)
+    with stopping(server):
+        gate.open()
+        assert client.response().status == 200
+    assert [seen.get(), seen.get()] == ["answered", "shutdown"]
+
+
+def test_the_counters_follow_what_is_open(connect, serve):
+    gate = Gate()
+
+    async def app(scope, receive, send):
+        if scope["path"] == "/wait":
+            await gate.wait()
+        await echo_path(scope, receive, send)
+
+    server = serve(with_lifespan(app, lambda state: None), lifespan="on")
+    assert server.counters()["connections"] == 0
+    idle, busy = connect(server), connect(server)
+    idle.ask()
+    busy.request("/wait")
+    assert gate.reached.wait(5)
+    counters = server.counters()
+    assert (counters["connections"], counters["sessions"], counters["running"]) == (2, 1, 1)
+    gate.open()
+    assert busy.response().body == b"/wait"
+    eventually(lambda: server.counters()["sessions"] == 0)
+    for client in (idle, busy):
+        client.close()
+    eventually(lambda: server.counters()["connections"] == 0)
+    assert server.counters()["exchanges"] == 0

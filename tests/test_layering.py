@@ -1,0 +1,194 @@
+"""Who may import whom: the arrows of the house, read from the sources.
+
+A new arrow fails. Whoever wants it changes the table below, and has a reason that the table's
+reader can find in docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "granite"
+
+# capi ← buf ← transport ← { net, tls, http1, http2, ws };  scope ← exchange ← { asgi, … }
+CORE: dict[str, set[str]] = {
+    "capi": set(),
+    "buf": {"capi"},
+    "transport": {"capi", "buf"},
+    "net": {"capi", "buf", "transport"},
+    "tls": {"capi", "buf", "transport"},
+    "scope": {"capi"},
+    "exchange": {"capi", "scope"},
+    "http1": {"capi", "buf", "transport", "scope", "exchange"},
+    "http2": {"capi", "buf", "transport", "scope", "exchange"},
+    "ws": {"capi", "buf", "transport", "scope", "exchange"},
+    "asgi": {"capi", "scope", "exchange"},
+    "wsgi": {"capi", "scope", "exchange"},
+    "rsgi": {"capi", "scope", "exchange"},
+    "static": {"capi", "scope", "exchange"},
+    "conn": {"capi", "buf", "transport", "net", "tls", "http1", "http2", "ws", "exchange"},
+    "server": {
+        "capi",
+        "buf",
+        "net",
+        "tls",
+        "conn",
+        "scope",
+        "exchange",
+        "http1",
+        "http2",
+        "ws",
+        "asgi",
+        "wsgi",
+        "rsgi",
+        "static",
+    },
+}
+
+# Packages and modules of the Python half; `_core` stands for all of the C half. `log` is a leaf
+# over the standard library; a worker speaks the arbiter's channel; the command line loads the core
+# for `--version` alone, and inside that function.
+PYTHON: dict[str, set[str]] = {
+    "": set(),  # granite/__init__.py
+    "__main__": {"cli"},
+    "errors": set(),
+    "log": {"errors"},
+    "settings": {"errors"},
+    "arbiter": {"settings", "errors", "log"},
+    "interfaces": {"errors"},
+    "serving": {"_core", "interfaces", "settings", "errors"},
+    "worker": {"serving", "interfaces", "arbiter", "settings", "errors", "log"},
+    "cli": {"_core", "settings", "arbiter", "errors", "log", "worker"},
+    "testing": {"_core", "serving", "interfaces", "settings", "errors"},
+    "testing_pytest": {"testing"},
+    "_core": set(),
+}
+PROTOCOLS = {"http1", "http2", "ws"}
+
+_CIMPORT = re.compile(
+    r"^\s*(?:from\s+(granite[\w.]*)\s+c?import\s+(\(.*?\)|[^\n]*)|c?import\s+(granite[\w.]*))",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def cython_sources() -> dict[str, list[Path]]:
+    """The files of each module of the core, with the ones that it includes."""
+    sources: dict[str, list[Path]] = {}
+    for path in sorted((PACKAGE / "_core").rglob("*")):
+        if path.suffix in {".pyx", ".pxd", ".pxi"}:
+            name = path.relative_to(PACKAGE / "_core").parts[0].partition(".")[0]
+            sources.setdefault(name, []).append(path)
+    return sources
+
+
+def core_arrows(paths: list[Path]) -> set[str]:
+    """The modules below granite._core that the files import or cimport."""
+    arrows = set()
+    for path in paths:
+        for origin, names, plain in _CIMPORT.findall(path.read_text("utf-8")):
+            parts = (plain or origin).split(".")
+            assert parts[:2] == ["granite", "_core"], f"{path}: the core knows nothing above itself"
+            if len(parts) > 2:
+                arrows.add(parts[2])
+            else:
+                arrows.update(re.findall(r"\w+", names))
+    return arrows
+
+
+@pytest.mark.parametrize("module", sorted(cython_sources()))
+def test_core(module: str) -> None:
+    arrows = core_arrows(cython_sources()[module]) - {module}
+    assert module in CORE, "a new module needs its row in the table"
+    assert arrows - CORE[module] == set()
+
+
+def test_the_table_itself() -> None:
+    for protocol in PROTOCOLS:
+        assert "net" not in CORE[protocol]
+    assert not CORE["net"] & PROTOCOLS
+    for module, allowed in CORE.items():
+        for other in allowed:
+            assert module not in CORE[other], f"{module} and {other} import each other"
+
+
+def test_one_extension_per_library() -> None:
+    """A static library holds state: whoever cimports its calls links it."""
+    linked = {"uv": "net", "llhttp": "http1", "picotls": "tls", "nghttp2": "http2"}
+    for module, paths in cython_sources().items():
+        text = "".join(path.read_text("utf-8") for path in paths)
+        for library, owner in linked.items():
+            used = re.search(rf"(?<![.\w]){library}\.[a-z]\w*\(", text)
+            assert used is None or module == owner, f"{module} calls {library}"
+
+
+def python_sources() -> dict[str, list[Path]]:
+    sources: dict[str, list[Path]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        name = "" if parts == ("__init__",) else parts[0]
+        if name != "_core":
+            sources.setdefault(name, []).append(path)
+    return sources
+
+
+def python_arrows(path: Path) -> set[str]:
+    """The parts of granite that a file imports, also inside functions; types alone don't count."""
+    tree = ast.parse(path.read_text("utf-8"))
+    skipped = {
+        id(node)
+        for guard in ast.walk(tree)
+        if isinstance(guard, ast.If) and ast.unparse(guard.test).endswith("TYPE_CHECKING")
+        for statement in guard.body
+        for node in ast.walk(statement)
+    }
+    names: list[str] = []
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: an absolute import says where it comes from"
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    parts = [name.split(".") for name in names]
+    return {part[1] for part in parts if part[0] == "granite" and len(part) > 1}
+
+
+@pytest.mark.parametrize("module", sorted(python_sources()), ids=lambda name: name or "granite")
+def test_python(module: str) -> None:
+    arrows = set().union(*map(python_arrows, python_sources()[module])) - {module}
+    parts = {path.name.partition(".")[0] for path in PACKAGE.iterdir()}
+    assert module in PYTHON, "a new module needs its row in the table"
+    assert (arrows & parts) - PYTHON[module] == set()
+
+
+@pytest.mark.parametrize(
+    ("imported", "forbidden"),
+    [
+        ("granite", ["asyncio", "granite._core", "granite.worker", "granite.interfaces"]),
+        ("granite.arbiter.arbiter", ["asyncio", "granite._core", "granite.interfaces"]),
+        ("granite.cli", ["asyncio", "granite._core", "granite.interfaces"]),
+        ("granite.testing_pytest", ["granite.testing", "granite._core"]),
+    ],
+)
+def test_what_comes_along(imported: str, forbidden: list[str]) -> None:
+    """The arbiter forks: it must hold nothing of the application, nor what could start a thread."""
+    code = (
+        f"import sys, {imported}\n"
+        f"print(*(name for name in sys.modules if name.split('.')[0] in ('granite', 'asyncio')))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    loaded = run.stdout.split()
+    assert imported in loaded
+    assert [
+        name for name in loaded if any(name == f or name.startswith(f + ".") for f in forbidden)
+    ] == []

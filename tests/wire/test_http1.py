@@ -1,0 +1,192 @@
+"""The corpus against a real server: each message whole, byte by byte, and randomly split; for an
+application that answers at once and for one that suspends first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from granite.testing import TestServer
+from tests.wire import corpus
+from tests.wire.client import DELIVERIES, Talk, converse, split_responses
+
+SEED = int(os.environ.get("GRANITE_TEST_SEED", "1"))
+
+VALID = corpus.load("valid")
+INVALID = corpus.load("invalid")
+CASES = [*VALID, *INVALID]
+
+PLAIN = b"GET /after HTTP/1.1\r\nHost: after\r\n\r\n"
+
+
+class Recorder:
+    """An application that notes each request that it has read to its end."""
+
+    def __init__(self, suspends: bool) -> None:
+        self.suspends = suspends
+        self.seen: dict[int, list[corpus.Seen]] = {}
+
+    async def __call__(self, scope, receive, send):
+        body = b""
+        more = True
+        while more:
+            if self.suspends:
+                await asyncio.sleep(0)
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message["body"]
+            more = message["more_body"]
+        self.seen.setdefault(scope["client"][1], []).append(
+            corpus.Seen(
+                scope["method"],
+                scope["raw_path"],
+                scope["path"],
+                scope["query_string"],
+                scope["http_version"],
+                scope["headers"],
+                body,
+            )
+        )
+        if self.suspends:
+            await asyncio.sleep(0)
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [(b"content-length", b"2")],
+            }
+        )
+        await send({"type": "http.response.body", "body": b"ok"})
+
+
+@dataclass
+class Run:
+    """What came of every case, sent in one way."""
+
+    talks: dict[str, Talk]
+    seen: dict[int, list[corpus.Seen]]
+    records: list[logging.LogRecord]
+    errors: list[BaseException]
+    counters: dict[str, int]
+
+
+class _Collector(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+@pytest.fixture(scope="module", params=["at-once", "suspending"])
+def app(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module", params=list(DELIVERIES))
+def run(request: pytest.FixtureRequest, app: str) -> Iterator[Run]:
+    logger = logging.getLogger("granite.error")
+    collector = _Collector()
+    level = logger.level
+    logger.addHandler(collector)
+    logger.setLevel(logging.INFO)
+    try:
+        yield _run(request.param, Recorder(app == "suspending"), collector)
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(collector)
+
+
+def _run(delivery: str, recorder: Recorder, collector: _Collector) -> Run:
+    talks = {
+        case.name: Talk(case.data + (PLAIN if _goes_on(case) else b""), case.ends) for case in CASES
+    }
+    cases = {id(talks[case.name]): case for case in CASES}
+
+    def done(talk: Talk) -> bool:
+        case = cases[id(talk)]
+        try:
+            responses, _ = split_responses(talk.received, _methods(case))
+        except ValueError:
+            return True
+        # One response more than there are requests: to the plain request, or the refusal, after
+        # which the connection must close.
+        return len(responses) > len(case.requests) and responses[-1].status == 200
+
+    with TestServer(recorder, lifespan="off", keep_alive_timeout=30.0) as server:
+        converse(
+            (server.host, server.port),
+            list(talks.values()),
+            DELIVERIES[delivery],
+            random.Random(SEED),
+            done,
+        )
+    return Run(talks, recorder.seen, collector.records, server.exceptions, server.counters())
+
+
+def _goes_on(case: corpus.Case) -> bool:
+    """Whether the connection has to serve one more request after the case's."""
+    return not case.statuses and case.stays_open and not case.ends
+
+
+def _methods(case: corpus.Case) -> list[str]:
+    return [seen.method for seen in case.requests]
+
+
+@pytest.mark.parametrize("case", VALID, ids=lambda case: case.name)
+def test_valid(run: Run, case: corpus.Case) -> None:
+    talk = run.talks[case.name]
+    responses, rest = split_responses(talk.received, _methods(case))
+    seen = run.seen.get(talk.port, [])
+    after = seen.pop() if _goes_on(case) and seen else None
+    for one, wanted in zip(seen, case.requests, strict=False):
+        if wanted.headers is None:
+            one.headers = None
+    assert seen == case.requests
+    assert rest == b""
+    assert [response.status for response in responses] == [200] * (len(seen) + _goes_on(case))
+    if _goes_on(case):
+        assert after is not None
+        assert after.raw_path == b"/after"
+    else:
+        assert talk.outcome == "eof"
+        if not case.ends:
+            assert responses[-1].headers[b"connection"] == b"close"
+    if after is not None:
+        seen.append(after)
+
+
+@pytest.mark.parametrize("case", INVALID, ids=lambda case: case.name)
+def test_invalid(run: Run, case: corpus.Case) -> None:
+    talk = run.talks[case.name]
+    responses, rest = split_responses(talk.received, _methods(case))
+    assert len(run.seen.get(talk.port, [])) == len(case.requests)
+    assert [response.status for response in responses[:-1]] == [200] * len(case.requests)
+    assert responses[-1].status in case.statuses
+    assert responses[-1].headers[b"connection"] == b"close"
+    assert rest == b""
+    assert talk.outcome == "eof"
+
+
+def test_refusals_cost_one_line_each(run: Run) -> None:
+    assert run.errors == []
+    assert [record for record in run.records if record.levelno > logging.INFO] == []
+    assert len(run.records) == len(INVALID)
+    assert not any("\n" in record.getMessage() for record in run.records)
+
+
+def test_nothing_is_left(run: Run) -> None:
+    assert {name: count for name, count in run.counters.items() if count} == {}
+
+
+def test_the_corpus_is_large_enough() -> None:
+    assert len(CASES) >= 80
