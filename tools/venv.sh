@@ -19,7 +19,10 @@ if [ -n "${PYTHON:-}" ] || [ ! -x "$venv/bin/python" ]; then
     fi
 fi
 
-build() { "$venv/bin/python" setup.py --quiet build_ext --inplace; }
+build() {
+    "$venv/bin/python" setup.py --quiet build_ext --inplace
+    "$venv/bin/python" -m compileall -q granite # as an installation does, also where Python may not write bytecode
+}
 
 note=$venv/.installed-${extras:-base}
 if ! cmp -s pyproject.toml "$note"; then

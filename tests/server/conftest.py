@@ -45,7 +45,7 @@ class Log(logging.Handler):
         return [record.getMessage() for record in self.records]
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _quick_collections() -> Iterator[None]:
     """Each server's end collects garbage, which costs as much as there are objects to look at."""
     gc.collect()
