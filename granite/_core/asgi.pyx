@@ -188,6 +188,8 @@ cdef class AsgiExchange(Exchange):
 
     cdef int _check_complete(self) except -1:
         if self.protocol is not None and self.response != RESPONSE_DONE and not self.disconnected:
+            if self.gone_told:
+                return self._leave()    # it returned because the client has gone: nothing is wrong
             if self.response == RESPONSE_NONE:
                 _log.error("the application returned without a response: %s %s", self.method, self.path)
             else:
@@ -203,10 +205,22 @@ cdef class AsgiExchange(Exchange):
             # Not the application's fault: whoever it waited for has gone, or it was told to end.
             if not isinstance(exc, (ClientDisconnected, _CancelledError)):
                 self._report(exc)
-            self.fail()
+            if isinstance(exc, ClientDisconnected):
+                self._leave()
+            else:
+                self.fail()
         finally:
             self._end()
         return 0
+
+    cdef int _leave(self) except -1:
+        """End a response that nobody waits for."""
+        cdef Protocol protocol = self.protocol
+        if protocol is None or self.response == RESPONSE_DONE:
+            return 0
+        if self.response == RESPONSE_HEAD:
+            protocol.discard_head(self)
+        return protocol.cut_short(self)
 
     cdef int _report(self, object exc) except -1:
         try:

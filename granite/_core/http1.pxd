@@ -91,6 +91,9 @@ cdef class Http1Session(ResponseWriter):
     # bytes that came while the last request was being answered
     cdef char *c_pending
     cdef size_t pending_size
+    cdef size_t pending_start           # what lies before is parsed already
+    cdef bint resuming                  # they are being parsed
+    cdef bint stashed_again             # but not to their end
 
     cdef int feed(self, const char *base, size_t size) except -1
     cdef int resume(self) except -1
@@ -103,6 +106,7 @@ cdef class Http1Session(ResponseWriter):
     cdef int _execute(self, const char *base, size_t size) except -1
     cdef int _parse_error(self, llhttp.llhttp_errno_t code) except -1
     cdef int _stash(self, const char *base, size_t size) except -1
+    cdef void _drop_pending(self) noexcept
     cdef int _append(self, Span *span, const char *base, size_t size) except -1
     cdef int _keep(self, Span *span) except -1
     cdef int _keep_all(self) except -1

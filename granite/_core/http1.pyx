@@ -17,7 +17,7 @@ import time
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
-from libc.string cimport memchr, memcmp, memcpy, memset, strcmp
+from libc.string cimport memchr, memcmp, memcpy, memmove, strcmp
 from libc.time cimport time as c_time, time_t
 from granite._core.buf cimport OUT_COPY_LIMIT, OutQueue, out_commit, out_copy, out_reserve
 from granite._core.capi cimport llhttp

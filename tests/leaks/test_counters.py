@@ -152,7 +152,7 @@ def test_idle_connections_hold_nothing_but_themselves(serve) -> None:
 )
 def test_aborted(serve, app, sent: bytes, leave) -> None:
     server = serve(app)
-    for _ in range(3):
+    for _ in range(2):
         socks = [connect(server) for _ in range(20)]
         for sock in socks:
             sock.sendall(sent)
@@ -271,3 +271,36 @@ def test_receive_that_is_cancelled_again_and_again(serve) -> None:
 def futures() -> int:
     gc.collect()
     return sum(isinstance(found, asyncio.Future) for found in gc.get_objects())
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"", id="before-the-first-request"),
+        pytest.param(GET, id="between-requests"),
+        pytest.param(HEAD_BEGUN, id="inside-the-head"),
+        pytest.param(BODY_BEGUN, id="inside-a-body-that-nobody-reads"),
+    ],
+)
+def test_deadlines(serve, sent: bytes) -> None:
+    """A connection whose deadline has passed goes at once, though nothing else happens."""
+    server = serve(hello, keep_alive_timeout=0.3, request_head_timeout=0.3)
+    with connect(server) as sock:
+        sock.sendall(sent)
+        while sock.recv(1000):
+            pass
+        wait_for(server, connections=0, handles=2, sessions=0, timers=0)
+
+
+def test_half_closed_client_of_an_application_that_waits_for_its_end(
+    serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who returns after http.disconnect has done nothing wrong."""
+    server = serve(waits_for_disconnect)
+    with connect(server) as sock:
+        sock.sendall(GET * 3)
+        sock.shutdown(socket.SHUT_WR)
+        while sock.recv(1000):
+            pass
+    wait_until_quiet(server)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []

@@ -75,9 +75,7 @@ cdef class Http1Context:
         session.exchange = None
         session.fields = None
         session.suspended = session.feeding = False
-        PyMem_RawFree(session.c_pending)
-        session.c_pending = NULL
-        session.pending_size = 0
+        session._drop_pending()
         self.live -= 1
         if len(self.spare) < SPARE_SESSIONS:
             self.spare.append(session)

@@ -89,18 +89,19 @@ cdef class Http1Session(ResponseWriter):
 
     cdef int resume(self) except -1:
         """Go on with what came while the last request was being answered."""
-        cdef char *base = self.c_pending
-        cdef size_t size = self.pending_size
         if self.state != SESSION_IDLE:
             return 0
-        self.transport.resume_reading()
-        if base is not NULL:
-            self.c_pending = NULL
-            self.pending_size = 0
+        if self.c_pending is not NULL:
+            self.feeding = self.resuming = True
+            self.stashed_again = False
             try:
-                self.feed(base, size)
+                self._execute(self.c_pending + self.pending_start, self.pending_size - self.pending_start)
             finally:
-                PyMem_RawFree(base)
+                self.feeding = self.resuming = False
+                if not self.stashed_again:
+                    self._drop_pending()
+        if self.pending_size - self.pending_start < self.context.body_high_water and not self.suspended:
+            self.transport.resume_reading()
         if self.input_ended and self.state != SESSION_COMPLETE:
             return self.read_ended()
         return 0
@@ -240,6 +241,14 @@ cdef class Http1Session(ResponseWriter):
         cdef char *grown
         if self.state == SESSION_CLOSING:
             return 0
+        if self.resuming:               # it lies in there already
+            self.pending_start = base - self.c_pending
+            self.stashed_again = True
+            return 0
+        if self.pending_start:
+            self.pending_size -= self.pending_start
+            memmove(self.c_pending, self.c_pending + self.pending_start, self.pending_size)
+            self.pending_start = 0
         grown = <char *>PyMem_RawRealloc(self.c_pending, self.pending_size + size)
         if grown is NULL:
             raise MemoryError()
@@ -247,6 +256,11 @@ cdef class Http1Session(ResponseWriter):
         self.c_pending = grown
         self.pending_size += size
         return self.transport.pause_reading() if self.pending_size >= self.context.body_high_water else 0
+
+    cdef void _drop_pending(self) noexcept:
+        PyMem_RawFree(self.c_pending)
+        self.c_pending = NULL
+        self.pending_size = self.pending_start = 0
 
     cdef int _begin(self) except -1:
         self._set_state(SESSION_HEAD)

@@ -307,9 +307,10 @@ cdef class ResponseWriter(Protocol):
         return self._response_done(exchange)
 
     cdef int cut_short(self, Exchange exchange) except -1:
-        self.keep_alive = False
-        if exchange.declared < 0 and not self.chunked and exchange.response == RESPONSE_BODY:
+        cdef bint bodyless = exchange.head_only or _is_bodyless(exchange.status)
+        if exchange.declared < 0 and not self.chunked and exchange.response == RESPONSE_BODY and not bodyless:
             self.transport.reset()      # only the end of the connection ends this body: let it not look like one
+        self.keep_alive = False
         exchange._set_response(RESPONSE_DONE)
         return self._response_done(exchange)
 

@@ -291,11 +291,11 @@ cdef class StreamHandle(Transport):
             self._close()
         elif not self.lingering:
             self.lingering = True
+            self._on_lingering()
             if uv.uv_fileno(&self.h.handle, &fd) == 0:
                 _shutdown(fd, SHUT_WR)
             self.start_reading()
             self.arm(LINGER_TIMEOUT)
-            self._on_lingering()
         return 0
 
     cdef int abort(self) except -1:

@@ -86,6 +86,7 @@ cdef class TimerWheel:
         cdef WheelNode *node
         cdef WheelNode due
         cdef StreamHandle owner
+        cdef bint called = False
         while self.tick < until:
             self.tick += 1
             slot = &self.slots[self.tick % WHEEL_SLOTS]
@@ -105,6 +106,7 @@ cdef class TimerWheel:
                     self._link(node)
                     continue
                 node.deadline = 0
+                called = True
                 owner = <StreamHandle>node.owner
                 try:
                     owner._on_timeout()
@@ -112,3 +114,5 @@ cdef class TimerWheel:
                     owner._fail(exc)
         if self.linked == 0:
             uv.uv_timer_stop(&self.timer)
+        # libuv runs its timers last: what an owner closed is only seen in another round.
+        self.reactor.stale = self.reactor.stale or called
