@@ -97,9 +97,8 @@ class Serving:
         idle = asyncio.Event()
         server.drain(idle.set)
         logger.debug("draining: %d connections left", server.connections)
-        waits = {
-            asyncio.ensure_future(event.wait()) for event in (idle, hurry) if event is not None
-        }
+        # Tasks of our own make, since the application's task factory may be anything.
+        waits = {asyncio.Task(event.wait()) for event in (idle, hurry) if event is not None}
         await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
@@ -132,6 +131,7 @@ def run(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, T]) -> T:
         return loop.run_until_complete(main)
     finally:
         try:
+            loop.set_task_factory(None)  # the application's may be anything
             loop.run_until_complete(_cancel_all_tasks())
             loop.run_until_complete(loop.shutdown_asyncgens())
         finally:

@@ -101,9 +101,10 @@ cdef class AsgiInterface(Interface):
         return 0
 
     cdef object _make_task(self, object coroutine, object context):
-        if self.get_task_factory() is not None:
-            # Without create_task's own `context`, which factories of the older signature do not take.
-            return context.run(self.loop.create_task, coroutine)
+        factory = self.get_task_factory()
+        if factory is not None:
+            # The call that every factory takes: not all know `context`, and loops differ in what else they pass.
+            return context.run(factory, self.loop, coroutine)
         if self.eager:
             PyDict_SetItem(self.task_arguments, _CONTEXT, context)
             try:

@@ -14,7 +14,8 @@ class Server(ConnectionHost):
         app: the ASGI application.
         config: the settings.
         context: the context of which every request gets a copy; None: a copy of the current one.
-        state: the lifespan's state, of which every request gets a shallow copy; None: scopes have no state.
+        state: the lifespan's state, of which every request gets a shallow copy; None: scopes have
+            no state.
         on_error: called with each exception that escaped the application, besides logging it.
 
     Raises:
@@ -45,14 +46,19 @@ class Server(ConnectionHost):
         """
 
     def drain(self, on_idle: Callable[[], None]) -> None:
-        """Stop accepting, close idle connections, answer what is in progress with `Connection: close`.
+        """Stop accepting, close idle connections, answer what is in progress and close.
 
         Parameters:
-            on_idle: called once, from the event loop, when no connection is left and every call of the application has returned.
+            on_idle: called once, from the event loop, when every call of the application has
+                returned and no connection is left but those that only wait for the client's end.
         """
 
     def close(self) -> None:
-        """Abort every connection, cancel what the application has not finished, free the event loop's handles. Idempotent."""
+        """Abort every connection, cancel what the application has not finished, and free the
+        event loop's handles. Idempotent.
+        """
 
     def counters(self) -> dict[str, int]:
-        """How many of each kind of object exist: all zero once the server is closed and its tasks have ended."""
+        """How many of each kind of object exist: all zero once the server is closed and its tasks
+        have ended.
+        """
