@@ -6,8 +6,8 @@ sockets nor interfaces. Runs on the reactor's thread.
 Theory of operation: feed() runs llhttp over what was read. llhttp is paused at the end of each request, so no Python code ever runs
 inside one of its callbacks: the exchange is started after llhttp has returned, either because the request is complete or because
 what was read ends inside its body. An application that answers at once is therefore answered inside feed(), which goes on with the
-next pipelined request; one that does not leaves the session in COMPLETE, what the client sends meanwhile is kept aside, up to one
-read, and resume() goes on when the response is done. Between messages a connection has no session at all: the context lends sessions
+next pipelined request; one that does not leaves the session in COMPLETE, what the client sends meanwhile is set aside, within a bound,
+and resume() goes on when the response is done. As long as anything is set aside, what is read goes behind it. Between messages a connection has no session at all: the context lends sessions
 to the connections that have a request in progress.
 """
 

@@ -56,6 +56,9 @@ class Server(ConnectionHost):
     def close(self) -> None:
         """Abort every connection, cancel what the application has not finished, and free the
         event loop's handles. Idempotent.
+
+        Raises:
+            RuntimeError: it was called from inside of a request's eager first step.
         """
 
     def counters(self) -> dict[str, int]:

@@ -102,10 +102,16 @@ cdef class Server(ConnectionHost):
         self.check_idle()
 
     def close(self):
-        """Abort every connection, cancel what the application has not finished, and free the event loop's handles. Idempotent."""
+        """Abort every connection, cancel what the application has not finished, and free the event loop's handles. Idempotent.
+
+        Raises:
+            RuntimeError: it was called from inside of a request's eager first step; schedule it on the event loop.
+        """
         cdef PyObject *current
         if self.closed:
             return
+        if self.reactor.pumping:
+            raise RuntimeError("the server can't be closed from inside a request: schedule it on the event loop")
         self.closed = True
         self._stop_listening()
         current = self.c_first

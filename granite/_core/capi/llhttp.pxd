@@ -12,20 +12,12 @@ cdef extern from "llhttp.h":
 
     ctypedef enum llhttp_errno_t:
         HPE_OK
-        HPE_INVALID_METHOD
         HPE_INVALID_VERSION
         HPE_PAUSED
-        HPE_PAUSED_UPGRADE
         HPE_PAUSED_H2_UPGRADE
         HPE_USER
 
-    ctypedef enum llhttp_flags_t:
-        F_CHUNKED
-        F_CONTENT_LENGTH
-        F_TRANSFER_ENCODING
-
     ctypedef enum llhttp_method_t:
-        HTTP_GET
         HTTP_HEAD
         HTTP_CONNECT
         HTTP_OPTIONS

@@ -41,23 +41,17 @@ cdef extern from "Python.h":
     char *PyBytes_AS_STRING(PyObject *)
     Py_ssize_t PyBytes_GET_SIZE(PyObject *)
     bint PyBytes_CheckExact(PyObject *)
-    bint PyBytes_Check(PyObject *)
     bint PyTuple_CheckExact(PyObject *)
     bint PyList_CheckExact(PyObject *)
     bint PyDict_CheckExact(PyObject *)
-    bint PyDict_Check(PyObject *)
     Py_ssize_t PyTuple_GET_SIZE(PyObject *)
     Py_ssize_t PyList_GET_SIZE(PyObject *)
     PyObject *PyTuple_GET_ITEM(PyObject *, Py_ssize_t)
     PyObject *PyList_GET_ITEM(PyObject *, Py_ssize_t)
 
     object PyUnicode_DecodeUTF8(const char *, Py_ssize_t, const char *)
-    object PyUnicode_FromStringAndSize(const char *, Py_ssize_t)
-    const char *PyUnicode_AsUTF8AndSize(object, Py_ssize_t *) except NULL
 
-    object PyObject_Vectorcall(object, PyObject **, size_t, PyObject *)
     object PyObject_Call(object, object, object)
-    bint PyCallable_Check(object)
 
     PyObject *PyErr_Occurred()          # borrowed
     void Py_INCREF "Py_INCREF"(PyObject *)

@@ -13,8 +13,6 @@ cdef extern from "sys/socket.h" nogil:
     const int AF_INET
     const int AF_INET6
     const int AF_UNIX
-    const int SOL_SOCKET
-    const int SO_RCVBUF
 
 cdef extern from "netinet/in.h" nogil:
     cdef struct in_addr:
@@ -36,15 +34,6 @@ cdef extern from "netinet/tcp.h" nogil:
 cdef extern from "uv.h" nogil:
     const int UV_EOF
     const int UV_EAGAIN
-    const int UV_ENOBUFS
-    const int UV_ECANCELED
-    const int UV_ECONNRESET
-    const int UV_EPIPE
-    const int UV_ENOTCONN
-    const int UV_EBUSY
-    const int UV_EMFILE
-    const int UV_ENFILE
-    const int UV_EINVAL
 
     ctypedef int uv_os_sock_t
     ctypedef int uv_os_fd_t
@@ -68,12 +57,8 @@ cdef extern from "uv.h" nogil:
         void *data
     ctypedef struct uv_write_t:
         void *data
-    ctypedef struct uv_shutdown_t:
-        void *data
 
     ctypedef enum uv_run_mode:
-        UV_RUN_DEFAULT
-        UV_RUN_ONCE
         UV_RUN_NOWAIT
 
 
@@ -85,12 +70,10 @@ cdef extern from "uv.h":
     ctypedef void (*uv_connection_cb)(uv_stream_t *, int) noexcept
     ctypedef void (*uv_close_cb)(uv_handle_t *) noexcept
     ctypedef void (*uv_timer_cb)(uv_timer_t *) noexcept
-    ctypedef void (*uv_shutdown_cb)(uv_shutdown_t *, int) noexcept
 
 cdef extern from "uv.h" nogil:
     const char *uv_version_string()
     const char *uv_strerror(int)
-    const char *uv_err_name(int)
 
     int uv_loop_init(uv_loop_t *)
     int uv_loop_close(uv_loop_t *)
@@ -100,7 +83,6 @@ cdef extern from "uv.h" nogil:
     uint64_t uv_now(const uv_loop_t *)
     void uv_update_time(uv_loop_t *)
 
-    int uv_is_closing(const uv_handle_t *)
     void uv_close(uv_handle_t *, uv_close_cb)
     int uv_fileno(const uv_handle_t *, uv_os_fd_t *)
 
@@ -125,4 +107,3 @@ cdef extern from "uv.h" nogil:
     int uv_read_stop(uv_stream_t *)
     int uv_try_write(uv_stream_t *, const uv_buf_t *, unsigned int)
     int uv_write(uv_write_t *, uv_stream_t *, const uv_buf_t *, unsigned int, uv_write_cb)
-    int uv_shutdown(uv_shutdown_t *, uv_stream_t *, uv_shutdown_cb)

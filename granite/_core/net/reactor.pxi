@@ -195,8 +195,6 @@ cdef class Reactor:
         cdef int code
         if self.closed:
             return
-        if self.pumping:
-            raise RuntimeError("the server can't be closed from inside a request: schedule it on the event loop")
         self.outer.remove_reader(uv.uv_backend_fd(&self.loop))
         if self.wake is not None:
             self.wake.cancel()
