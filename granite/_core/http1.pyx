@@ -18,7 +18,8 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 from libc.string cimport memchr, memcmp, memcpy, memmove, strcmp
-from libc.time cimport time as c_time, time_t
+from libc.time cimport time_t
+from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from granite._core.buf cimport OUT_COPY_LIMIT, OutQueue, out_commit, out_copy, out_reserve
 from granite._core.capi cimport llhttp
 from granite._core.capi.python cimport (

@@ -83,7 +83,10 @@ cdef class Http1Context:
 
     cdef int tick(self) except -1:
         """Bring the Date field up to date; it changes once a second (RFC 9110, 6.6.1)."""
-        cdef time_t now = c_time(NULL)
+        cdef timespec clock
+        cdef time_t now
+        clock_gettime(CLOCK_REALTIME, &clock)       # not time(), which may be a tick of the kernel behind
+        now = clock.tv_sec
         if self.date_at == now:
             return 0
         self.date_at = now
