@@ -14,12 +14,14 @@ import contextlib
 import gc
 import socket
 import threading
+import time
 import traceback
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
 from granite._core import buf
+from granite._core.server import Server
 from granite.errors import BootError
 from granite.interfaces import loading
 from granite.serving import Serving, new_event_loop, run
@@ -29,6 +31,8 @@ __all__ = ["TestServer"]
 
 # Beyond the graceful timeout: the lifespan's last second, cancelled tasks, and a slow machine.
 _JOIN_MARGIN = 15.0
+# Seconds that threads of the application have to let go of a request that has ended.
+_LAST_REFERENCE = 1.0
 
 
 class TestServer:
@@ -243,10 +247,21 @@ class TestServer:
         if self._serving is not None and self._serving.server is not None:
             for exception in self.exceptions:
                 _clear_frames(exception)
-            gc.collect()
-            self._counters = self._serving.server.counters()
+            self._counters = self._final_counters(self._serving.server)
         if not self._ended.done():
             self._ended.set_result(None)
+
+    def _final_counters(self, server: Server) -> dict[str, int]:
+        """Return the counters at the end; a thread of the application, such as a pool's, may be
+        about to drop the last reference to a request.
+        """
+        deadline = time.monotonic() + _LAST_REFERENCE
+        while True:
+            gc.collect()
+            counters = server.counters()
+            if not any(counters.values()) or time.monotonic() > deadline:
+                return counters
+            time.sleep(0.01)
 
 
 def _clear_frames(exception: BaseException) -> None:

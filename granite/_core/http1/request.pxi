@@ -519,7 +519,8 @@ cdef class Http1Session(ResponseWriter):
             return transport.shut(True)
         if self.suspended:
             self._go_on_reading()
-        return 0
+        # The connection has a deadline for the rest, which it arms when it looks at the session again.
+        return 0 if self.feeding else transport.resume_soon()
 
     cdef int _next(self) except -1:
         """Request and response are complete: turn to the next."""
