@@ -75,8 +75,20 @@ def variant_flags() -> tuple[list[str], list[str]]:
 
 def extension_flags() -> tuple[list[str], list[str]]:
     """The compile flags and the link flags of every extension, on top of the variant's."""
-    flags = ["-O3", "-fvisibility=hidden", "-Wall", "-Wno-unused-function", "-Wno-unused-variable"]
-    link = [] if sys.platform == "darwin" else ["-Wl,--exclude-libs,ALL"]
+    flags = [
+        "-O2",
+        "-ffunction-sections",
+        "-fdata-sections",
+        "-fvisibility=hidden",
+        "-Wall",
+        "-Wno-unused-function",
+        "-Wno-unused-variable",
+    ]
+    link = (
+        []
+        if sys.platform == "darwin"
+        else ["-Wl,--exclude-libs,ALL", "-Wl,--gc-sections", "-Wl,-z,noseparate-code"]
+    )
     flags += ["-UNDEBUG", "-DGRANITE_DEBUG=1"] if DEBUG else ["-DCYTHON_WITHOUT_ASSERTIONS=1"]
     if SANITIZE:
         flags += ["-DGRANITE_SANITIZE=1"]

@@ -116,7 +116,17 @@ def build(
     for name in dict.fromkeys(names):
         library = known[name]
         # Python's CFLAGS are not used: they bring -DNDEBUG, and picotls relies on assert().
-        own = ["-O2", *library.flags, "-Iinclude", "-fPIC", "-fvisibility=hidden", "-UNDEBUG", "-w"]
+        own = [
+            "-O2",
+            *library.flags,
+            "-Iinclude",
+            "-fPIC",
+            "-ffunction-sections",
+            "-fdata-sections",
+            "-fvisibility=hidden",
+            "-UNDEBUG",
+            "-w",
+        ]
         own += [flag for package in library.packages for flag in package_flags[package]]
         command = [*compiler(), *own, *flags, *shlex.split(os.environ.get("CFLAGS", ""))]
         sources = [SOURCES / library.folder / file for file in library.files]

@@ -2,7 +2,7 @@
 
 from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from granite._core.buf cimport OutBuf, OutPool, OutQueue
+from granite._core.buf cimport OutBuf, OutPool, OutQueue, iovec
 from granite._core.capi cimport uv
 from granite._core.transport cimport Transport
 
@@ -110,6 +110,7 @@ cdef class StreamHandle(Transport):
     cdef int start_reading(self) except -1
     cdef int arm(self, uint64_t delay) except -1
     cdef int _write_now(self) except -1
+    cdef ssize_t _write_last(self, iovec *vector, unsigned int count) noexcept
     cdef void _consume(self, size_t size) noexcept
     cdef int _write_rest(self) except -1
     cdef int _finish_shut(self) except -1

@@ -1,8 +1,20 @@
 # A connected stream: TCP or Unix socket.
 
 cdef extern from "<sys/socket.h>":
+    """
+    #ifndef MSG_MORE
+    #define MSG_MORE 0
+    #endif
+    """
+    cdef struct msghdr:
+        iovec *msg_iov
+        size_t msg_iovlen
     int _shutdown "shutdown"(int fd, int how) nogil
+    ssize_t sendmsg(int fd, const msghdr *message, int flags) nogil
     const int SHUT_WR
+    const int MSG_MORE
+    const int MSG_DONTWAIT
+    const int MSG_NOSIGNAL
 
 cdef enum:
     LINGER_TIMEOUT = 2000               # ms that a closed answer waits for the peer's end
@@ -175,7 +187,10 @@ cdef class StreamHandle(Transport):
                 buf = buf.next
             written = 0
             if size:
-                written = uv.uv_try_write(&self.h.stream, <uv.uv_buf_t *>vector, count)
+                if self.shutting and not self.linger and not self.is_pipe and buf is NULL:
+                    written = self._write_last(vector, count)
+                else:
+                    written = uv.uv_try_write(&self.h.stream, <uv.uv_buf_t *>vector, count)
                 if written == uv.UV_EAGAIN:
                     written = 0
                 elif written < 0:
@@ -188,6 +203,20 @@ cdef class StreamHandle(Transport):
         if self.shutting:
             self._finish_shut()
         return 0
+
+    cdef ssize_t _write_last(self, iovec *vector, unsigned int count) noexcept:
+        """Write what the close follows at once: the FIN travels with the last bytes, which saves both ends a packet."""
+        cdef msghdr message
+        cdef ssize_t written
+        cdef uv.uv_os_fd_t fd
+        if uv.uv_fileno(&self.h.handle, &fd) < 0:
+            return uv.UV_EAGAIN
+        memset(&message, 0, sizeof(message))
+        message.msg_iov = vector
+        message.msg_iovlen = count
+        written = sendmsg(fd, &message, MSG_MORE | MSG_DONTWAIT | MSG_NOSIGNAL)
+        # libuv's own write, which comes next, meets a lasting error again.
+        return written if written >= 0 else uv.UV_EAGAIN
 
     cdef void _consume(self, size_t size) noexcept:
         """Drop `size` bytes from the front of the queue, and every OutBuf that is empty then."""
