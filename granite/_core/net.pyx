@@ -9,11 +9,9 @@ outer loop are done by hand: handles that were added or changed outside of uv_ru
 `stale` asks for one, and libuv's timers do not make its descriptor readable, so the pump keeps one timer of the outer loop armed.
 """
 
-import errno
 import logging
 import os
 import socket
-import time
 
 cimport cython
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc

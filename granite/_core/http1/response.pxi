@@ -89,16 +89,23 @@ cdef list _plain(object headers):
     return fields
 
 
-cdef int _pair(object field, PyObject **name, PyObject **value) except -1:
-    """The two parts of a field as the application gave it, borrowed."""
+cdef bint _parts(object field, PyObject **name, PyObject **value) noexcept:
+    """Take a field apart, borrowed, if it comes as nearly all applications give it: as a tuple or list of two."""
     cdef PyObject *given = <PyObject *>field
     if PyTuple_CheckExact(given) and PyTuple_GET_SIZE(given) == 2:
         name[0] = PyTuple_GET_ITEM(given, 0)
         value[0] = PyTuple_GET_ITEM(given, 1)
-    elif PyList_CheckExact(given) and PyList_GET_SIZE(given) == 2:
+        return True
+    if PyList_CheckExact(given) and PyList_GET_SIZE(given) == 2:
         name[0] = PyList_GET_ITEM(given, 0)
         value[0] = PyList_GET_ITEM(given, 1)
-    else:
+        return True
+    return False
+
+
+cdef int _pair(object field, PyObject **name, PyObject **value) except -1:
+    """The two parts of a field, borrowed; both are plain bytes."""
+    if not _parts(field, name, value):
         raise RuntimeError(f"response headers: expected pairs (name, value), got {field!r}")
     if not PyBytes_CheckExact(name[0]) or not PyBytes_CheckExact(value[0]):
         raise RuntimeError(f"response headers: expected names and values to be bytes, got {field!r}")
@@ -107,22 +114,12 @@ cdef int _pair(object field, PyObject **name, PyObject **value) except -1:
 
 cdef bint _is_plain(object headers) except -1:
     """Whether the fields come as nearly all applications give them: a list or tuple of pairs of plain bytes."""
-    cdef PyObject *pair
     cdef PyObject *name
     cdef PyObject *value
     if not PyList_CheckExact(<PyObject *>headers) and not PyTuple_CheckExact(<PyObject *>headers):
         return False
     for field in headers:
-        pair = <PyObject *>field
-        if PyTuple_CheckExact(pair) and PyTuple_GET_SIZE(pair) == 2:
-            name = PyTuple_GET_ITEM(pair, 0)
-            value = PyTuple_GET_ITEM(pair, 1)
-        elif PyList_CheckExact(pair) and PyList_GET_SIZE(pair) == 2:
-            name = PyList_GET_ITEM(pair, 0)
-            value = PyList_GET_ITEM(pair, 1)
-        else:
-            return False
-        if not PyBytes_CheckExact(name) or not PyBytes_CheckExact(value):
+        if not _parts(field, &name, &value) or not PyBytes_CheckExact(name) or not PyBytes_CheckExact(value):
             return False
     return True
 
