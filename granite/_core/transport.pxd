@@ -16,7 +16,6 @@ cdef class Transport:
     cdef int resume_reading(self) except -1
     cdef int resume_soon(self) except -1
     cdef int shut(self, bint linger) except -1
-    cdef int abort(self) except -1
     cdef int reset(self) except -1
     cdef object client(self)
     cdef object server(self)

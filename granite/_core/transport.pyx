@@ -43,10 +43,6 @@ cdef class Transport:
         """Close once everything has left; `linger`: first wait a while for the peer's end, so that a reset does not eat the answer."""
         raise NotImplementedError
 
-    cdef int abort(self) except -1:
-        """Close now; what was not sent is lost."""
-        raise NotImplementedError
-
     cdef int reset(self) except -1:
         """Close now, so that the peer sees an error and not an end."""
         raise NotImplementedError

@@ -327,10 +327,6 @@ cdef class StreamHandle(Transport):
             self.arm(LINGER_TIMEOUT)
         return 0
 
-    cdef int abort(self) except -1:
-        self._close()
-        return 0
-
     cdef int reset(self) except -1:
         if self.state == HANDLE_OPEN and not self.is_pipe:
             if uv.uv_tcp_close_reset(&self.h.tcp, _cb_stream_closed) == 0:
