@@ -15,20 +15,21 @@ import sys
 from granite import __version__
 from granite.errors import EXIT_OK, GraniteError, UsageError
 from granite.log import write_error
-from granite.settings import SECTIONS, SETTINGS
+from granite.settings import BY_NAME, SECTIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from granite.arbiter.arbiter import WorkerStart
-    from granite.settings.base import Setting, Value
+    from granite.settings.base import Kind, Setting, Value
 
 __all__ = ["main", "parse_run"]
 
 _WIDTH = 80
 # New objects between two garbage collections while a worker imports.
 _IMPORTING = 100_000
+_CONFIG_OPTIONS = ("-c", "--config")
 _HELP_OPTIONS = ("-h", "--help")
 
 _HELP = f"""\
@@ -74,13 +75,13 @@ def _run(arguments: list[str]) -> int:
     if any(option in arguments for option in _HELP_OPTIONS):
         sys.stdout.write("usage: granite run TARGET [options]\n" + _options_help())
         return EXIT_OK
-    target, values = parse_run(arguments)
+    values, config_file = parse_run(arguments)
 
     from granite.arbiter.arbiter import run
     from granite.settings.load import load
 
-    config = load(values, os.environ, lambda text: write_error(f"granite: {text}"))
-    return run(target, config, _worker_main)
+    loaded = load(values, os.environ, config_file)
+    return run(loaded, _worker_main)
 
 
 def _worker_main(start: WorkerStart) -> int:
@@ -110,15 +111,18 @@ def _version(arguments: list[str]) -> int:
     return EXIT_OK
 
 
-def parse_run(arguments: Sequence[str]) -> tuple[str, dict[str, Value]]:
-    """Read the arguments of `run`; return the target and the final values by setting name.
+def parse_run(arguments: Sequence[str]) -> tuple[dict[str, Value], str | None]:
+    """Read the arguments of `run`; return the final values by setting name, the target among them,
+    and the config file that `--config` names.
 
     Options are `--name VALUE`, `--name=VALUE`, `--flag` and `--no-flag`, before or after the
-    target; the last one of a kind wins. Raises UsageError, in one line, for anything else.
+    target; the last one of a kind wins, and those of several values add up. Raises UsageError, in
+    one line, for anything else.
     """
     options = _options()
     values: dict[str, Value] = {}
     targets: list[str] = []
+    config_file = None
     rest = iter(arguments)
     for argument in rest:
         if argument == "--":
@@ -127,41 +131,58 @@ def parse_run(arguments: Sequence[str]) -> tuple[str, dict[str, Value]]:
             targets.append(argument)
         else:
             option, equals, text = argument.partition("=")
-            setting, flag = _find(option, options)
-            if flag is not None:
+            if option in _CONFIG_OPTIONS:
+                config_file = text if equals else _following(rest, option, "a path")
+                continue
+            setting, kind, flag = _find(option, options)
+            if flag is not None and not (equals and setting.kind.choices):
                 if equals:
                     raise UsageError(f"{option}: expected no value, got {text!r}")
-                values[setting.name] = flag
+                values[setting.name] = flag[0]
                 continue
             if not equals:
-                following = next(rest, None)
-                if following is None:
-                    raise UsageError(f"{option}: expected {setting.kind.expected}, got nothing")
-                text = following
-            values[setting.name] = setting.parse(text, option)
-    if len(targets) != 1:
-        got = "nothing" if not targets else " ".join(map(repr, targets))
+                text = _following(rest, option, kind.expected)
+            value = setting.parse(text, option, kind)
+            earlier = values.get(setting.name) if kind.several else None
+            if isinstance(earlier, tuple) and isinstance(value, tuple):
+                value = earlier + value
+            values[setting.name] = value
+    if len(targets) > 1:
         raise UsageError(
-            f'expected one target, "module:attribute" such as package.main:app, got {got}'
+            'expected one target, "module:attribute" such as package.main:app, got '
+            + " ".join(map(repr, targets))
         )
-    return targets[0], values
+    if targets:
+        values["target"] = targets[0]
+    return values, config_file
 
 
-def _options() -> dict[str, tuple[Setting, bool | None]]:
-    """Return each option with its setting, and with the value that it sets if it takes none
-    itself.
+def _following(rest: Iterator[str], option: str, expected: str) -> str:
+    text = next(rest, None)
+    if text is None:
+        raise UsageError(f"{option}: expected {expected}, got nothing")
+    return text
+
+
+def _options() -> dict[str, tuple[Setting, Kind, tuple[Value] | None]]:
+    """Return each option with its setting, the kind that reads its value, and what it sets if it
+    takes no value.
     """
-    options: dict[str, tuple[Setting, bool | None]] = {}
-    for setting in SETTINGS:
-        options[setting.option] = setting, True if setting.kind.is_flag else None
-        if setting.negative_option is not None:
-            options[setting.negative_option] = setting, False
+    options: dict[str, tuple[Setting, Kind, tuple[Value] | None]] = {}
+    for name, (setting, kind) in BY_NAME.items():
+        flags = kind.flags
+        dashed = name.replace("_", "-")
+        options[f"--{dashed}"] = setting, kind, (flags[0],) if flags else None
+        if flags:
+            options[f"--no-{dashed}"] = setting, kind, (flags[1],)
+        if setting.short is not None:
+            options[setting.short] = options[setting.option]
     return options
 
 
 def _find(
-    option: str, options: dict[str, tuple[Setting, bool | None]]
-) -> tuple[Setting, bool | None]:
+    option: str, options: dict[str, tuple[Setting, Kind, tuple[Value] | None]]
+) -> tuple[Setting, Kind, tuple[Value] | None]:
     found = options.get(option)
     if found is None:
         from granite.settings.config import suggestion
@@ -180,18 +201,14 @@ def _options_help() -> str:
             kind = setting.kind
             name = (
                 f"{setting.option}, {setting.negative_option}"
-                if kind.is_flag
+                if kind.flags
                 else f"{setting.option} {kind.metavar}"
             )
             lines.append(f"  {name}")
-            text = f"{setting.help} [{_shown(setting.default)}]"
+            text = f"{setting.help} [{_shown(setting)}]"
             lines += wrap(text, _WIDTH - 1, initial_indent="      ", subsequent_indent="      ")
     return "\n".join(lines) + "\n"
 
 
-def _shown(default: Value) -> str:
-    if default is None or default == "":
-        return "default: none"
-    if isinstance(default, bool):
-        return f"default: {'on' if default else 'off'}"
-    return f"default: {default:g}" if isinstance(default, float) else f"default: {default}"
+def _shown(setting: Setting) -> str:
+    return f"default: {setting.show(setting.default) or 'none'}"

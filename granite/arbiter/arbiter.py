@@ -14,7 +14,7 @@ from granite.arbiter import signals
 from granite.arbiter.fleet import BOOTING, STOPPING, BecomeWorker, Fleet, Slot, Worker
 from granite.arbiter.listeners import Listener, open_listeners
 from granite.arbiter.signals import SIGINT, SIGKILL, SIGQUIT, SIGTERM, SignalQueue
-from granite.errors import EXIT_BOOT, EXIT_OK
+from granite.errors import EXIT_BOOT, EXIT_OK, UsageError
 from granite.log import Log, write_error
 
 TYPE_CHECKING = False
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from granite.settings.config import Config
+    from granite.settings.load import Loaded
 
 __all__ = ["Arbiter", "WorkerStart", "run"]
 
@@ -166,12 +167,17 @@ class Arbiter:
         return self._fleet.next_refill() if self._exit_code is None else None
 
 
-def run(target: str, config: Config, worker_main: Callable[[WorkerStart], int]) -> int:
-    """Serve `target`; return the exit status of this process.
+def run(loaded: Loaded, worker_main: Callable[[WorkerStart], int]) -> int:
+    """Serve the target that the settings name; return the exit status of this process.
 
     The process forks on the way: in the arbiter the status is the server's; in a worker,
     `worker_main` is called, with the arbiter's signals still blocked, and its result is the status.
     Raises BootError if a socket cannot be opened or a process not be forked.
     """
-    outcome = Arbiter(target, config).run()
+    config = loaded.config
+    if config.target is None:
+        raise UsageError(
+            'expected a target, "module:attribute" such as package.main:app, got nothing'
+        )
+    outcome = Arbiter(config.target, config).run()
     return outcome if isinstance(outcome, int) else worker_main(outcome)

@@ -7,8 +7,19 @@ memory (typing, re, argparse).
 
 from __future__ import annotations
 
-from granite.settings import application, binding, flow, http, logs, process
-from granite.settings.base import Section, Setting
+from granite.settings import (
+    application,
+    binding,
+    flow,
+    http,
+    logs,
+    metrics,
+    process,
+    reload,
+    static,
+    tls,
+)
+from granite.settings.base import Kind, Section, Setting
 
 __all__ = ["BY_NAME", "SECTIONS", "SETTINGS", "Section", "Setting"]
 
@@ -17,10 +28,22 @@ SECTIONS: tuple[Section, ...] = (
     application.SECTION,
     process.SECTION,
     http.SECTION,
+    tls.SECTION,
     flow.SECTION,
     logs.SECTION,
+    metrics.SECTION,
+    static.SECTION,
+    reload.SECTION,
 )
 SETTINGS: tuple[Setting, ...] = tuple(
     setting for section in SECTIONS for setting in section.settings
 )
-BY_NAME: dict[str, Setting] = {setting.name: setting for setting in SETTINGS}
+# Every name under which a setting is accepted, with the kind that reads what is given under it.
+BY_NAME: dict[str, tuple[Setting, Kind]] = {
+    name: (setting, kind or setting.kind)
+    for setting in SETTINGS
+    for name, kind in (
+        (setting.name, None),
+        *((alias.name, alias.kind) for alias in setting.aliases),
+    )
+}

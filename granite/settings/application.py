@@ -1,14 +1,33 @@
 """Settings of the section "Application": what is served and how it is loaded. Declarations only."""
 
-from granite.settings.base import Section, Setting, boolean, choice, path, url_prefix
+from granite.settings.base import Section, Setting
+from granite.settings.kinds import (
+    boolean,
+    choice,
+    integer,
+    items,
+    path,
+    paths,
+    seconds,
+    text,
+    url_prefix,
+)
 
 SECTION = Section(
     "Application",
     Setting(
+        "target",
+        text(optional=True),
+        None,
+        'Application to serve, "module:attribute"; the same as the argument TARGET.',
+        aliases=("wsgi_app",),
+    ),
+    Setting(
         "interface",
-        choice("auto", "asgi"),
+        choice("auto", "asgi", "asginl", "rsgi", "wsgi"),
         "auto",
-        "Interface that the application speaks; auto takes ASGI.",
+        "Interface that the application speaks: auto takes ASGI, asginl is ASGI without lifespan; "
+        "rsgi and wsgi are not served yet.",
     ),
     Setting(
         "factory",
@@ -20,24 +39,71 @@ SECTION = Section(
         "working_dir",
         path(),
         None,
-        "Directory to change to before the application is loaded; and put first on sys.path.",
+        "Directory to change to before anything is opened or loaded; it is put first on sys.path.",
+        aliases=("chdir",),
+    ),
+    Setting(
+        "pythonpath",
+        paths(),
+        (),
+        "Directories to put on sys.path, separated by commas, before the application is loaded.",
+    ),
+    Setting(
+        "raw_env",
+        items("a list of NAME=VALUE", "NAME=VALUE"),
+        (),
+        "Environment variables to set for the application; may be given several times.",
+        short="-e",
+    ),
+    Setting(
+        "env_files",
+        paths(),
+        (),
+        "Files with environment variables to set for the application (extra granite[dotenv]); "
+        "may be given several times.",
     ),
     Setting(
         "loop",
         choice("auto", "asyncio", "uvloop"),
         "auto",
         "Event loop that the application runs on; auto takes uvloop where it is installed.",
+        aliases=("asgi_loop",),
     ),
     Setting(
         "lifespan",
         choice("auto", "on", "off"),
         "auto",
         "ASGI lifespan: auto also serves an application without one, on requires it, off skips it.",
+        aliases=("asgi_lifespan",),
     ),
     Setting(
         "url_path_prefix",
         url_prefix(),
         "",
         "URL path under which the application is mounted; it becomes the scope's root_path.",
+        aliases=("root_path",),
+    ),
+    Setting(
+        "blocking_threads",
+        integer(1, 4096, optional=True),
+        None,
+        "Threads that run a WSGI application, per worker.",
+        aliases=("threads",),
+        reserved=True,
+    ),
+    Setting(
+        "blocking_threads_idle_timeout",
+        seconds(600, 5),
+        30.0,
+        "Time after which an idle thread of a WSGI application ends.",
+        reserved=True,
+    ),
+    Setting(
+        "preload",
+        boolean(),
+        False,
+        "Load the application once, before the workers are forked from it.",
+        aliases=("preload_app",),
+        reserved=True,
     ),
 )

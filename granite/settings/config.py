@@ -8,16 +8,17 @@ thread may read it.
 from __future__ import annotations
 
 from granite.errors import UsageError
-from granite.settings import BY_NAME, SETTINGS
+from granite.settings import BY_NAME, SETTINGS, rules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import NoReturn
 
-    from granite.settings.base import Value
+    from granite.settings.base import Kind, Setting, Value
+    from granite.settings.rules import Note
 
-__all__ = ["Config"]
+__all__ = ["Config", "look_up", "suggestion"]
 
 
 class Config:
@@ -30,52 +31,128 @@ class Config:
 
     __slots__ = tuple(setting.name for setting in SETTINGS)
 
+    bind: tuple[str, ...]
     host: str
     port: int
+    uds: str | None
+    uds_permissions: int | None
+    uds_owner: str | None
     backlog: int
+    reuse_port: bool
+    tcp_nodelay: bool
+    tcp_keepalive_idle: float
+    tcp_keepalive_interval: float
+    tcp_keepalive_count: int
+    tcp_user_timeout: float
+    tcp_fastopen: int
+    tcp_defer_accept: float
+    target: str | None
     interface: str
     factory: bool
     working_dir: str | None
+    pythonpath: tuple[str, ...]
+    raw_env: tuple[str, ...]
+    env_files: tuple[str, ...]
     loop: str
     lifespan: str
     url_path_prefix: str
+    blocking_threads: int | None
+    blocking_threads_idle_timeout: float
+    preload: bool
+    workers: int
     graceful_timeout: float
+    workers_kill_timeout: float
+    respawn_failed_workers: bool
+    respawn_interval: float
+    worker_timeout: float
+    max_requests: int
+    max_requests_jitter: int
+    workers_lifetime: float | None
+    workers_max_rss: int | None
+    rss_sample_interval: float
+    rss_samples: int
+    pid_file: str | None
+    process_name: str | None
+    user: str | None
+    group: str | None
+    umask: int | None
+    rlimit_nofile: int
+    http: str
     server_header: str
+    http1_keep_alive: bool
     keep_alive_timeout: float
     request_head_timeout: float
     max_head_size: int
+    ws: bool
+    backpressure: int | None
+    forwarded_allow_ips: tuple[str, ...]
+    http2_adaptive_window: bool
+    http2_initial_connection_window_size: int
+    http2_initial_stream_window_size: int
+    http2_keep_alive_interval: float
+    http2_keep_alive_timeout: float
+    http2_max_concurrent_streams: int
+    http2_max_frame_size: int
+    http2_max_headers_size: int
+    http2_max_send_buffer_size: int
+    ssl_certificate: str | None
+    ssl_keyfile: str | None
+    ssl_keyfile_password: str | None
+    ssl_protocol_min: str
+    ssl_ca: str | None
+    ssl_crl: tuple[str, ...]
+    ssl_client_verify: str
     write_high_water: int
     write_low_water: int
     body_high_water: int
+    log: bool
     log_level: str
+    log_format: str
+    log_color: str
+    log_file: str
     access_log: bool
+    access_log_file: str
+    access_log_fmt: str | None
+    syslog_facility: str
+    syslog_tag: str
+    log_config: str | dict[str, object] | None
+    metrics: bool
+    metrics_scrape_interval: float
+    metrics_address: str
+    metrics_port: int
+    static_path_route: tuple[str, ...]
+    static_path_mount: tuple[str, ...]
+    static_path_dir_to_file: str | None
+    static_path_expires: float
+    reload: bool
+    reload_paths: tuple[str, ...]
+    reload_ignore_dirs: tuple[str, ...]
+    reload_ignore_patterns: tuple[str, ...]
+    reload_ignore_paths: tuple[str, ...]
+    reload_tick: int
+    reload_ignore_worker_failure: bool
 
     def __init__(self, **values: object) -> None:
         parsed: dict[str, Value] = {}
         for name, value in values.items():
-            setting = BY_NAME.get(name)
-            if setting is None:
-                raise UsageError(f"unknown setting {name!r}{suggestion(name, BY_NAME)}")
-            parsed[name] = setting.parse(value, name)
+            setting, kind = look_up(name)
+            parsed[setting.name] = setting.parse(value, name, kind)
         self._fill(parsed)
 
     @classmethod
-    def of(cls, parsed: Mapping[str, Value]) -> Config:
+    def of(cls, parsed: Mapping[str, Value]) -> tuple[Config, list[Note]]:
         """Make a Config of values that are already parsed; settings that are not named get their
-        defaults.
+        defaults. Return it with the remarks of the rules; raise UsageError if they are broken.
         """
         config = cls.__new__(cls)
-        config._fill(parsed)
-        return config
+        return config, config._fill(parsed)
 
-    def _fill(self, parsed: Mapping[str, Value]) -> None:
-        for setting in SETTINGS:
-            object.__setattr__(self, setting.name, parsed.get(setting.name, setting.default))
-        if self.write_low_water > self.write_high_water:
-            raise UsageError(
-                f"write_low_water: expected at most write_high_water ({self.write_high_water}), "
-                f"got {self.write_low_water}"
-            )
+    def _fill(self, parsed: Mapping[str, Value]) -> list[Note]:
+        values = {setting.name: setting.default for setting in SETTINGS} | dict(parsed)
+        notes = rules.apply(values)
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        return notes
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a Config is read-only; {name} cannot be set")
@@ -88,6 +165,16 @@ class Config:
             f"{setting.name}={getattr(self, setting.name)!r}" for setting in SETTINGS
         )
         return f"Config({values})"
+
+
+def look_up(name: str) -> tuple[Setting, Kind]:
+    """Return the setting that goes by `name`, with the kind that reads what is given under it; raise
+    UsageError if there is none.
+    """
+    found = BY_NAME.get(name)
+    if found is None:
+        raise UsageError(f"unknown setting {name!r}{suggestion(name, BY_NAME)}")
+    return found
 
 
 def suggestion(name: str, known: Mapping[str, object]) -> str:

@@ -2,7 +2,8 @@
 Declarations only.
 """
 
-from granite.settings.base import Section, Setting, size
+from granite.settings.base import Section, Setting
+from granite.settings.kinds import size
 
 SECTION = Section(
     "Flow control",

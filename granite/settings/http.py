@@ -1,9 +1,25 @@
 """Settings of the section "HTTP": limits and headers of the protocol. Declarations only."""
 
-from granite.settings.base import Section, Setting, header_value, seconds, size
+from granite.settings.base import Alias, Section, Setting
+from granite.settings.kinds import (
+    boolean,
+    choice,
+    header_value,
+    integer,
+    items,
+    milliseconds,
+    seconds,
+    size,
+)
 
 SECTION = Section(
     "HTTP",
+    Setting(
+        "http",
+        choice("auto", "1", "2"),
+        "auto",
+        "HTTP versions to serve; auto takes all that this release speaks, which is HTTP/1.1.",
+    ),
     Setting(
         "server_header",
         header_value(),
@@ -11,21 +27,119 @@ SECTION = Section(
         "Value of the Server header; empty leaves the header out.",
     ),
     Setting(
+        "http1_keep_alive",
+        boolean(),
+        True,
+        "Keep connections open between requests; without it each response closes its connection.",
+    ),
+    Setting(
         "keep_alive_timeout",
         seconds(86400),
         5.0,
         "Time that a connection may stay idle between two requests; 0 sets no limit.",
+        aliases=("keepalive", "keep_alive"),
     ),
     Setting(
         "request_head_timeout",
         seconds(86400),
         10.0,
         "Time that a client gets to send a request's head; 0 sets no limit.",
+        aliases=(Alias("http1_header_read_timeout", milliseconds(86_400_000)),),
     ),
     Setting(
         "max_head_size",
         size(1024, 16 * 1024**2),
         65536,
         "Largest request head (request line and header fields) that is accepted.",
+        aliases=("http1_buffer_size",),
+    ),
+    Setting(
+        "ws",
+        boolean(),
+        True,
+        "Serve WebSocket connections.",
+        aliases=("websockets",),
+        reserved=True,
+    ),
+    Setting(
+        "backpressure",
+        integer(1, 1_000_000, optional=True),
+        None,
+        "Requests that a worker handles at the same time.",
+        reserved=True,
+    ),
+    Setting(
+        "forwarded_allow_ips",
+        items("a list of addresses, networks, unix: or *", "ADDRESS"),
+        ("127.0.0.1", "::1"),
+        "Proxies whose forwarding headers are believed: addresses, networks, unix: or *.",
+        fallback="FORWARDED_ALLOW_IPS",
+        reserved=True,
+    ),
+    Setting(
+        "http2_adaptive_window",
+        boolean(),
+        False,
+        "Let the flow-control windows of HTTP/2 grow with the throughput.",
+        reserved=True,
+    ),
+    Setting(
+        "http2_initial_connection_window_size",
+        size(1024, 2**31 - 1),
+        1024**2,
+        "Flow-control window of an HTTP/2 connection.",
+        reserved=True,
+    ),
+    Setting(
+        "http2_initial_stream_window_size",
+        size(1024, 2**31 - 1),
+        1024**2,
+        "Flow-control window of an HTTP/2 stream (SETTINGS_INITIAL_WINDOW_SIZE).",
+        aliases=("http2_initial_window_size",),
+        reserved=True,
+    ),
+    Setting(
+        "http2_keep_alive_interval",
+        milliseconds(86_400_000),
+        0.0,
+        "Time between two PING frames on an HTTP/2 connection, in milliseconds or with a unit; 0 "
+        "sends none.",
+        reserved=True,
+    ),
+    Setting(
+        "http2_keep_alive_timeout",
+        seconds(86400, 1),
+        20.0,
+        "Time that the answer to an HTTP/2 PING may take.",
+        reserved=True,
+    ),
+    Setting(
+        "http2_max_concurrent_streams",
+        integer(1, 2**31 - 1),
+        200,
+        "Streams that an HTTP/2 connection may have open (SETTINGS_MAX_CONCURRENT_STREAMS).",
+        reserved=True,
+    ),
+    Setting(
+        "http2_max_frame_size",
+        size(16384, 2**24 - 1),
+        16384,
+        "Largest HTTP/2 frame that is accepted (SETTINGS_MAX_FRAME_SIZE).",
+        reserved=True,
+    ),
+    Setting(
+        "http2_max_headers_size",
+        size(1, 2**31 - 1),
+        65536,
+        "Largest field section of an HTTP/2 request (SETTINGS_MAX_HEADER_LIST_SIZE).",
+        aliases=("http2_max_header_list_size",),
+        reserved=True,
+    ),
+    Setting(
+        "http2_max_send_buffer_size",
+        size(1024, 1024**3),
+        400 * 1024,
+        "Unsent bytes of an HTTP/2 stream.",
+        reserved=True,
     ),
 )

@@ -1,14 +1,97 @@
 """Settings of the section "Logging": what is written about the server's work. Declarations only."""
 
-from granite.settings.base import Section, Setting, boolean, choice
+from granite.settings.base import Section, Setting
+from granite.settings.kinds import boolean, choice, log_config, text
 
 SECTION = Section(
     "Logging",
     Setting(
-        "log_level",
-        choice("critical", "error", "warning", "info", "debug"),
-        "info",
-        "Least severity that is written to the error log (standard error).",
+        "log",
+        boolean(),
+        True,
+        "Write logs at all; without it only what keeps the server from starting is shown.",
+        aliases=("log_enabled",),
     ),
-    Setting("access_log", boolean(), False, "Write one line per request to standard output."),
+    Setting(
+        "log_level",
+        choice(
+            "critical",
+            "error",
+            "warning",
+            "info",
+            "debug",
+            synonyms={"warn": "warning", "fatal": "critical", "notset": "debug", "trace": "debug"},
+        ),
+        "info",
+        "Least severity that is written to the error log.",
+        aliases=("loglevel",),
+    ),
+    Setting(
+        "log_format",
+        choice("text", "json"),
+        "text",
+        "Form of the lines of both logs: text, or one JSON object per line.",
+    ),
+    Setting(
+        "log_color",
+        choice("auto", "always", "never"),
+        "auto",
+        "Colour the text; auto does on a terminal, unless the variable NO_COLOR is set.",
+    ),
+    Setting(
+        "log_file",
+        text(),
+        "-",
+        "Where the error log goes: - (standard error), stdout, a file, or syslog, "
+        "syslog:///PATH, syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT.",
+        aliases=("errorlog", "error_log"),
+    ),
+    Setting(
+        "access_log",
+        boolean(),
+        False,
+        "Write one line per request to the access log.",
+        aliases=("log_access",),
+    ),
+    Setting(
+        "access_log_file",
+        text(),
+        "-",
+        "Where the access log goes: - (standard output), stderr, a file, or syslog as with "
+        "log_file.",
+    ),
+    Setting(
+        "access_log_fmt",
+        text(optional=True),
+        None,
+        "Format of the lines of the access log.",
+        aliases=("access_log_format", "log_access_format"),
+        reserved=True,
+    ),
+    Setting(
+        "syslog_facility",
+        choice(
+            *("auth", "authpriv", "cron", "daemon", "ftp", "kern", "lpr", "mail", "news", "syslog"),
+            *("user", "uucp", *(f"local{number}" for number in range(8))),
+            synonyms={"security": "auth"},
+        ),
+        "daemon",
+        "Facility of the messages that go to syslog.",
+    ),
+    Setting(
+        "syslog_tag",
+        text(),
+        "granite",
+        "Program name of the messages that go to syslog.",
+        aliases=("syslog_prefix",),
+    ),
+    Setting(
+        "log_config",
+        log_config(),
+        None,
+        "Configuration of the standard library's logging, instead of the settings above: the path "
+        "of a JSON or TOML file with a dictionary for dictConfig, or of an INI file for fileConfig; "
+        "in Python also the dictionary itself.",
+        aliases=("log_dictconfig", "logconfig", "logconfig_json", "logconfig_dict"),
+    ),
 )

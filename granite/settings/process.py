@@ -1,13 +1,143 @@
-"""Settings of the section "Process": how the processes start and end. Declarations only."""
+"""Settings of the section "Process": how the processes start, live and end. Declarations only."""
 
-from granite.settings.base import Section, Setting, seconds
+from granite.settings.base import Section, Setting
+from granite.settings.kinds import (
+    boolean,
+    integer,
+    mebibytes,
+    mode,
+    path,
+    seconds,
+    text,
+)
 
 SECTION = Section(
     "Process",
+    Setting(
+        "workers",
+        integer(0, 1024),
+        1,
+        "Worker processes; 0 starts one per available CPU.",
+        short="-w",
+        fallback="WEB_CONCURRENCY",
+    ),
     Setting(
         "graceful_timeout",
         seconds(86400),
         30.0,
         "Time that requests in flight and then the lifespan's shutdown get when the server stops.",
+    ),
+    Setting(
+        "workers_kill_timeout",
+        seconds(1800, 1),
+        5.0,
+        "Time beyond the graceful timeout after which a worker that has not ended is killed.",
+    ),
+    Setting(
+        "respawn_failed_workers",
+        boolean(),
+        True,
+        "Start a new worker when one ends unexpectedly; without it the server ends.",
+    ),
+    Setting(
+        "respawn_interval",
+        seconds(3600),
+        0.1,
+        "Time before a worker that did not last is replaced; it doubles with each further one, up "
+        "to 30 seconds.",
+    ),
+    Setting(
+        "worker_timeout",
+        seconds(86400),
+        0.0,
+        "Time for which a worker may not answer before it is replaced; 0 sets no limit.",
+        aliases=("timeout",),
+        short="-t",
+        reserved=True,
+    ),
+    Setting(
+        "max_requests",
+        integer(0, 1_000_000_000),
+        0,
+        "Requests after which a worker is replaced; 0 sets no limit.",
+        reserved=True,
+    ),
+    Setting(
+        "max_requests_jitter",
+        integer(0, 1_000_000_000),
+        0,
+        "Most requests, chosen at random for each worker, that are added to max_requests.",
+        reserved=True,
+    ),
+    Setting(
+        "workers_lifetime",
+        seconds(31_536_000, 60, optional=True),
+        None,
+        "Age at which a worker is replaced, at least 60 seconds.",
+        reserved=True,
+    ),
+    Setting(
+        "workers_max_rss",
+        mebibytes(1, 1024**2),
+        None,
+        "Resident memory, in MiB, above which a worker is replaced.",
+        reserved=True,
+    ),
+    Setting(
+        "rss_sample_interval",
+        seconds(300, 1),
+        30.0,
+        "Time between two looks at the memory of the workers.",
+        reserved=True,
+    ),
+    Setting(
+        "rss_samples",
+        integer(1, 1000),
+        1,
+        "Looks in a row at which a worker must be above workers_max_rss to be replaced.",
+        reserved=True,
+    ),
+    Setting(
+        "pid_file",
+        path(),
+        None,
+        "File to write the arbiter's process id to; it is removed at the end.",
+        aliases=("pidfile",),
+        short="-p",
+    ),
+    Setting(
+        "process_name",
+        text(optional=True),
+        None,
+        "Name of the processes in ps and top, in place of granite (extra granite[pname]).",
+        aliases=("proc_name",),
+        short="-n",
+    ),
+    Setting(
+        "user",
+        text(optional=True),
+        None,
+        "User, by name or number, that the workers run as; needs root.",
+        short="-u",
+    ),
+    Setting(
+        "group",
+        text(optional=True),
+        None,
+        "Group, by name or number, that the workers run as; without it, the user's own.",
+        short="-g",
+    ),
+    Setting(
+        "umask",
+        mode(),
+        None,
+        "File mode creation mask of the processes, in octal; without it, the one that was inherited.",
+        short="-m",
+    ),
+    Setting(
+        "rlimit_nofile",
+        integer(0, 1_048_576_000),
+        0,
+        "Open files that a process may have (RLIMIT_NOFILE); 0 raises it as far as is allowed.",
     ),
 )

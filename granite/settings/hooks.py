@@ -1,0 +1,98 @@
+"""The functions of an operator that the server calls, by Gunicorn's names and arguments.
+
+Owns the names, how many arguments each takes, and the check of both. Must not know when one is
+called. Plain data: any thread may read it.
+"""
+
+from __future__ import annotations
+
+from granite.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["ARITIES", "Hooks"]
+
+# How many arguments the server passes. post_request also takes the first two or three of its four.
+ARITIES: dict[str, tuple[int, ...]] = {
+    "on_starting": (1,),
+    "on_reload": (1,),
+    "when_ready": (1,),
+    "pre_fork": (2,),
+    "post_fork": (2,),
+    "post_worker_init": (1,),
+    "worker_int": (1,),
+    "worker_abort": (1,),
+    "pre_exec": (1,),
+    "pre_request": (2,),
+    "post_request": (4, 3, 2),
+    "child_exit": (2,),
+    "worker_exit": (2,),
+    "nworkers_changed": (3,),
+    "on_exit": (1,),
+}
+
+
+class Hooks:
+    """The hooks that are set, by name. `call` runs one; what it raises is the caller's to handle."""
+
+    __slots__ = ("_functions",)
+
+    def __init__(self, functions: Mapping[str, Callable[..., object]] | None = None) -> None:
+        self._functions = dict(functions or {})
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._functions
+
+    def __getitem__(self, name: str) -> Callable[..., object]:
+        return self._functions[name]
+
+    def names(self) -> list[str]:
+        """Return the names of the hooks that are set."""
+        return list(self._functions)
+
+    def call(self, name: str, *arguments: object) -> None:
+        """Call the hook `name` with as many of `arguments` as it takes, if it is set."""
+        function = self._functions.get(name)
+        if function is not None:
+            function(*arguments[: _arity(function, ARITIES[name])])
+
+    @classmethod
+    def of(cls, functions: Mapping[str, object], origin: str) -> Hooks:
+        """Check `functions`; raise UsageError, in one line that names `origin`, for one that is no
+        hook, cannot be called, or takes another number of arguments.
+        """
+        checked: dict[str, Callable[..., object]] = {}
+        for name, function in functions.items():
+            if name not in ARITIES:
+                raise UsageError(f"{origin}: unknown hook {name!r}")
+            if function is None:
+                continue
+            if not callable(function):
+                raise UsageError(f"{origin}: {name}: expected a function, got {function!r}")
+            if _arity(function, ARITIES[name]) is None:
+                wanted = " or ".join(map(str, ARITIES[name]))
+                raise UsageError(
+                    f"{origin}: {name}: expected a function of {wanted} "
+                    f"argument{'' if wanted == '1' else 's'}"
+                )
+            checked[name] = function
+        return cls(checked)
+
+
+def _arity(function: Callable[..., object], wanted: tuple[int, ...]) -> int | None:
+    """Return the first of `wanted` that `function` takes, or None."""
+    import inspect  # costs a megabyte, which only an operator with hooks pays
+
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # a builtin that does not say
+        return wanted[0]
+    for count in wanted:
+        try:
+            signature.bind(*range(count))
+        except TypeError:
+            continue
+        return count
+    return None

@@ -1,0 +1,114 @@
+"""What settings mean to each other: combinations that are refused, corrected or remarked on.
+
+Owns the rules over several settings, which their rows cannot state. Must not know where the values
+came from. Pure functions: any thread may call them.
+"""
+
+from __future__ import annotations
+
+import os
+
+from granite.errors import UsageError
+from granite.settings import SETTINGS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from granite.settings.base import Value
+
+__all__ = ["Note", "apply", "cpu_count"]
+
+
+class Note:
+    """A remark about the configuration, for the log: `level` is "info" or "warning"."""
+
+    __slots__ = ("level", "text")
+
+    def __init__(self, level: str, text: str) -> None:
+        self.level = level
+        self.text = text
+
+    def __repr__(self) -> str:
+        return f"Note({self.level!r}, {self.text!r})"
+
+
+def apply(values: dict[str, Value]) -> list[Note]:
+    """Check the final values of all settings against each other, and correct in `values` what gives
+    way.
+
+    Return the remarks; raise UsageError, in one line, for a combination that cannot be served.
+    """
+    _refuse(values)
+    notes: list[Note] = []
+    _correct(values, notes)
+    _remark(values, notes)
+    return notes
+
+
+def cpu_count() -> int:
+    """Return how many CPUs this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _refuse(values: dict[str, Value]) -> None:
+    low, high = values["write_low_water"], values["write_high_water"]
+    assert isinstance(low, int)
+    assert isinstance(high, int)
+    if low > high:
+        raise UsageError(f"write_low_water: expected at most write_high_water ({high}), got {low}")
+    interface = values["interface"]
+    threads = values["blocking_threads"]
+    if interface != "wsgi" and isinstance(threads, int) and threads > 1 and interface != "auto":
+        raise UsageError(
+            f"blocking_threads: expected 1, since an application of the interface {interface} runs "
+            f"on the event loop, got {threads}"
+        )
+    if values["ssl_keyfile"] and not values["ssl_certificate"]:
+        raise UsageError("ssl_keyfile: expected an ssl_certificate with it, got none")
+    routes, mounts = values["static_path_route"], values["static_path_mount"]
+    assert isinstance(routes, tuple)
+    assert isinstance(mounts, tuple)
+    if len(routes) != len(mounts) and not (len(mounts) == 1 and not routes):
+        raise UsageError(
+            f"static_path_route: expected one for each static_path_mount ({len(mounts)}), "
+            f"got {len(routes)}"
+        )
+
+
+def _correct(values: dict[str, Value], notes: list[Note]) -> None:
+    if values["workers"] == 0:
+        values["workers"] = cpu_count()
+    if values["interface"] == "asginl":
+        if values["lifespan"] == "on":
+            raise UsageError("lifespan: expected auto or off with the interface asginl, got on")
+        values["lifespan"] = "off"
+    if values["interface"] == "wsgi" and values["ws"]:
+        values["ws"] = False
+        notes.append(Note("info", "ws: WSGI has no WebSocket; it is off"))
+    if values["reload"]:
+        for name in ("workers_lifetime", "workers_max_rss", "max_requests"):
+            if values[name]:
+                values[name] = _default(name)
+                notes.append(Note("info", f"{name}: has no effect together with reload; it is off"))
+    if values["ssl_client_verify"] != "none" and not values["ssl_ca"]:
+        values["ssl_client_verify"] = "none"
+        notes.append(Note("warning", "ssl_client_verify: needs ssl_ca; it is off"))
+
+
+def _remark(values: dict[str, Value], notes: list[Note]) -> None:
+    workers = values["workers"]
+    assert isinstance(workers, int)
+    cpus = cpu_count()
+    if workers > cpus:
+        notes.append(
+            Note(
+                "warning",
+                f"workers: {workers} on {cpus} {'CPU' if cpus == 1 else 'CPUs'}; more workers than "
+                "CPUs make a server slower, not faster",
+            )
+        )
+    if values["http"] == "2" and values["ws"]:
+        notes.append(Note("info", "ws: WebSocket connections come over HTTP/1.1, which is off"))
+
+
+def _default(name: str) -> Value:
+    return next(setting.default for setting in SETTINGS if setting.name == name)

@@ -1,0 +1,61 @@
+"""Settings of the section "TLS". Declarations only."""
+
+from granite.settings.base import Section, Setting
+from granite.settings.kinds import choice, flag_choice, path, paths, text
+
+SECTION = Section(
+    "TLS",
+    Setting(
+        "ssl_certificate",
+        path(),
+        None,
+        "File with the server's certificate chain, in PEM.",
+        aliases=("ssl_cert", "certfile"),
+        reserved=True,
+    ),
+    Setting(
+        "ssl_keyfile",
+        path(),
+        None,
+        "File with the certificate's private key, in PEM.",
+        aliases=("ssl_key", "keyfile"),
+        reserved=True,
+    ),
+    Setting(
+        "ssl_keyfile_password",
+        text(optional=True),
+        None,
+        "Password of the private key.",
+        aliases=("ssl_key_password",),
+        reserved=True,
+    ),
+    Setting(
+        "ssl_protocol_min",
+        choice("tls1.2", "tls1.3", synonyms={"1.2": "tls1.2", "1.3": "tls1.3"}),
+        "tls1.3",
+        "Oldest version of TLS that is accepted.",
+        reserved=True,
+    ),
+    Setting(
+        "ssl_ca",
+        path(),
+        None,
+        "File with the certificates of the authorities that clients' certificates are checked by.",
+        aliases=("ca_certs",),
+        reserved=True,
+    ),
+    Setting(
+        "ssl_crl",
+        paths(),
+        (),
+        "Files with revoked certificates of clients; may be given several times.",
+        reserved=True,
+    ),
+    Setting(
+        "ssl_client_verify",
+        flag_choice("none", "optional", "required", on="required", off="none"),
+        "none",
+        "Whether clients have to show a certificate.",
+        reserved=True,
+    ),
+)
