@@ -31,6 +31,7 @@ cdef class Http1Context:
     cdef llhttp.llhttp_settings_t settings
     cdef readonly int live              # sessions that connections hold
     cdef bint draining
+    cdef bint one_request               # each connection carries one
     cdef bint access_log
     cdef size_t max_head_size
     cdef size_t write_high_water

@@ -59,6 +59,18 @@ def test_connection_close_of_the_client_closes(connect, value, path):
     assert client.ended()
 
 
+@both_loops
+@pytest.mark.parametrize("path", ["/", "/late", "/stream"])
+@pytest.mark.parametrize("end", ["", "Connection: keep-alive", "Connection: close"])
+def test_without_keep_alive_each_response_closes_its_connection(connect, path, end):
+    client = connect(mixed, http1_keep_alive=False)
+    client.send(request(path, *[end] * bool(end)) + request("/never") * 3)
+    response = client.response()
+    assert response.body == f"{path} ".encode()
+    assert response.get("connection") == "close"
+    assert client.gone()
+
+
 @pytest.mark.parametrize("path", ["/", "/late"])
 def test_requests_behind_a_connection_close_are_not_served(connect, serve, path):
     server = serve(mixed)

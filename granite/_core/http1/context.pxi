@@ -26,12 +26,14 @@ cdef class Http1Context:
     Parameters:
         interface: makes the exchanges.
         cache: strings that requests share.
-        config: has `server_header`, `access_log`, `max_head_size`, `write_high_water` and `body_high_water` (bytes).
+        config: has `server_header`, `http1_keep_alive`, `access_log`, `max_head_size`, `write_high_water` and `body_high_water`
+            (bytes).
     """
 
     def __init__(self, Interface interface, ScopeCache cache, config):
         self.interface = interface
         self.cache = cache
+        self.one_request = not config.http1_keep_alive
         self.access_log = config.access_log
         self.max_head_size = config.max_head_size
         self.write_high_water = config.write_high_water
