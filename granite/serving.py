@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 from granite._core.server import Server
+from granite._core.transport import SecureContext
 from granite.errors import BootError
 from granite.interfaces.asgi import Lifespan
 from granite.settings.config import Config
@@ -32,7 +33,8 @@ class Serving:
     """One application on the running loop, from its startup to its shutdown.
 
     `start()`, `accept()` and `stop()` are called once each, in this order. `on_error` is called
-    with each exception that escapes the application's handling of a request.
+    with each exception that escapes the application's handling of a request. `secure` makes
+    connections TLS (see `granite.secure`).
     """
 
     def __init__(
@@ -40,8 +42,10 @@ class Serving:
         app: Any,
         config: Config,
         on_error: Callable[[BaseException], None] | None = None,
+        secure: SecureContext | None = None,
     ) -> None:
         self.server: Server | None = None
+        self._secure = secure
         self._app = app
         self._config = config
         self._on_error = on_error
@@ -61,6 +65,7 @@ class Serving:
                 context=self._lifespan.context,
                 state=self._lifespan.state,
                 on_error=self._on_error,
+                secure=self._secure,
             )
         except BaseException:
             await self._lifespan.shutdown(1.0)

@@ -4,6 +4,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport uint64_t
 from granite._core.http1 cimport Http1Context, Http1Session
 from granite._core.net cimport Listener, Reactor, StreamHandle
+from granite._core.transport cimport SecureContext
 
 cdef enum Waiting:
     WAITING_NOTHING                     # a request is being answered, or its body comes
@@ -15,6 +16,7 @@ cdef class ConnectionHost:
     # what connections need of the server that accepted them
     cdef readonly Reactor reactor
     cdef readonly Http1Context http1
+    cdef readonly SecureContext secure  # None: connections are plain
     cdef readonly int connections       # open ones
     cdef int lingering                  # of these, those that only wait for the client's end
     cdef bint draining
@@ -36,3 +38,5 @@ cdef class Connection(StreamHandle):
     cdef int drain(self) except -1
     cdef int _wait(self, Waiting waiting) except -1
     cdef int _settle(self) except -1
+    cdef int _on_records(self, const char *data, size_t size) except -1
+    cdef int _on_bytes(self, const char *data, size_t size) except -1

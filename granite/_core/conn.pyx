@@ -1,17 +1,22 @@
 """A connection: glues a stream to the protocol that is spoken on it.
 
 Owns the choice of the protocol, the connection's one deadline, and the cork that makes all answers of one read leave in one write.
-Knows the transport below and the sessions above; not the interfaces. Runs on the reactor's thread.
+Knows the transport below and the sessions above; not the interfaces, and of TLS only the layer that it hands bytes to. Runs on the reactor's thread.
 
 Theory of operation: a connection without a session is idle, and nothing but its own struct. The first bytes of a request get it a
 session; _settle(), which runs after everything that can change what the connection waits for, gives the session back when there is
 no request any more, and arms the deadline that fits.
 """
 
+import logging
+
 cimport cython
 from cpython.object cimport PyObject
 from granite._core.http1 cimport SESSION_BODY, SESSION_HEAD, Http1Context, Http1Session
 from granite._core.net cimport HANDLE_NEW, HANDLE_OPEN, Listener, Reactor, StreamHandle
+from granite._core.transport cimport UNWRAP_ENDED, UNWRAP_OK, SecureContext, SecureLayer, Unwrapped, name_of
+
+cdef object _log = logging.getLogger("granite.error")
 
 
 cdef class ConnectionHost:
@@ -57,6 +62,8 @@ cdef class Connection(StreamHandle):
         host.add(self)
         try:
             self._open(listener)
+            if host.secure is not None:
+                self.layer = host.secure.layer()
             self.start_reading()
             return self._wait(WAITING_HEAD)
         except BaseException:
@@ -106,6 +113,33 @@ cdef class Connection(StreamHandle):
         return self._wait(WAITING_NOTHING)
 
     cdef int _on_read(self, const char *data, size_t size) except -1:
+        return self._on_bytes(data, size) if self.layer is None else self._on_records(data, size)
+
+    cdef int _on_records(self, const char *data, size_t size) except -1:
+        cdef SecureLayer layer = self.layer     # closing drops it
+        cdef Unwrapped outcome = layer.unwrap(self.pool, data, size)
+        try:
+            if layer.plain_size and not self.shutting:
+                self._on_bytes(layer.plain, layer.plain_size)
+            elif layer.wire.head is not NULL:
+                self.flush()
+        finally:
+            layer.release()
+        if outcome == UNWRAP_OK or self.state != HANDLE_OPEN:
+            return 0
+        if outcome == UNWRAP_ENDED:
+            self.pause_reading()
+            self.read_ended = True
+            return self._on_read_ended()
+        _log.info("%s: TLS: %s", name_of(self.client()), layer.reason)
+        if self.session is None:
+            return self.shut(True)
+        # What is being answered cannot be told from what was tampered with.
+        self.flush()
+        self._close()
+        return 0
+
+    cdef int _on_bytes(self, const char *data, size_t size) except -1:
         cdef Http1Session session = self.session
         if session is None:
             if self.shutting:

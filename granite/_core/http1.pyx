@@ -30,7 +30,7 @@ from granite._core.exchange cimport (
     RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE, Exchange, Interface, Protocol,
 )
 from granite._core.scope cimport NAME_EXPECT, NAME_HOST, NAME_TRANSFER_ENCODING, ScopeCache
-from granite._core.transport cimport Transport
+from granite._core.transport cimport Transport, name_of
 
 LLHTTP_VERSION = f"{llhttp.LLHTTP_VERSION_MAJOR}.{llhttp.LLHTTP_VERSION_MINOR}.{llhttp.LLHTTP_VERSION_PATCH}"
 

@@ -4,7 +4,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from granite._core.buf cimport OutBuf, OutPool, OutQueue, iovec
 from granite._core.capi cimport uv
-from granite._core.transport cimport Transport
+from granite._core.transport cimport SecureLayer, Transport
 
 cdef enum:
     READ_BUFFER_SIZE = 65536
@@ -93,6 +93,7 @@ cdef class StreamHandle(Transport):
     cdef Reactor reactor
     cdef WheelNode timer
     cdef WriteRequest *inflight
+    cdef SecureLayer layer              # None: what is written and read is what is on the wire
     cdef Address peer
     cdef object local
     cdef HandleState state
@@ -111,8 +112,9 @@ cdef class StreamHandle(Transport):
     cdef int arm(self, uint64_t delay) except -1
     cdef int _write_now(self) except -1
     cdef ssize_t _write_last(self, iovec *vector, unsigned int count) noexcept
-    cdef void _consume(self, size_t size) noexcept
-    cdef int _write_rest(self) except -1
+    cdef int _seal(self) except -1
+    cdef void _consume(self, OutQueue *out, size_t size) noexcept
+    cdef int _write_rest(self, OutQueue *out) except -1
     cdef int _finish_shut(self) except -1
     cdef void _fail(self, object exc) noexcept
     cdef void _on_write_done(self, WriteRequest *request, int status) noexcept

@@ -20,7 +20,7 @@ from libc.string cimport memcmp, memcpy, memset
 from granite._core.buf cimport OUT_VECTORS, OutBuf, OutPool, OutQueue, iovec
 from granite._core.capi cimport uv
 from granite._core.capi.python cimport GRANITE_IS_DEBUG, Py_DECREF, Py_INCREF
-from granite._core.transport cimport Transport
+from granite._core.transport cimport SecureLayer, Transport
 
 UV_VERSION = (<bytes>uv.uv_version_string()).decode()
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from granite._core.conn import ConnectionHost
 from granite._core.exchange import Interface
+from granite._core.transport import SecureContext
 
 class Server(ConnectionHost):
     """Accepts connections and serves one application on them, inside a running event loop.
@@ -17,6 +18,7 @@ class Server(ConnectionHost):
         state: the lifespan's state, of which every request gets a shallow copy; None: scopes have
             no state.
         on_error: called with each exception that escaped the application, besides logging it.
+        secure: what makes connections secure, a `TlsContext`; None: they are plain.
 
     Raises:
         OSError: the event loop's handles can't be made.
@@ -31,6 +33,7 @@ class Server(ConnectionHost):
         context: contextvars.Context | None = None,
         state: dict[str, Any] | None = None,
         on_error: Callable[[BaseException], None] | None = None,
+        secure: SecureContext | None = None,
     ) -> None: ...
     @property
     def interface(self) -> Interface: ...

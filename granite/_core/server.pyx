@@ -13,6 +13,7 @@ from granite._core.exchange cimport Interface
 from granite._core.http1 cimport Http1Context
 from granite._core.net cimport HANDLE_OPEN, Listener, Reactor
 from granite._core.scope cimport ScopeCache
+from granite._core.transport cimport SecureContext
 
 
 cdef class _Listener(Listener):
@@ -30,12 +31,13 @@ cdef class Server(ConnectionHost):
     Parameters:
         loop: the running event loop; whatever has asyncio's interface with `add_reader`.
         app: the ASGI application.
-        config: the settings; the attributes `server_header`, `url_path_prefix`, `keep_alive_timeout` and `request_head_timeout`
-            (seconds, 0 = off), `max_head_size`, `write_high_water`, `write_low_water` and `body_high_water` (bytes), `backlog`
-            and `access_log` are read.
+        config: the settings; the attributes `server_header`, `url_path_prefix`, `http1_keep_alive`, `keep_alive_timeout` and
+            `request_head_timeout` (seconds, 0 = off), `max_head_size`, `write_high_water`, `write_low_water` and
+            `body_high_water` (bytes), `backlog` and `access_log` are read.
         context: the contextvars.Context of which every request gets a copy; None: a copy of the current one.
         state: the lifespan's state, of which every request gets a shallow copy; None: scopes have no state.
         on_error: called with each exception that escaped the application, besides logging it.
+        secure: what makes connections secure, a `TlsContext`; None: they are plain.
 
     Raises:
         OSError: the event loop's handles can't be made.
@@ -48,10 +50,12 @@ cdef class Server(ConnectionHost):
     cdef object on_idle
     cdef bint closed
 
-    def __cinit__(self, loop, app, *, config, context=None, state=None, on_error=None):
+    def __cinit__(self, loop, app, *, config, context=None, state=None, on_error=None,
+                  SecureContext secure=None):
         if context is None:
             context = contextvars.copy_context()
         self.loop = loop
+        self.secure = secure
         self.listeners = []
         self.backlog = config.backlog
         self.head_timeout = <unsigned long long>(config.request_head_timeout * 1000)
@@ -70,7 +74,9 @@ cdef class Server(ConnectionHost):
         """Accept connections on a bound socket.
 
         Parameters:
-            fd: its descriptor, which stays the caller's: the server listens on a duplicate.
+            fd: its descriptor, which stays the caller's: the server listens on a duplicate. Connections have the options of the
+                socket, such as TCP_NODELAY, which the caller sets. At a Unix socket, scopes have the path, or "@" and the abstract
+                name, as `server`, and no `client`.
 
         Raises:
             OSError: the socket can't be listened on.
@@ -126,6 +132,7 @@ cdef class Server(ConnectionHost):
         return {
             "connections": self.connections,
             "handles": self.reactor.handles,
+            "layers": self.secure.live if self.secure is not None else 0,
             "buffers": self.reactor.pool.live,
             "timers": self.reactor.wheel.linked if self.reactor.wheel is not None else 0,
             "sessions": self.http1.live,

@@ -1,1 +1,1 @@
-"""What other extensions may cimport from tls: nothing yet."""
+"""What other extensions may cimport from tls: nothing. They know SecureContext and SecureLayer of transport."""

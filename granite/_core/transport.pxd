@@ -2,6 +2,30 @@
 
 from granite._core.buf cimport OutPool, OutQueue
 
+cdef enum Unwrapped:
+    UNWRAP_ERROR = -1                   # an exception is set
+    UNWRAP_OK
+    UNWRAP_ENDED                        # the peer has said that nothing more comes
+    UNWRAP_FAILED                       # `reason` says why; what the peer is told lies on the wire queue
+
+cdef class SecureContext:
+    cdef readonly int live              # layers that exist
+    cdef SecureLayer layer(self)
+
+cdef class SecureLayer:
+    cdef OutQueue wire                  # records that wait for the socket
+    cdef bint established               # the handshake is complete: wrap() may be called
+    cdef bint closed                    # the peer has been told that nothing more comes
+    cdef const char *plain              # what the last unwrap() gave, until release()
+    cdef size_t plain_size
+    cdef str reason
+    cdef Unwrapped unwrap(self, OutPool pool, const char *data, size_t size) except UNWRAP_ERROR
+    cdef int release(self) noexcept
+    cdef int wrap(self, OutPool pool, const void *data, size_t size) except -1
+    cdef int close(self, OutPool pool) except -1
+
+cdef str name_of(client)
+
 cdef class Transport:
     cdef OutQueue out                   # bytes that wait for flush()
     cdef OutPool pool

@@ -13,6 +13,34 @@ high-water mark.
 cimport cython
 
 
+cdef class SecureContext:
+    """What secured connections have in common, such as a certificate."""
+
+    cdef SecureLayer layer(self):
+        """A layer for a new connection."""
+        raise NotImplementedError
+
+
+cdef class SecureLayer:
+    """Bytes in, bytes out between a socket and a protocol. The transport calls it; it calls nobody."""
+
+    cdef Unwrapped unwrap(self, OutPool pool, const char *data, size_t size) except UNWRAP_ERROR:
+        """Take in what was read. Plain bytes are at `plain`, answers of the layer itself on `wire`."""
+        raise NotImplementedError
+
+    cdef int release(self) noexcept:
+        """Free the plain bytes."""
+        return 0
+
+    cdef int wrap(self, OutPool pool, const void *data, size_t size) except -1:
+        """Append the records of these bytes to `wire`."""
+        raise NotImplementedError
+
+    cdef int close(self, OutPool pool) except -1:
+        """Append what tells the peer that nothing more comes. Idempotent."""
+        raise NotImplementedError
+
+
 @cython.no_gc
 cdef class Transport:
     """Abstract base: bytes out, and the few controls that a protocol has over its connection."""
@@ -58,3 +86,8 @@ cdef class Transport:
     cdef object scheme(self):
         """"http" or "https"."""
         raise NotImplementedError
+
+
+cdef str name_of(client):
+    """How a log line names a client, from what Transport.client() gave."""
+    return "unix" if client is None else f"{client[0]}:{client[1]}"

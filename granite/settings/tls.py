@@ -9,17 +9,15 @@ SECTION = Section(
         "ssl_certificate",
         path(),
         None,
-        "File with the server's certificate chain, in PEM.",
+        "File with the server's certificate chain, in PEM; with it, connections are TLS 1.3.",
         aliases=("ssl_cert", "certfile"),
-        reserved=True,
     ),
     Setting(
         "ssl_keyfile",
         path(),
         None,
-        "File with the certificate's private key, in PEM.",
+        "File with the certificate's private key, in PEM; without it, the certificate's file.",
         aliases=("ssl_key", "keyfile"),
-        reserved=True,
     ),
     Setting(
         "ssl_keyfile_password",
@@ -27,7 +25,7 @@ SECTION = Section(
         None,
         "Password of the private key.",
         aliases=("ssl_key_password",),
-        reserved=True,
+        secret=True,
     ),
     Setting(
         "ssl_protocol_min",

@@ -1,15 +1,146 @@
 """picotls and its OpenSSL backend, declarations only."""
 
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
+
 cdef extern from "picotls.h" nogil:
+    ctypedef struct ptls_t:
+        pass
+
+    ctypedef struct ptls_iovec_t:
+        uint8_t *base
+        size_t len
+
+    ctypedef struct ptls_buffer_t:
+        uint8_t *base
+        size_t capacity
+        size_t off
+
     ctypedef struct ptls_cipher_suite_t:
         const char *name
 
+    ctypedef struct ptls_key_exchange_algorithm_t:
+        pass
+
+    ctypedef struct ptls_get_time_t:
+        pass
+
+    ctypedef struct ptls_sign_certificate_t:
+        pass
+
+    ctypedef struct ptls_handshake_properties_t:
+        pass
+
+    ctypedef struct _ptls_negotiated_protocols:
+        ptls_iovec_t *list
+        size_t count
+
+    ctypedef struct ptls_on_client_hello_parameters_t:
+        ptls_iovec_t server_name
+        _ptls_negotiated_protocols negotiated_protocols
+        unsigned incompatible_version
+
+    ctypedef struct ptls_on_client_hello_t:
+        int (*cb)(ptls_on_client_hello_t *self, ptls_t *tls, ptls_on_client_hello_parameters_t *params) noexcept
+
+    ctypedef struct _ptls_certificates:
+        ptls_iovec_t *list
+        size_t count
+
+    ctypedef struct ptls_context_t:
+        void (*random_bytes)(void *buf, size_t len)
+        ptls_get_time_t *get_time
+        ptls_key_exchange_algorithm_t **key_exchanges
+        ptls_cipher_suite_t **cipher_suites
+        _ptls_certificates certificates
+        ptls_on_client_hello_t *on_client_hello
+        ptls_sign_certificate_t *sign_certificate
+        size_t max_buffer_size
+        unsigned send_change_cipher_spec
+        unsigned server_cipher_preference
+        unsigned server_cipher_chacha_priority
+
+    ptls_get_time_t ptls_get_time
+
+    int PTLS_ERROR_CLASS_SELF_ALERT
+    int PTLS_ERROR_CLASS_PEER_ALERT
+    int PTLS_ERROR_IN_PROGRESS
+    int PTLS_ERROR_NO_MEMORY
+    int PTLS_ALERT_CLOSE_NOTIFY
+    int PTLS_ALERT_NO_APPLICATION_PROTOCOL
+    int PTLS_ALERT_LEVEL_WARNING
+    int PTLS_ERROR_GET_CLASS(int error)
+    int PTLS_ERROR_TO_ALERT(int error)
+
+    ptls_t *ptls_server_new(ptls_context_t *ctx)
+    void ptls_free(ptls_t *tls)
+    int ptls_set_negotiated_protocol(ptls_t *tls, const char *protocol, size_t protocol_len)
+    # In: how much there is; out: how much was used.
+    int ptls_handshake(ptls_t *tls, ptls_buffer_t *sendbuf, const void *input, size_t *inlen, ptls_handshake_properties_t *args)
+    int ptls_receive(ptls_t *tls, ptls_buffer_t *plaintextbuf, const void *input, size_t *len)
+    int ptls_send(ptls_t *tls, ptls_buffer_t *sendbuf, const void *input, size_t inlen)
+    int ptls_send_alert(ptls_t *tls, ptls_buffer_t *sendbuf, uint8_t level, uint8_t description)
+    void ptls_buffer_init(ptls_buffer_t *buf, void *smallbuf, size_t smallbuf_size)
+    # Also wipes what was in it.
+    void ptls_buffer_dispose(ptls_buffer_t *buf)
+
 
 cdef extern from "picotls/openssl.h" nogil:
+    ctypedef struct EVP_PKEY:
+        pass
+
+    ctypedef struct ptls_openssl_sign_certificate_t:
+        ptls_sign_certificate_t super
+
     # NULL-terminated, in the order of preference.
     ptls_cipher_suite_t *ptls_openssl_cipher_suites[]
+    ptls_key_exchange_algorithm_t ptls_openssl_x25519
+    ptls_key_exchange_algorithm_t ptls_openssl_secp256r1
+    ptls_key_exchange_algorithm_t ptls_openssl_secp384r1
+
+    void ptls_openssl_random_bytes(void *buf, size_t len)
+    int ptls_openssl_init_sign_certificate(ptls_openssl_sign_certificate_t *self, EVP_PKEY *key)
+    void ptls_openssl_dispose_sign_certificate(ptls_openssl_sign_certificate_t *self)
 
 
 cdef extern from "openssl/crypto.h" nogil:
     const char *OpenSSL_version(int kind)
     int OPENSSL_VERSION_STRING
+    void OPENSSL_free(void *memory)
+
+
+cdef extern from "openssl/bio.h" nogil:
+    ctypedef struct BIO:
+        pass
+
+    BIO *BIO_new_mem_buf(const void *buf, int len)
+    int BIO_free(BIO *bio)
+
+
+cdef extern from "openssl/err.h" nogil:
+    void ERR_clear_error()
+
+
+cdef extern from "openssl/evp.h" nogil:
+    void EVP_PKEY_free(EVP_PKEY *key)
+
+
+cdef extern from "openssl/x509.h" nogil:
+    ctypedef struct X509:
+        pass
+
+    ctypedef struct ASN1_TIME:
+        pass
+
+    void X509_free(X509 *certificate)
+    int i2d_X509(X509 *certificate, unsigned char **out)
+    int X509_check_private_key(X509 *certificate, EVP_PKEY *key)
+    const ASN1_TIME *X509_get0_notAfter(const X509 *certificate)
+    int X509_cmp_current_time(const ASN1_TIME *time)
+
+
+ctypedef int (*pem_password_cb)(char *buf, int size, int rwflag, void *userdata) noexcept
+
+
+cdef extern from "openssl/pem.h" nogil:
+    X509 *PEM_read_bio_X509(BIO *bio, X509 **x, pem_password_cb cb, void *u)
+    EVP_PKEY *PEM_read_bio_PrivateKey(BIO *bio, EVP_PKEY **x, pem_password_cb cb, void *u)

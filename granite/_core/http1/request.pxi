@@ -153,7 +153,7 @@ cdef class Http1Session(ResponseWriter):
         cdef bytes text
         if self.state == SESSION_CLOSING:
             return 0
-        _log.info("%s: %d, %s", _name_of(transport.client()), status, why)
+        _log.info("%s: %d, %s", name_of(transport.client()), status, why)
         self._set_state(SESSION_CLOSING)
         self.exchange = None
         if exchange is not None and self.dispatched:
@@ -403,6 +403,8 @@ cdef class Http1Session(ResponseWriter):
         self.parser.upgrade = 0         # an offer that is not taken (RFC 9110, 7.8)
         self.keep_alive = llhttp.llhttp_should_keep_alive(&self.parser)
         self.client_closes = not self.keep_alive
+        if self.context.one_request:
+            self.keep_alive = False
         self.raw_size = 0
         exchange = self.context.interface.new_exchange()
         exchange.protocol = self
@@ -541,7 +543,7 @@ cdef class Http1Session(ResponseWriter):
     cdef int _log_access(self, Exchange exchange) except -1:
         target = exchange.raw_path + (b"?" + exchange.query_string if exchange.query_string else b"")
         _access_log.info(
-            '%s - "%s %s HTTP/%s" %d', _name_of(exchange.client), exchange.method,
+            '%s - "%s %s HTTP/%s" %d', name_of(exchange.client), exchange.method,
             target.decode("ascii", "backslashreplace"), exchange.http_version, exchange.status,
         )
         return 0
@@ -550,8 +552,3 @@ cdef class Http1Session(ResponseWriter):
 cdef int _raise_pending() except? -1:
     """Raise what a callback left set."""
     return -1 if PyErr_Occurred() is not NULL else 0
-
-
-cdef str _name_of(client):
-    """How a log line names a client."""
-    return "unix" if client is None else f"{client[0]}:{client[1]}"

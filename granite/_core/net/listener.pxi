@@ -22,7 +22,7 @@ cdef class Listener:
         raise TypeError("use Server.listen()")
 
     cdef int _open(self, Reactor reactor, int fd, int backlog) except -1:
-        """Listen on `fd`, of which the listener uses a duplicate."""
+        """Listen on `fd`, of which the listener uses a duplicate. Its options stay as they are, and so become the connections'."""
         cdef int code
         cdef int own
         sock = socket.socket(fileno=os.dup(fd))
@@ -30,10 +30,9 @@ cdef class Listener:
             self.is_pipe = sock.family == socket.AF_UNIX
             if self.is_pipe:
                 name = sock.getsockname()
-                self.local = (os.fsdecode(name), None)
+                # An abstract name comes as bytes, and with the zero byte that makes it one.
+                self.local = (name if isinstance(name, str) else "@" + os.fsdecode(name[1:]), None)
             else:
-                # Connections inherit it from their listener, which saves one system call each.
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 host, port = sock.getsockname()[:2]
                 self.local = None if host in ("0.0.0.0", "::") else (host, port)
             self.reactor = reactor

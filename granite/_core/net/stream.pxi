@@ -18,6 +18,7 @@ cdef extern from "<sys/socket.h>":
 
 cdef enum:
     LINGER_TIMEOUT = 2000               # ms that a closed answer waits for the peer's end
+    SEAL_SIZE = 131072                  # bytes that are encrypted before they are written
 
 
 cdef void _cb_stream_read(uv.uv_stream_t *stream, ssize_t size, const uv.uv_buf_t *buf) noexcept:
@@ -98,6 +99,9 @@ cdef class StreamHandle(Transport):
         self.state = HANDLE_CLOSED
         self.held = 0
         self.pool.clear(&self.out)
+        if self.layer is not None:
+            self.pool.clear(&self.layer.wire)
+            self.layer = None
         try:
             self._on_closed()
         except BaseException as exc:
@@ -142,7 +146,8 @@ cdef class StreamHandle(Transport):
     # writing
 
     cdef size_t unsent(self) noexcept:
-        return self.out.pending + (self.inflight.size if self.inflight is not NULL else 0)
+        cdef size_t sealed = self.layer.wire.pending if self.layer is not None else 0
+        return self.out.pending + sealed + (self.inflight.size if self.inflight is not NULL else 0)
 
     cdef int flush_soon(self) except -1:
         self.reactor.run_soon(self)
@@ -156,12 +161,18 @@ cdef class StreamHandle(Transport):
         if self.held == 0:
             self._write_now()
             return 0
-        if self.out.pending == self.held:
+        if self.out.pending == self.held and (self.layer is None or self.layer.wire.head is NULL):
             return 0
         rest.head = rest.tail = NULL
         rest.pending = 0
         self.pool.split_tail(&self.out, self.held, &rest)
         self._write_now()
+        if self.out.head is not NULL and self.state == HANDLE_OPEN:
+            # More than is encrypted at once.
+            self.out.tail.next = rest.head
+            self.out.tail = rest.tail
+            self.out.pending += rest.pending
+            return 0
         if self.out.head is not NULL:   # broken: nothing more will leave
             self.pool.clear(&self.out)
         self.out = rest
@@ -174,8 +185,12 @@ cdef class StreamHandle(Transport):
         cdef unsigned int count
         cdef size_t size
         cdef ssize_t written
-        cdef OutQueue *out = &self.out
-        while out.head is not NULL:
+        cdef OutQueue *out = &self.out if self.layer is None else &self.layer.wire
+        while True:
+            if out.head is NULL and self.layer is not None:
+                self._seal()
+            if out.head is NULL:
+                break
             count = 0
             size = 0
             buf = out.head
@@ -196,9 +211,9 @@ cdef class StreamHandle(Transport):
                 elif written < 0:
                     self._on_error(<int>written)
                     return 0
-            self._consume(written)
+            self._consume(out, written)
             if <size_t>written < size:
-                self._write_rest()
+                self._write_rest(out)
                 return 0
         if self.shutting:
             self._finish_shut()
@@ -218,9 +233,26 @@ cdef class StreamHandle(Transport):
         # libuv's own write, which comes next, meets a lasting error again.
         return written if written >= 0 else uv.UV_EAGAIN
 
-    cdef void _consume(self, size_t size) noexcept:
-        """Drop `size` bytes from the front of the queue, and every OutBuf that is empty then."""
-        cdef OutQueue *out = &self.out
+    cdef int _seal(self) except -1:
+        """Turn the front of the queue into records for the wire; behind its end, say that nothing more comes."""
+        cdef SecureLayer layer = self.layer
+        cdef OutBuf *buf
+        cdef size_t size
+        cdef size_t room = SEAL_SIZE
+        while layer.established and self.out.pending and room:
+            buf = self.out.head
+            size = 0
+            if buf.first < buf.vectors and buf.vector[buf.first].iov_len:
+                size = min(buf.vector[buf.first].iov_len, room)
+                layer.wrap(self.pool, buf.vector[buf.first].iov_base, size)
+            self._consume(&self.out, size)
+            room -= size
+        if self.shutting and self.out.pending == 0:
+            layer.close(self.pool)
+        return 0
+
+    cdef void _consume(self, OutQueue *out, size_t size) noexcept:
+        """Drop `size` bytes from the front of a queue, and every OutBuf that is empty then."""
         cdef OutBuf *buf
         cdef iovec *piece
         out.pending -= size
@@ -239,9 +271,9 @@ cdef class StreamHandle(Transport):
                 out.tail = NULL
             self.pool.release(buf)
 
-    cdef int _write_rest(self) except -1:
+    cdef int _write_rest(self, OutQueue *out) except -1:
         """Leave what is queued to libuv, which writes it when the socket takes it."""
-        cdef OutBuf *buf = self.out.head
+        cdef OutBuf *buf = out.head
         cdef iovec *vector
         cdef WriteRequest *request
         cdef unsigned int count = 0
@@ -257,15 +289,15 @@ cdef class StreamHandle(Transport):
             PyMem_RawFree(request)
             raise MemoryError()
         count = 0
-        buf = self.out.head
+        buf = out.head
         while buf is not NULL:
             for i in range(buf.first, buf.vectors):
                 vector[count] = buf.vector[i]
                 count += 1
             buf = buf.next
         request.req.data = <void *>self
-        request.bufs = self.out.head
-        request.size = self.out.pending
+        request.bufs = out.head
+        request.size = out.pending
         code = uv.uv_write(&request.req, &self.h.stream, <uv.uv_buf_t *>vector, count, _cb_stream_written)
         PyMem_RawFree(vector)           # libuv keeps a copy
         if code < 0:
@@ -273,8 +305,8 @@ cdef class StreamHandle(Transport):
             self._on_error(code)
             return 0
         self.inflight = request
-        self.out.head = self.out.tail = NULL
-        self.out.pending = 0
+        out.head = out.tail = NULL
+        out.pending = 0
         self.reactor.touch()
         return 0
 
@@ -307,7 +339,7 @@ cdef class StreamHandle(Transport):
         self.shutting = True
         self.linger = linger
         if self.inflight is NULL and self.corked == 0:
-            if self.out.head is NULL:
+            if self.out.head is NULL and self.layer is None:
                 self._finish_shut()
             else:
                 self.flush()
@@ -360,7 +392,7 @@ cdef class StreamHandle(Transport):
         return self.local
 
     cdef object scheme(self):
-        return "http"
+        return "http" if self.layer is None else "https"
 
     # for the owner to fill in
 

@@ -1,0 +1,493 @@
+"""TLS 1.3: certificates, handshakes, data both ways, ends, and what a client may do wrong."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+import trustme
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from granite.errors import BootError
+from granite.secure import load_context
+from granite.settings.config import Config
+from granite.testing import TestServer
+from tests.server.apps import answer, body, body_of, eventually, hello, start
+from tests.server.loops import both_loops
+
+TIMEOUT = 5.0
+
+
+@pytest.fixture(scope="session")
+def ca() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def certificate(ca, tmp_path_factory):
+    """The settings of a server with a certificate for 127.0.0.1 and localhost."""
+    folder = tmp_path_factory.mktemp("certificates")
+    issued = ca.issue_cert("127.0.0.1", "localhost")
+    issued.private_key_pem.write_to_path(folder / "key.pem")
+    for number, pem in enumerate(issued.cert_chain_pems):
+        pem.write_to_path(folder / "chain.pem", append=number > 0)
+    ca.cert_pem.write_to_path(folder / "ca.pem")
+    return {"ssl_certificate": folder / "chain.pem", "ssl_keyfile": folder / "key.pem"}
+
+
+@pytest.fixture
+def secured(serve, certificate):
+    """A function that serves an application over TLS."""
+    return lambda app, **settings: serve(app, **certificate, **settings)
+
+
+@pytest.fixture
+def trusting(ca) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    ca.configure_trust(context)
+    return context
+
+
+class Records:
+    """A TLS client whose records are moved by hand: `wire()` is what it would send."""
+
+    def __init__(self, server: TestServer, context: ssl.SSLContext) -> None:
+        self.sock = socket.create_connection((server.host, server.port), TIMEOUT)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=server.host)
+
+    def step(self, action, size: int = 65536):
+        """Do `action`, sending what it wants sent, `size` bytes at a time, until it is done."""
+        while True:
+            try:
+                return action()
+            except ssl.SSLWantReadError:  # noqa: PERF203
+                self.send(self.outgoing.read(), size)
+                data = self.sock.recv(65536)
+                if not data:
+                    self.incoming.write_eof()
+                self.incoming.write(data)
+
+    def handshake(self, size: int = 65536) -> None:
+        self.step(self.tls.do_handshake, size)
+        self.send(self.outgoing.read(), size)
+
+    def seal(self, data: bytes) -> bytes:
+        """Return the records of `data`."""
+        self.tls.write(data)
+        return self.outgoing.read()
+
+    def send(self, data: bytes, size: int = 65536) -> None:
+        for at in range(0, len(data), size):
+            self.sock.sendall(data[at : at + size])
+
+    def read(self, end: bytes) -> bytes:
+        """Read until `end` came."""
+        data = b""
+        while not data.endswith(end):
+            piece = self.step(lambda: self.tls.read(65536))
+            assert piece, data
+            data += piece
+        return data
+
+    def rest(self) -> bytes:
+        """Read raw bytes to the connection's end."""
+        data = b""
+        while piece := self.sock.recv(65536):
+            data += piece
+        return data
+
+
+@pytest.fixture
+def records(trusting, request):
+    """A function that opens a connection whose records the test moves."""
+
+    def open_records(server: TestServer, context: ssl.SSLContext = trusting) -> Records:
+        client = Records(server, context)
+        request.addfinalizer(client.sock.close)
+        return client
+
+    return open_records
+
+
+def alert_of(data: bytes) -> int:
+    """Return the number of a plain alert record (RFC 8446, section 6)."""
+    assert data[:1] == b"\x15", data
+    assert data[3:6] == b"\x00\x02\x02", data
+    return data[6]
+
+
+async def sizes(scope, receive, send):
+    """Answer with as many bytes as the path says, or with the length of the body and the scheme."""
+    size = int(scope["path"].strip("/") or 0)
+    if size:
+        await answer(send, b"x" * size)
+    else:
+        await answer(send, f"{scope['scheme']} {len(await body_of(receive))}".encode())
+
+
+@both_loops
+def test_requests_and_bodies_both_ways(secured, trusting):
+    server = secured(sizes)
+    with httpx.Client(verify=trusting) as client:
+        assert server.url("/").startswith("https://")
+        assert client.get(server.url("/")).text == "https 0"
+        assert client.post(server.url("/"), content=b"y" * 3_000_000).text == "https 3000000"
+        for size in (1, 16_383, 16_384, 16_385, 131_072, 131_073, 20_000_000):
+            assert client.get(server.url(f"/{size}")).content == b"x" * size
+        assert server.counters()["connections"] == 1
+        assert server.counters()["layers"] == 1
+
+
+@both_loops
+def test_a_streamed_response_and_a_slow_reader(secured, records):
+    async def app(scope, receive, send):
+        await send(start())
+        for _ in range(400):
+            await send(body(b"z" * 10_000, more=True))
+        await send(body(b"end"))
+
+    server = secured(app)
+    client = records(server)
+    client.handshake()
+    client.send(client.seal(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+    data = client.read(b"end\r\n0\r\n\r\n")
+    assert data.count(b"z" * 10_000 + b"\r\n") == 400
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_records_that_come_in_pieces(secured, records, size):
+    server = secured(sizes)
+    client = records(server)
+    client.handshake(size)
+    for _ in range(3):
+        client.send(
+            client.seal(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\n" + b"b" * 50),
+            size,
+        )
+        assert client.read(b"https 50").startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_pipelined_requests_in_one_record_and_one_request_in_many(secured, records):
+    server = secured(sizes)
+    client = records(server)
+    client.handshake()
+    client.send(client.seal(b"GET /2 HTTP/1.1\r\nHost: a\r\n\r\n" * 20))
+    answers = b""
+    while answers.count(b"\r\n\r\nxx") < 20:
+        answers += client.read(b"x")
+    data = b"".join(client.seal(bytes([byte])) for byte in b"GET /3 HTTP/1.1\r\nHost: a\r\n\r\n")
+    client.send(data)
+    assert client.read(b"xxx").endswith(b"\r\n\r\nxxx")
+
+
+def test_the_end_is_announced(secured, records):
+    """close_notify (RFC 8446, 6.1): the client can tell the end from a cut."""
+    client = records(secured(hello))
+    client.handshake()
+    client.send(client.seal(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
+    assert client.read(b"hello")
+    assert client.step(lambda: client.tls.read(100)) == b""
+
+
+def test_an_idle_connection_is_told_when_the_server_ends(secured, records):
+    server = secured(hello)
+    client = records(server)
+    client.handshake()
+    client.send(client.seal(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+    assert client.read(b"hello")
+    server.stop()
+    assert client.step(lambda: client.tls.read(100)) == b""
+
+
+def test_the_end_of_the_client_is_noticed(secured, records):
+    gone = []
+
+    async def app(scope, receive, send):
+        await receive()
+        gone.append((await receive())["type"])
+
+    server = secured(app)
+    client = records(server)
+    client.handshake()
+    client.send(client.seal(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+    with pytest.raises(ssl.SSLWantReadError):
+        client.tls.unwrap()
+    client.send(client.outgoing.read())
+    eventually(lambda: gone == ["http.disconnect"])
+
+
+def test_a_client_that_reads_nothing_holds_no_memory(secured, records):
+    """A large response waits where it is; only a piece of it is encrypted ahead."""
+    server = secured(sizes)
+    client = records(server)
+    client.handshake()
+    client.send(client.seal(b"GET /30000000 HTTP/1.1\r\nHost: a\r\n\r\n"))
+    client.step(lambda: client.tls.read(1))
+    assert server.counters()["buffers"] < 20
+
+
+@pytest.mark.parametrize(
+    ("protocols", "chosen"),
+    [([], None), (["http/1.1"], "http/1.1"), (["h2", "http/1.1"], "http/1.1")],
+)
+def test_alpn(secured, records, trusting, protocols, chosen):
+    if protocols:
+        trusting.set_alpn_protocols(protocols)
+    client = records(secured(hello), trusting)
+    client.handshake()
+    assert client.tls.selected_alpn_protocol() == chosen
+
+
+def test_a_client_that_wants_another_protocol_is_refused(secured, records, trusting, log):
+    trusting.set_alpn_protocols(["h2"])
+    client = records(secured(hello), trusting)
+    with pytest.raises(ssl.SSLError, match="(?i)no.application.protocol"):
+        client.handshake()
+    assert any("alert 120 (no application protocol)" in line for line in log.messages)
+
+
+def test_a_client_of_tls_1_2_is_refused(secured, records, trusting, log):
+    trusting.maximum_version = ssl.TLSVersion.TLSv1_2
+    client = records(secured(hello), trusting)
+    with pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION"):
+        client.handshake()
+    assert any("alert 70 (protocol version)" in line for line in log.messages)
+
+
+def test_a_client_that_does_not_trust_the_certificate(secured, records, log):
+    client = records(secured(hello), ssl.create_default_context())
+    with pytest.raises(ssl.SSLCertVerificationError):
+        client.handshake()
+    client.send(client.outgoing.read())
+    eventually(lambda: any("the client sent the alert" in line for line in log.messages))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"\x00" * 100,
+        b"\xff" * 20_000,
+        b"\x16\x03\x01\xff\xff" + b"a" * 100,
+        b"\x16\x03\x01\x00\x05hello",
+        b"\x17\x03\x03\x00\x10" + b"a" * 16,
+    ],
+)
+def test_what_is_no_handshake_gets_an_alert(secured, data):
+    server = secured(hello)
+    with socket.create_connection((server.host, server.port), TIMEOUT) as sock:
+        sock.sendall(data)
+        sock.shutdown(socket.SHUT_WR)
+        answered = b""
+        try:
+            while piece := sock.recv(1000):
+                answered += piece
+        except ConnectionResetError:
+            pass
+    assert not answered or alert_of(answered) in (10, 22, 50, 70)
+    eventually(lambda: server.counters()["connections"] == 0)
+
+
+def test_a_handshake_that_stops_ends_with_the_heads_deadline(secured, records):
+    server = secured(hello, request_head_timeout=0.3)
+    client = records(server)
+    with pytest.raises(ssl.SSLWantReadError):
+        client.tls.do_handshake()
+    client.send(client.outgoing.read()[:50])
+    assert client.rest() == b""
+    eventually(lambda: server.counters()["connections"] == 0)
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_record_that_was_tampered_with_ends_the_connection(secured, records, busy, log):
+    async def app(scope, receive, send):
+        await (await_end(receive) if busy else answer(send, b"ok"))
+
+    async def await_end(receive):
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    server = secured(app)
+    client = records(server)
+    client.handshake()
+    client.send(client.seal(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+    if not busy:
+        assert client.read(b"ok")
+    record = bytearray(client.seal(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+    record[20] ^= 1
+    client.send(bytes(record))
+    with pytest.raises(ssl.SSLError, match="BAD_RECORD_MAC"):
+        client.step(lambda: client.tls.read(1000))
+    eventually(lambda: server.counters()["connections"] == 0)
+    assert any("alert 20 (bad record)" in line for line in log.messages)
+
+
+def test_a_key_update_of_the_client(secured, certificate):
+    """The command s_client sends KeyUpdate for a line with K (RFC 8446, 4.6.3)."""
+    server = secured(hello)
+    done = subprocess.run(
+        [_openssl(), "s_client", "-connect", f"{server.host}:{server.port}", "-quiet"],
+        input=b"K\nGET / HTTP/1.1\nHost: a\nConnection: close\n\n",
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+    assert b"HTTP/1.1 400" in done.stdout or b"hello" in done.stdout
+
+
+def test_curl(secured, certificate):
+    server = secured(hello)
+    authority = Path(certificate["ssl_certificate"]).with_name("ca.pem")
+    done = subprocess.run(
+        ["curl", "-sS", "--cacert", authority, server.url("/"), server.url("/")],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("hello" * 2, "")
+
+
+@pytest.mark.parametrize("group", ["X25519", "P-256", "P-384"])
+@pytest.mark.parametrize(
+    "suite", ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"]
+)
+def test_every_cipher_suite_and_group_with_an_independent_client(
+    secured, certificate, group, suite
+):
+    server = secured(hello)
+    authority = Path(certificate["ssl_certificate"]).with_name("ca.pem")
+    done = subprocess.run(
+        [
+            *(_openssl(), "s_client", "-connect", f"{server.host}:{server.port}"),
+            *("-CAfile", str(authority), "-verify_return_error", "-ign_eof", "-crlf"),
+            *("-groups", group, "-ciphersuites", suite),
+        ],
+        input=b"GET / HTTP/1.1\nHost: a\nConnection: close\n\n",
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.stdout.count(b"hello") == 1, done
+    assert f"Cipher is {suite}".encode() in done.stdout
+
+
+KEYS = {
+    "rsa": lambda: rsa.generate_private_key(65537, 2048),
+    "p256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "p384": lambda: ec.generate_private_key(ec.SECP384R1()),
+    "ed25519": ed25519.Ed25519PrivateKey.generate,
+}
+
+
+@pytest.mark.parametrize("kind", KEYS)
+@pytest.mark.parametrize("password", [None, "sesame"])
+def test_kinds_of_keys(serve, tmp_path, kind, password):
+    path, authority = _self_signed(tmp_path, KEYS[kind](), password)
+    server = serve(hello, ssl_certificate=path, ssl_keyfile_password=password)
+    context = ssl.create_default_context(cafile=authority)
+    assert httpx.get(server.url("/"), verify=context).text == "hello"
+
+
+def test_a_chain_with_an_intermediate_authority(serve, ca, tmp_path, trusting):
+    issued = ca.create_child_ca().issue_cert("127.0.0.1")
+    assert len(issued.cert_chain_pems) == 2
+    path = tmp_path / "both.pem"
+    issued.private_key_and_cert_chain_pem.write_to_path(path)
+    server = serve(hello, ssl_certificate=path)
+    assert httpx.get(server.url("/"), verify=trusting).text == "hello"
+
+
+def test_files_that_cannot_be_used(ca, tmp_path):
+    issued, other = ca.issue_cert("a"), ca.issue_cert("b")
+    chain, key, wrong, empty = (tmp_path / name for name in ("chain", "key", "wrong", "empty"))
+    issued.cert_chain_pems[0].write_to_path(chain)
+    issued.private_key_pem.write_to_path(key)
+    other.private_key_pem.write_to_path(wrong)
+    empty.write_bytes(b"")
+    old, _ = _self_signed(tmp_path, KEYS["p256"](), None, days=-1)
+    locked, _ = _self_signed(tmp_path / "locked", KEYS["p256"](), "sesame")
+    for settings, reason in (
+        ({"ssl_certificate": tmp_path / "no"}, "ssl_certificate: cannot read"),
+        ({"ssl_certificate": chain, "ssl_keyfile": tmp_path / "no"}, "ssl_keyfile: cannot read"),
+        ({"ssl_certificate": chain}, "no private key in PEM"),
+        ({"ssl_certificate": empty, "ssl_keyfile": key}, "no certificate in PEM"),
+        ({"ssl_certificate": chain, "ssl_keyfile": wrong}, "does not belong to the certificate"),
+        ({"ssl_certificate": old}, "the certificate has expired"),
+        ({"ssl_certificate": locked}, "no private key in PEM that can be read"),
+        (
+            {"ssl_certificate": locked, "ssl_keyfile_password": "x" * 2000},
+            "no private key in PEM that can be read with this password",
+        ),
+    ):
+        with pytest.raises(BootError) as caught:
+            load_context(Config(**settings))
+        assert reason in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_without_a_certificate_the_core_of_tls_is_not_loaded():
+    code = """if True:
+        import sys
+        from granite.secure import load_context
+        from granite.settings.config import Config
+        import granite.serving
+        assert load_context(Config()) is None
+        assert "granite._core.server" in sys.modules
+        assert "granite._core.tls" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=20)
+
+
+def _openssl() -> str:
+    found = shutil.which("openssl")
+    if found is None:
+        pytest.skip("no openssl command")
+    return found
+
+
+def _self_signed(folder: Path, key, password: str | None, days: int = 1) -> tuple[Path, Path]:
+    """Write key and certificate into one file, and the certificate alone into another."""
+    import datetime
+    import ipaddress
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+
+    folder.mkdir(exist_ok=True)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=10))
+        .not_valid_after(now + datetime.timedelta(days=days))
+        .add_extension(address, critical=False)
+        .sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
+    )
+    pem = made.public_bytes(serialization.Encoding.PEM)
+    sealed = (
+        serialization.BestAvailableEncryption(password.encode())
+        if password
+        else serialization.NoEncryption()
+    )
+    both, alone = folder / "both.pem", folder / "alone.pem"
+    both.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, sealed)
+        + pem
+    )
+    alone.write_bytes(pem)
+    return both, alone
