@@ -1,10 +1,12 @@
 """The notation of an address to listen on.
 
-Owns the reading of `HOST:PORT`, `[IPV6]:PORT`, `:PORT`, `unix:PATH`, `unix:@NAME` and `fd://N`. Must not
-know how a socket is opened. Pure functions: any thread may call them.
+Owns the reading of `HOST:PORT`, `[IPV6]:PORT`, `:PORT`, `unix:PATH`, `unix:@NAME` and `fd://N`.
+Must not know how a socket is opened. Pure functions: any thread may call them.
 """
 
 from __future__ import annotations
+
+import _socket
 
 __all__ = ["ABSTRACT", "DESCRIPTOR", "TCP", "UNIX", "Address"]
 
@@ -14,6 +16,8 @@ UNIX = "unix"
 ABSTRACT = "abstract"
 # An open socket that the parent process hands over.
 DESCRIPTOR = "fd"
+
+_DEFAULT_PORT = "8000"
 
 
 class Address:
@@ -38,49 +42,54 @@ class Address:
     def parse(cls, text: str) -> Address:
         """Read one address; raise ValueError if `text` is none.
 
-        `HOST` may be a name, empty or `*` (every address, `0.0.0.0`); a host without a port listens
-        on 8000, as a port is optional with gunicorn.
+        `HOST` is a name, a number, or empty or `*` (every IPv4 address, `0.0.0.0`); a host without
+        a port listens on 8000, as with gunicorn. A number alone is refused: gunicorn takes it for a
+        host, while who writes it means a port. `unix://PATH` and `tcp://HOST:PORT` are gunicorn's
+        too.
         """
-        lowered = text.lower()
-        if lowered.startswith("unix:"):
+        scheme, slashes, rest = text.partition("://")
+        scheme = scheme.lower()
+        if text[:5].lower() == "unix:":
             return cls._unix(text[5:].removeprefix("//"))
-        if lowered.startswith("fd://"):
-            return cls(DESCRIPTOR, fd=_number(text[5:], 1_000_000))
-        for scheme in ("tcp://", "http://", "https://"):
-            if lowered.startswith(scheme):
-                text = text[len(scheme) :]
-        return cls._tcp(text)
+        if not slashes:
+            return cls._tcp(text)
+        if scheme == "fd":
+            return cls(DESCRIPTOR, fd=_number(rest, 1_000_000))
+        if scheme in ("tcp", "http", "https"):
+            return cls._tcp(rest)
+        raise ValueError
 
     @classmethod
     def _unix(cls, name: str) -> Address:
-        if name.startswith("@"):
-            if len(name) < 2:
-                raise ValueError
-            return cls(ABSTRACT, name=name[1:])
         if not name or "\0" in name:
             raise ValueError
-        return cls(UNIX, name=name)
+        if not name.startswith("@"):
+            return cls(UNIX, name=name)
+        if name == "@":
+            raise ValueError
+        return cls(ABSTRACT, name=name[1:])
 
     @classmethod
     def _tcp(cls, text: str) -> Address:
         if text.startswith("["):
-            host, bracket, rest = text[1:].partition("]")
-            if not bracket or not host or (rest and not rest.startswith(":")):
+            host, bracket, port = text[1:].partition("]")
+            if not bracket or not _is_ipv6(host) or port[:1] not in ("", ":"):
                 raise ValueError
-            port = rest[1:] if rest else "8000"
+            port = port[1:] if port else _DEFAULT_PORT
         else:
             host, colon, port = text.rpartition(":")
             if not colon:
-                host, port = text, "8000"
-            if ":" in host or (not host and not colon):
+                host, port = text, _DEFAULT_PORT
+            if host == "*" or (colon and not host):
+                host = "0.0.0.0"
+            if not _is_name(host):
                 raise ValueError
-        if host and not all(c.isalnum() or c in ".-_:%*" for c in host):
-            raise ValueError
-        return cls(TCP, host="0.0.0.0" if host in ("", "*") else host, port=_number(port, 65535))
+        return cls(TCP, host=host, port=_number(port, 65535))
 
     def __str__(self) -> str:
         if self.kind == UNIX:
-            return f"unix:{self.name}"
+            # Two slashes at the start of a path would read as those of a URL.
+            return f"unix://{self.name}" if self.name.startswith("//") else f"unix:{self.name}"
         if self.kind == ABSTRACT:
             return f"unix:@{self.name}"
         if self.kind == DESCRIPTOR:
@@ -88,7 +97,27 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+def _is_ipv6(text: str) -> bool:
+    number, percent, zone = text.partition("%")
+    try:
+        _socket.inet_pton(_socket.AF_INET6, number)
+    except (OSError, ValueError):  # ValueError: it holds a zero byte
+        return False
+    return not percent or (zone != "" and all(c.isalnum() or c in "-._" for c in zone))
+
+
+def _is_name(text: str) -> bool:
+    """Say whether it can be a host's name or an IPv4 address in full."""
+    if text.isascii() and text.replace(".", "").isdigit():
+        try:
+            _socket.inet_pton(_socket.AF_INET, text)
+        except OSError:
+            return False
+        return True
+    return text != "" and all(c.isalnum() or c in ".-_" for c in text)
+
+
 def _number(text: str, maximum: int) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > maximum:
+    if not text.isascii() or not text.isdigit() or len(text) > 7 or int(text) > maximum:
         raise ValueError
     return int(text)

@@ -1,17 +1,8 @@
 """Settings of the section "Application": what is served and how it is loaded. Declarations only."""
 
 from granite.settings.base import Section, Setting
-from granite.settings.kinds import (
-    boolean,
-    choice,
-    integer,
-    items,
-    path,
-    paths,
-    seconds,
-    text,
-    url_prefix,
-)
+from granite.settings.kinds import assignments, boolean, choice, path, paths, text, url_prefix
+from granite.settings.quantities import integer, seconds
 
 SECTION = Section(
     "Application",
@@ -50,10 +41,11 @@ SECTION = Section(
     ),
     Setting(
         "raw_env",
-        items("a list of NAME=VALUE", "NAME=VALUE"),
+        assignments(),
         (),
         "Environment variables to set for the application; may be given several times.",
         short="-e",
+        secret=True,
     ),
     Setting(
         "env_files",

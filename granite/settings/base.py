@@ -70,11 +70,14 @@ class Setting:
 
     `name` is the attribute of `Config` and the key in files; the option is `--name-with-dashes`
     (and `--no-…` where the kind has flags), the variable is `GRANITE_NAME`. `default` is a final
-    value and is not parsed. `fallback` is a variable of other servers that stands in for the default.
-    A `reserved` setting is accepted and checked, and has no effect yet.
+    value and is not parsed. `fallback` is a variable of other servers that stands in for the
+    default. A `reserved` setting is accepted and checked, and has no effect yet. A `secret` one is
+    not shown: not in a message, not by `masked`.
     """
 
-    __slots__ = ("aliases", "default", "fallback", "help", "kind", "name", "reserved", "short")
+    __slots__ = (
+        *("aliases", "default", "fallback", "help", "kind", "name", "reserved", "secret", "short"),
+    )
 
     def __init__(
         self,
@@ -87,6 +90,7 @@ class Setting:
         short: str | None = None,
         fallback: str | None = None,
         reserved: bool = False,
+        secret: bool = False,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -96,6 +100,7 @@ class Setting:
         self.short = short
         self.fallback = fallback
         self.reserved = reserved
+        self.secret = secret
 
     @property
     def option(self) -> str:
@@ -124,11 +129,20 @@ class Setting:
         try:
             return kind.read(value)
         except ValueError:
-            raise UsageError(f"{origin}: expected {kind.expected}, got {value!r}") from None
+            got = "" if self.secret else f", got {value!r}"
+            raise UsageError(f"{origin}: expected {kind.expected}{got}") from None
 
     def show(self, value: Value) -> str:
         """Return the text of a final value, which `parse` reads as the same."""
         return self.kind.show(value)
+
+    def masked(self, value: Value) -> Value:
+        """Return a final value as it may be shown: *** for a secret, and for that of NAME=VALUE."""
+        if not self.secret or not value:
+            return value
+        if isinstance(value, tuple):
+            return tuple(item.partition("=")[0] + "=***" for item in value)
+        return "***"
 
 
 class Section:

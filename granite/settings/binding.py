@@ -1,7 +1,8 @@
 """Settings of the section "Binding": where the server listens. Declarations only."""
 
 from granite.settings.base import Section, Setting
-from granite.settings.kinds import addresses, boolean, integer, mode, path, seconds, text
+from granite.settings.kinds import addresses, boolean, path, text
+from granite.settings.quantities import integer, mode, seconds
 
 SECTION = Section(
     "Binding",
@@ -24,8 +25,9 @@ SECTION = Section(
     Setting(
         "uds_permissions",
         mode(),
-        None,
-        "Permissions of the Unix sockets that are made; without it, the umask decides.",
+        0o666,
+        "Permissions of the Unix sockets that are made; empty: the umask decides, as it does by "
+        "default where umask is set.",
     ),
     Setting(
         "uds_owner",
@@ -35,7 +37,7 @@ SECTION = Section(
     ),
     Setting(
         "backlog",
-        integer(1, 65535),
+        integer(1, 1_000_000),
         1024,
         "Connections that may wait in the kernel to be accepted.",
     ),

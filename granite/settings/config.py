@@ -25,8 +25,8 @@ class Config:
     """One attribute per setting, each with its final value.
 
     `Config(port=0, log_level="debug")` takes the named values, parsed and checked as from any other
-    source, and the defaults for the rest. Raises UsageError for a wrong value and for an unknown
-    name. Timeouts are in seconds, sizes in bytes.
+    source, and the defaults for the rest; None stands for the default. Raises UsageError for a
+    wrong value and for an unknown name. Timeouts are in seconds, sizes in bytes.
     """
 
     __slots__ = tuple(setting.name for setting in SETTINGS)
@@ -84,6 +84,7 @@ class Config:
     request_head_timeout: float
     max_head_size: int
     ws: bool
+    ws_max_message_size: int
     backpressure: int | None
     forwarded_allow_ips: tuple[str, ...]
     http2_adaptive_window: bool
@@ -136,6 +137,10 @@ class Config:
         parsed: dict[str, Value] = {}
         for name, value in values.items():
             setting, kind = look_up(name)
+            if value is None:
+                continue
+            if setting.name in parsed:
+                raise UsageError(f"{name}: {setting.name} is set twice, by two names")
             parsed[setting.name] = setting.parse(value, name, kind)
         self._fill(parsed)
 
@@ -149,7 +154,7 @@ class Config:
 
     def _fill(self, parsed: Mapping[str, Value]) -> list[Note]:
         values = {setting.name: setting.default for setting in SETTINGS} | dict(parsed)
-        notes = rules.apply(values)
+        notes = rules.apply(values, parsed)
         for name, value in values.items():
             object.__setattr__(self, name, value)
         return notes
@@ -162,14 +167,15 @@ class Config:
 
     def __repr__(self) -> str:
         values = ", ".join(
-            f"{setting.name}={getattr(self, setting.name)!r}" for setting in SETTINGS
+            f"{setting.name}={setting.masked(getattr(self, setting.name))!r}"
+            for setting in SETTINGS
         )
         return f"Config({values})"
 
 
 def look_up(name: str) -> tuple[Setting, Kind]:
-    """Return the setting that goes by `name`, with the kind that reads what is given under it; raise
-    UsageError if there is none.
+    """Return the setting that goes by `name`, with the kind that reads what is given under it;
+    raise UsageError if there is none.
     """
     found = BY_NAME.get(name)
     if found is None:

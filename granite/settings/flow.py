@@ -3,7 +3,7 @@ Declarations only.
 """
 
 from granite.settings.base import Section, Setting
-from granite.settings.kinds import size
+from granite.settings.quantities import size
 
 SECTION = Section(
     "Flow control",

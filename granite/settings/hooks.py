@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["ARITIES", "Hooks"]
+__all__ = ["ARITIES", "Hooks", "arity"]
 
 # How many arguments the server passes. post_request also takes the first two or three of its four.
 ARITIES: dict[str, tuple[int, ...]] = {
@@ -35,7 +35,7 @@ ARITIES: dict[str, tuple[int, ...]] = {
 
 
 class Hooks:
-    """The hooks that are set, by name. `call` runs one; what it raises is the caller's to handle."""
+    """The hooks that are set, by name. `call` runs one; what it raises is the caller's concern."""
 
     __slots__ = ("_functions",)
 
@@ -56,7 +56,7 @@ class Hooks:
         """Call the hook `name` with as many of `arguments` as it takes, if it is set."""
         function = self._functions.get(name)
         if function is not None:
-            function(*arguments[: _arity(function, ARITIES[name])])
+            function(*arguments[: arity(function, ARITIES[name])])
 
     @classmethod
     def of(cls, functions: Mapping[str, object], origin: str) -> Hooks:
@@ -71,7 +71,7 @@ class Hooks:
                 continue
             if not callable(function):
                 raise UsageError(f"{origin}: {name}: expected a function, got {function!r}")
-            if _arity(function, ARITIES[name]) is None:
+            if arity(function, ARITIES[name]) is None:
                 wanted = " or ".join(map(str, ARITIES[name]))
                 raise UsageError(
                     f"{origin}: {name}: expected a function of {wanted} "
@@ -81,7 +81,7 @@ class Hooks:
         return cls(checked)
 
 
-def _arity(function: Callable[..., object], wanted: tuple[int, ...]) -> int | None:
+def arity(function: Callable[..., object], wanted: tuple[int, ...]) -> int | None:
     """Return the first of `wanted` that `function` takes, or None."""
     import inspect  # costs a megabyte, which only an operator with hooks pays
 

@@ -1,16 +1,8 @@
 """Settings of the section "HTTP": limits and headers of the protocol. Declarations only."""
 
 from granite.settings.base import Alias, Section, Setting
-from granite.settings.kinds import (
-    boolean,
-    choice,
-    header_value,
-    integer,
-    items,
-    milliseconds,
-    seconds,
-    size,
-)
+from granite.settings.kinds import boolean, choice, header_value, items
+from granite.settings.quantities import integer, milliseconds, seconds, size
 
 SECTION = Section(
     "HTTP",
@@ -59,6 +51,14 @@ SECTION = Section(
         True,
         "Serve WebSocket connections.",
         aliases=("websockets",),
+        reserved=True,
+    ),
+    Setting(
+        "ws_max_message_size",
+        size(0, 1024**3),
+        16 * 1024**2,
+        "Largest WebSocket message that is accepted; 0 sets no limit.",
+        aliases=("websocket_max_message_size",),
         reserved=True,
     ),
     Setting(

@@ -1,47 +1,43 @@
 """The kinds of values: each a function that makes the `Kind` for a row of the table.
 
-Owns reading a value from text or from Python, and its way back to text. Must not know which setting
-it reads. Pure functions: any thread may call them. Without `re`, whose import would cost the arbiter
-a megabyte.
+Owns reading a value from text or from Python, and its way back to text. Must not know which
+setting it reads. Pure functions: any thread may call them. Without `re`, whose import would cost
+the arbiter a megabyte.
 """
 
 from __future__ import annotations
 
 from granite.settings.address import Address
 from granite.settings.base import Kind
+from granite.settings.destination import EXPECTED, Destination
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from granite.settings.base import Value
 
 __all__ = [
+    "account",
     "addresses",
+    "assignments",
     "boolean",
     "choice",
+    "destination",
     "flag_choice",
     "header_value",
-    "integer",
     "items",
     "log_config",
-    "mebibytes",
-    "milliseconds",
-    "mode",
     "path",
     "paths",
-    "seconds",
-    "size",
     "text",
     "url_prefix",
 ]
 
-_DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_SIZE_UNITS = {"k": 1024, "m": 1024**2, "g": 1024**3}
 _TRUE = frozenset(("1", "true", "yes", "on"))
 _FALSE = frozenset(("0", "false", "no", "off"))
 
 
 def text(*, optional: bool = False) -> Kind:
-    """Any line of text, the empty one included; with `optional`, None and the empty one are None."""
+    """Any line of text, also an empty one; with `optional`, None and the empty one are None."""
 
     def read(value: object) -> str | None:
         if optional and (value is None or value == ""):
@@ -67,6 +63,19 @@ def header_value() -> Kind:
         return value
 
     return Kind("printable ASCII", "TEXT", read)
+
+
+def account() -> Kind:
+    """A user or a group by name or number; None and the empty text: none."""
+
+    def read(value: object) -> str | None:
+        if value is None or value == "":
+            return None
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return str(value)
+        return _line(value)
+
+    return Kind("a name or a number", "NAME", read, show=_shown_text)
 
 
 def url_prefix() -> Kind:
@@ -98,13 +107,48 @@ def paths() -> Kind:
     return _several("a list of paths", "PATH", _path, ",")
 
 
+def destination() -> Kind:
+    """Where a log goes, see `granite.settings.destination`."""
+
+    def read(value: object) -> str:
+        line = _path(value)
+        Destination.parse(_line(line))
+        return line
+
+    return Kind(EXPECTED, "DESTINATION", read)
+
+
 def items(expected: str, metavar: str, separator: str = ",") -> Kind:
     """Several words; as text with `separator` between."""
     return _several(expected, metavar, _line, separator)
 
 
+def assignments() -> Kind:
+    """Several variables, `NAME=VALUE`; as text with commas between, of which only those count that
+    another `NAME=` follows.
+    """
+
+    def read(value: object) -> tuple[str, ...]:
+        if isinstance(value, str):
+            words: list[str] = []
+            for word in value.split(","):
+                if words and not _is_assignment(word.lstrip()):
+                    words[-1] += "," + word
+                else:
+                    words.append(word.strip())
+            value = [word for word in words if word]
+        value = several.read(value)
+        assert isinstance(value, tuple)
+        if not all(map(_is_assignment, value)):
+            raise ValueError
+        return value
+
+    several = items("NAME=VALUE", "NAME=VALUE")
+    return Kind("NAME=VALUE", "NAME=VALUE", read, show=several.show, several=True)
+
+
 def addresses() -> Kind:
-    """Several addresses to listen on, see `granite.settings.address`; as text with commas between."""
+    """Several addresses to listen on (`granite.settings.address`); as text with commas between."""
 
     def read(value: object) -> str:
         return str(Address.parse(_line(value)))
@@ -163,90 +207,9 @@ def flag_choice(*choices: str, on: str, off: str) -> Kind:
     return Kind(expected, "|".join(choices), read, choices=choices, flags=(on, off))
 
 
-def integer(minimum: int, maximum: int, *, optional: bool = False) -> Kind:
-    """A decimal integer within a range; with `optional`, None and the empty text are None."""
-
-    def read(value: object) -> int | None:
-        if optional and (value is None or value == ""):
-            return None
-        return _bounded(_integer(value), minimum, maximum)
-
-    return Kind(f"an integer from {minimum} to {maximum}", "INTEGER", read, show=_shown_text)
-
-
-def mode() -> Kind:
-    """The permission bits of a file; as text octal, such as `660`; None and the empty text: none."""
-
-    def read(value: object) -> int | None:
-        if value is None or value == "":
-            return None
-        if isinstance(value, str):
-            digits = value[2:] if value[:2] in ("0o", "0O") else value
-            if not digits.isascii() or not digits.isdigit():
-                raise ValueError
-            value = int(digits, 8)
-        return _bounded(_integer(value), 0, 0o7777)
-
-    def show(value: Value) -> str:
-        return f"{value:04o}" if isinstance(value, int) else ""
-
-    return Kind("permission bits in octal, such as 0660", "MODE", read, show=show)
-
-
-def size(minimum: int, maximum: int) -> Kind:
-    """A number of bytes: `4096`, `64k`, `1m`, `1g` (binary multiples)."""
-
-    def read(value: object) -> int:
-        return _bounded(_bytes(value, 1), minimum, maximum)
-
-    expected = f"a size from {_shown_size(minimum)} to {_shown_size(maximum)}, such as 65536 or 64k"
-    return Kind(expected, "BYTES", read, show=_shown_size)
-
-
-def mebibytes(minimum: int, maximum: int) -> Kind:
-    """A number of MiB as plain number, or a size with its unit: `512`, `512m`, `2g`; None: none."""
-
-    def read(value: object) -> int | None:
-        if value is None or value == "":
-            return None
-        return _bounded(_bytes(value, 1024**2) // 1024**2, minimum, maximum)
-
-    expected = f"MiB from {minimum} to {maximum}, such as 512, 512m or 2g"
-    return Kind(expected, "MIB", read, show=_shown_text)
-
-
-def seconds(maximum: float, minimum: float = 0.0, *, optional: bool = False) -> Kind:
-    """A duration in seconds: `30`, `0.5`, `30s`, `500ms`, `5m`, `1h30m`; with `optional`, None and
-    the empty text are None.
-    """
-
-    def read(value: object) -> float | None:
-        if optional and (value is None or value == ""):
-            return None
-        return _within(_duration(value), minimum, maximum)
-
-    expected = f"seconds from {minimum:g} to {maximum:g}, such as 30, 500ms or 5m"
-    return Kind(expected, "SECONDS", read, show=_shown_number)
-
-
-def milliseconds(maximum: float) -> Kind:
-    """A duration that is given in milliseconds, or with a unit; the final value is in seconds. None
-    means none: 0.
-    """
-
-    def read(value: object) -> float:
-        if value is None or value == "":
-            return 0.0
-        if isinstance(value, str) and value[-1:].isalpha():
-            return _within(_duration(value), 0.0, maximum / 1000)
-        return _within(_duration(value), 0.0, maximum) / 1000
-
-    return Kind(f"milliseconds from 0 to {maximum:g}", "MILLISECONDS", read, show=_shown_number)
-
-
 def log_config() -> Kind:
-    """A dictionary of `logging.config.dictConfig`, as text the path of a JSON, TOML or INI file that
-    holds one, or JSON; None and the empty text: none.
+    """A dictionary of `logging.config.dictConfig`, as text the path of a JSON, TOML or INI file
+    that holds one, or JSON; None and the empty text: none.
     """
 
     def read(value: object) -> str | dict[str, object] | None:
@@ -290,6 +253,11 @@ def _several(expected: str, metavar: str, read_one: object, separator: str) -> K
     return Kind(expected, metavar, read, show=show, several=True)
 
 
+def _is_assignment(word: str) -> bool:
+    name, equals, _ = word.partition("=")
+    return bool(equals) and name.isidentifier()
+
+
 def _line(value: object) -> str:
     if not isinstance(value, str) or "\n" in value or "\r" in value or "\0" in value:
         raise ValueError
@@ -316,79 +284,9 @@ def _truth(value: object) -> bool | None:
     return None
 
 
-def _integer(value: object) -> int:
-    if isinstance(value, bool):
-        raise ValueError
-    if isinstance(value, int):
-        return value
-    if not isinstance(value, str) or not value.isascii() or not value.isdigit():
-        raise ValueError
-    return int(value)
-
-
-def _bytes(value: object, unit: int) -> int:
-    if isinstance(value, str) and value[-1:].lower() in _SIZE_UNITS:
-        value, unit = value[:-1], _SIZE_UNITS[value[-1].lower()]
-    return _integer(value) * unit
-
-
-def _duration(value: object) -> float:
-    """Read a number of seconds, or numbers with units such as `1h30m`."""
-    if isinstance(value, str):
-        return _units(value) if value[-1:].isalpha() else _number(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError
-    return float(value)
-
-
-def _units(value: str) -> float:
-    total = 0.0
-    while value:
-        digits = value[: len(value) - len(value.lstrip("0123456789."))]
-        unit = value[len(digits) :]
-        unit = unit[: len(unit) - len(unit.lstrip("dhms"))]
-        if unit not in _DURATION_UNITS:
-            raise ValueError
-        total += _number(digits) * _DURATION_UNITS[unit]
-        value = value[len(digits) + len(unit) :]
-    return total
-
-
-def _number(value: str) -> float:
-    whole, _, fraction = value.partition(".")
-    if not value.isascii() or not (whole + fraction).isdigit():
-        raise ValueError
-    return float(value)
-
-
-def _bounded(value: int, minimum: int, maximum: int) -> int:
-    if not minimum <= value <= maximum:
-        raise ValueError
-    return value
-
-
-def _within(value: float, minimum: float, maximum: float) -> float:
-    if not minimum <= value <= maximum:  # also refuses NaN
-        raise ValueError
-    return value
-
-
 def _shown_text(value: Value) -> str:
     return "" if value is None else str(value)
 
 
-def _shown_number(value: Value) -> str:
-    return "" if value is None else str(value).removesuffix(".0")
-
-
 def _shown_boolean(value: Value) -> str:
     return "true" if value else "false"
-
-
-def _shown_size(value: Value) -> str:
-    assert isinstance(value, int)
-    for suffix in ("g", "m", "k"):
-        unit = _SIZE_UNITS[suffix]
-        if value >= unit and value % unit == 0:
-            return f"{value // unit}{suffix}"
-    return str(value)

@@ -1,8 +1,8 @@
 """Where values come from, and which one wins: default < file < environment < command line.
 
-Owns the order of the sources and the reading of the environment. Must not know how the command line
-is parsed nor how a file is found; it gets those sources as mappings. Runs in the arbiter, before the
-fork.
+Owns the order of the sources and the reading of the environment. Must not know how the command
+line is parsed nor how a file is found; it gets those sources as mappings. Runs in the arbiter,
+before the fork.
 """
 
 from __future__ import annotations
@@ -16,15 +16,21 @@ from granite.settings.rules import Note
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import TypeAlias
 
     from granite.settings.base import Value
 
-__all__ = ["CONFIG_VARIABLE", "Loaded", "load", "read_environment"]
+    # Origin and final value by setting name.
+    Source: TypeAlias = dict[str, tuple[str, Value]]
+
+__all__ = ["CONFIG_VARIABLE", "Loaded", "load", "read_environment", "reserved_notes"]
 
 CONFIG_VARIABLE = "GRANITE_CONFIG"
 _PREFIX = "GRANITE_"
 # The file's path, and what steers the build of the extensions (setup.py).
 _OTHER_VARIABLES = frozenset((CONFIG_VARIABLE, "GRANITE_DEBUG", "GRANITE_JOBS", "GRANITE_SANITIZE"))
+# Settings that say where to listen, each with those that it would be hidden by.
+_HIDDEN_BY = {"host": ("bind", "uds"), "port": ("bind", "uds"), "uds": ("bind",)}
 
 
 class Loaded:
@@ -59,37 +65,64 @@ def load(
     notes: list[Note] = []
     file = read_config_file(config_file or environ.get(CONFIG_VARIABLE) or None)
     notes += file.notes
-    values: dict[str, Value] = {}
-    origins: dict[str, str] = {}
-    for found, origin in (
-        *_sources(file, environ, notes),
-        *(({name: value}, _option(name)) for name, value in command_line.items()),
+    merged: Source = {}
+    for source in (
+        _fallbacks(environ),
+        {name: (file.origin, value) for name, value in file.values.items()},
+        read_environment(environ, notes),
+        {name: (_option(name), value) for name, value in command_line.items()},
     ):
-        values.update(found)
-        origins.update(dict.fromkeys(found, origin))
+        _give_way(merged, source, notes)
+        merged.update(source)
+    _drop_threads(merged, file, notes)
+    values = {name: value for name, (_, value) in merged.items()}
     config, remarks = Config.of(values)
-    return Loaded(config, file.hooks, origins, notes + _reserved(values) + remarks)
+    origins = {name: origin for name, (origin, _) in merged.items()}
+    return Loaded(config, file.hooks, origins, notes + reserved_notes(values) + remarks)
 
 
-def _sources(
-    file: FileValues, environ: Mapping[str, str], notes: list[Note]
-) -> list[tuple[dict[str, Value], str]]:
-    sources: list[tuple[dict[str, Value], str]] = []
-    for setting in SETTINGS:
-        if setting.fallback is not None and environ.get(setting.fallback):
-            value = setting.parse(environ[setting.fallback], setting.fallback)
-            sources.append(({setting.name: value}, setting.fallback))
-    sources.append((file.values, file.origin))
-    for name, (variable, value) in read_environment(environ, notes).items():
-        sources.append(({name: value}, variable))
-    return sources
+def _fallbacks(environ: Mapping[str, str]) -> Source:
+    return {
+        setting.name: (
+            setting.fallback,
+            setting.parse(environ[setting.fallback], setting.fallback),
+        )
+        for setting in SETTINGS
+        if setting.fallback is not None and environ.get(setting.fallback)
+    }
+
+
+def _give_way(merged: Source, source: Source, notes: list[Note]) -> None:
+    """Drop from the weaker sources what would hide an address that `source` gives: `--port` is
+    meant, also where a file has a `bind`.
+    """
+    for name, hiding in _HIDDEN_BY.items():
+        for other in hiding:
+            if name in source and other in merged and other not in source:
+                origin, _ = merged.pop(other)
+                stronger = source[name][0]
+                notes.append(Note("info", f"{other} ({origin}) gives way to {name} ({stronger})"))
+
+
+def _drop_threads(merged: Source, file: FileValues, notes: list[Note]) -> None:
+    """Drop the threads of a file of Gunicorn's where the interface, whoever says it, has none."""
+    interface = merged.get("interface", ("", "auto"))[1]
+    threads = file.gunicorn_threads
+    if threads is None or interface in ("auto", "wsgi"):
+        return
+    if merged.get("blocking_threads") == (file.origin, threads):
+        del merged["blocking_threads"]
+        if isinstance(threads, int) and threads > 1:
+            text = f"{file.origin}: threads: has no effect with the interface {interface}"
+            notes.append(Note("warning", text))
 
 
 def _option(name: str) -> str:
     return "argument TARGET" if name == "target" else BY_NAME[name][0].option
 
 
-def _reserved(values: Mapping[str, Value]) -> list[Note]:
+def reserved_notes(values: Mapping[str, Value]) -> list[Note]:
+    """Return the remark about those of `values` that have no effect yet, if there are any."""
     names = [
         setting.name
         for setting in SETTINGS
@@ -100,13 +133,13 @@ def _reserved(values: Mapping[str, Value]) -> list[Note]:
     return [Note("warning", f"no effect in this release: {', '.join(names)}")]
 
 
-def read_environment(environ: Mapping[str, str], notes: list[Note]) -> dict[str, tuple[str, Value]]:
+def read_environment(environ: Mapping[str, str], notes: list[Note]) -> Source:
     """Return the variable and the value by setting name for the `GRANITE_*` variables in `environ`.
 
     An empty variable counts as an empty value, not as absent. A variable that looks like a setting
     and is none adds to `notes`. Raises UsageError for a wrong value.
     """
-    values: dict[str, tuple[str, Value]] = {}
+    values: Source = {}
     for variable, text in environ.items():
         if not variable.startswith(_PREFIX) or variable in _OTHER_VARIABLES:
             continue

@@ -1,7 +1,7 @@
 """Settings of the section "Logging": what is written about the server's work. Declarations only."""
 
 from granite.settings.base import Section, Setting
-from granite.settings.kinds import boolean, choice, log_config, text
+from granite.settings.kinds import boolean, choice, destination, log_config, text
 
 SECTION = Section(
     "Logging",
@@ -36,11 +36,12 @@ SECTION = Section(
         "log_color",
         choice("auto", "always", "never"),
         "auto",
-        "Colour the text; auto does on a terminal, unless the variable NO_COLOR is set.",
+        "Colour the text; auto does on a terminal, unless the variable NO_COLOR is set or TERM is "
+        "dumb, and where FORCE_COLOR is set.",
     ),
     Setting(
         "log_file",
-        text(),
+        destination(),
         "-",
         "Where the error log goes: - (standard error), stdout, a file, or syslog, "
         "syslog:///PATH, syslog+udp://HOST:PORT, syslog+tcp://HOST:PORT.",
@@ -51,11 +52,11 @@ SECTION = Section(
         boolean(),
         False,
         "Write one line per request to the access log.",
-        aliases=("log_access",),
+        aliases=("log_access", "log_access_enabled"),
     ),
     Setting(
         "access_log_file",
-        text(),
+        destination(),
         "-",
         "Where the access log goes: - (standard output), stderr, a file, or syslog as with "
         "log_file.",
@@ -65,7 +66,7 @@ SECTION = Section(
         text(optional=True),
         None,
         "Format of the lines of the access log.",
-        aliases=("access_log_format", "log_access_format"),
+        aliases=("access_log_format", "log_access_format", "log_access_fmt"),
         reserved=True,
     ),
     Setting(
@@ -90,8 +91,8 @@ SECTION = Section(
         log_config(),
         None,
         "Configuration of the standard library's logging, instead of the settings above: the path "
-        "of a JSON or TOML file with a dictionary for dictConfig, or of an INI file for fileConfig; "
-        "in Python also the dictionary itself.",
+        "of a JSON or TOML file with a dictionary for dictConfig, or of an INI file for "
+        "fileConfig; in Python also the dictionary itself.",
         aliases=("log_dictconfig", "logconfig", "logconfig_json", "logconfig_dict"),
     ),
 )

@@ -1,7 +1,8 @@
 """Settings of the section "Metrics". Declarations only."""
 
 from granite.settings.base import Section, Setting
-from granite.settings.kinds import boolean, integer, seconds, text
+from granite.settings.kinds import boolean, text
+from granite.settings.quantities import integer, seconds
 
 SECTION = Section(
     "Metrics",

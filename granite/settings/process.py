@@ -1,15 +1,8 @@
 """Settings of the section "Process": how the processes start, live and end. Declarations only."""
 
 from granite.settings.base import Section, Setting
-from granite.settings.kinds import (
-    boolean,
-    integer,
-    mebibytes,
-    mode,
-    path,
-    seconds,
-    text,
-)
+from granite.settings.kinds import account, boolean, path, text
+from granite.settings.quantities import integer, mebibytes, mode, seconds
 
 SECTION = Section(
     "Process",
@@ -23,7 +16,7 @@ SECTION = Section(
     ),
     Setting(
         "graceful_timeout",
-        seconds(86400),
+        seconds(31_536_000),
         30.0,
         "Time that requests in flight and then the lifespan's shutdown get when the server stops.",
     ),
@@ -48,7 +41,7 @@ SECTION = Section(
     ),
     Setting(
         "worker_timeout",
-        seconds(86400),
+        seconds(31_536_000),
         0.0,
         "Time for which a worker may not answer before it is replaced; 0 sets no limit.",
         aliases=("timeout",),
@@ -92,7 +85,7 @@ SECTION = Section(
     ),
     Setting(
         "rss_samples",
-        integer(1, 1000),
+        integer(1, 1_000_000),
         1,
         "Looks in a row at which a worker must be above workers_max_rss to be replaced.",
         reserved=True,
@@ -115,14 +108,14 @@ SECTION = Section(
     ),
     Setting(
         "user",
-        text(optional=True),
+        account(),
         None,
         "User, by name or number, that the workers run as; needs root.",
         short="-u",
     ),
     Setting(
         "group",
-        text(optional=True),
+        account(),
         None,
         "Group, by name or number, that the workers run as; without it, the user's own.",
         short="-g",
@@ -131,7 +124,7 @@ SECTION = Section(
         "umask",
         mode(),
         None,
-        "File mode creation mask of the processes, in octal; without it, the one that was inherited.",
+        "File mode creation mask of the processes, in octal; without it, the inherited one.",
         short="-m",
     ),
     Setting(

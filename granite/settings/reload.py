@@ -1,7 +1,8 @@
 """Settings of the section "Reloading": new workers when files change. Declarations only."""
 
 from granite.settings.base import Section, Setting
-from granite.settings.kinds import boolean, integer, items, paths
+from granite.settings.kinds import boolean, items, paths
+from granite.settings.quantities import integer
 
 SECTION = Section(
     "Reloading",

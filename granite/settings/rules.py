@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import os
 
-from granite.errors import UsageError
-from granite.settings import SETTINGS
+from granite.errors import BootError, UsageError
+from granite.settings import BY_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from granite.settings.base import Value
+    from collections.abc import Collection
 
-__all__ = ["Note", "apply", "cpu_count"]
+    from granite.settings.base import Value
+    from granite.settings.config import Config
+
+__all__ = ["Note", "apply", "cpu_count", "refuse_unserved"]
+
+_OFF_WITH_RELOAD = ("workers_lifetime", "workers_max_rss", "max_requests", "metrics")
 
 
 class Note:
@@ -31,17 +36,39 @@ class Note:
         return f"Note({self.level!r}, {self.text!r})"
 
 
-def apply(values: dict[str, Value]) -> list[Note]:
+def apply(values: dict[str, Value], given: Collection[str]) -> list[Note]:
     """Check the final values of all settings against each other, and correct in `values` what gives
-    way.
+    way. `given` are the names of those that are not defaults.
 
     Return the remarks; raise UsageError, in one line, for a combination that cannot be served.
     """
     _refuse(values)
     notes: list[Note] = []
     _correct(values, notes)
+    if values["umask"] is not None and "uds_permissions" not in given:
+        # Who sets a mask means the sockets, too, and not that everybody may connect.
+        values["uds_permissions"] = None
     _remark(values, notes)
     return notes
+
+
+def refuse_unserved(config: Config) -> None:
+    """Raise BootError, in one line, for a setting that is valid and not served by this release.
+
+    Serving something else instead, anybody where a certificate was asked for, would be worse than
+    not to start.
+    """
+    if config.ssl_client_verify != "none":
+        raise BootError(
+            "ssl_client_verify: this release does not check clients' certificates; expected none"
+        )
+    if config.interface in ("wsgi", "rsgi"):
+        raise BootError(
+            f"interface: {config.interface.upper()} is not served by this release; expected auto, "
+            "asgi or asginl"
+        )
+    if config.http == "2":
+        raise BootError("http: HTTP/2 is not served by this release; expected auto or 1")
 
 
 def cpu_count() -> int:
@@ -57,13 +84,18 @@ def _refuse(values: dict[str, Value]) -> None:
         raise UsageError(f"write_low_water: expected at most write_high_water ({high}), got {low}")
     interface = values["interface"]
     threads = values["blocking_threads"]
-    if interface != "wsgi" and isinstance(threads, int) and threads > 1 and interface != "auto":
+    if interface not in ("auto", "wsgi") and isinstance(threads, int) and threads > 1:
         raise UsageError(
             f"blocking_threads: expected 1, since an application of the interface {interface} runs "
             f"on the event loop, got {threads}"
         )
     if values["ssl_keyfile"] and not values["ssl_certificate"]:
         raise UsageError("ssl_keyfile: expected an ssl_certificate with it, got none")
+    if values["ssl_client_verify"] != "none" and not values["ssl_ca"]:
+        # Another server goes on without the check; who asked for it should hear of it.
+        raise UsageError("ssl_client_verify: expected an ssl_ca with it, got none")
+    if values["interface"] == "asginl" and values["lifespan"] == "on":
+        raise UsageError("lifespan: expected auto or off with the interface asginl, got on")
     routes, mounts = values["static_path_route"], values["static_path_mount"]
     assert isinstance(routes, tuple)
     assert isinstance(mounts, tuple)
@@ -78,20 +110,15 @@ def _correct(values: dict[str, Value], notes: list[Note]) -> None:
     if values["workers"] == 0:
         values["workers"] = cpu_count()
     if values["interface"] == "asginl":
-        if values["lifespan"] == "on":
-            raise UsageError("lifespan: expected auto or off with the interface asginl, got on")
         values["lifespan"] = "off"
     if values["interface"] == "wsgi" and values["ws"]:
         values["ws"] = False
         notes.append(Note("info", "ws: WSGI has no WebSocket; it is off"))
     if values["reload"]:
-        for name in ("workers_lifetime", "workers_max_rss", "max_requests"):
+        for name in _OFF_WITH_RELOAD:
             if values[name]:
-                values[name] = _default(name)
+                values[name] = BY_NAME[name][0].default
                 notes.append(Note("info", f"{name}: has no effect together with reload; it is off"))
-    if values["ssl_client_verify"] != "none" and not values["ssl_ca"]:
-        values["ssl_client_verify"] = "none"
-        notes.append(Note("warning", "ssl_client_verify: needs ssl_ca; it is off"))
 
 
 def _remark(values: dict[str, Value], notes: list[Note]) -> None:
@@ -108,7 +135,3 @@ def _remark(values: dict[str, Value], notes: list[Note]) -> None:
         )
     if values["http"] == "2" and values["ws"]:
         notes.append(Note("info", "ws: WebSocket connections come over HTTP/1.1, which is off"))
-
-
-def _default(name: str) -> Value:
-    return next(setting.default for setting in SETTINGS if setting.name == name)

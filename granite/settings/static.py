@@ -1,7 +1,8 @@
 """Settings of the section "Static files". Declarations only."""
 
 from granite.settings.base import Section, Setting
-from granite.settings.kinds import items, paths, seconds, text
+from granite.settings.kinds import items, paths, text
+from granite.settings.quantities import seconds
 
 SECTION = Section(
     "Static files",
@@ -29,7 +30,7 @@ SECTION = Section(
     ),
     Setting(
         "static_path_expires",
-        seconds(31_536_000),
+        seconds(2**31 - 1),
         86400.0,
         "Time for which clients may keep a file; 0 says nothing about it.",
         reserved=True,

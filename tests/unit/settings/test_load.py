@@ -4,59 +4,102 @@ from __future__ import annotations
 
 import pytest
 
-from granite.cli import parse_run
 from granite.errors import UsageError
 from granite.settings import SETTINGS
 from granite.settings.load import load
-from tests.unit.settings.test_table import SAMPLES
 
 
-def refuse(text: str) -> None:
-    raise AssertionError(text)
+@pytest.fixture(autouse=True)
+def directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def texts(loaded):
+    return [(note.level, note.text) for note in loaded.notes]
 
 
 def test_defaults():
-    config = load({}, {"PATH": "/bin", "HOME": "/"}, refuse)
-    assert all(getattr(config, setting.name) == setting.default for setting in SETTINGS)
+    loaded = load({}, {"PATH": "/bin", "HOME": "/"})
+    assert all(getattr(loaded.config, setting.name) == setting.default for setting in SETTINGS)
+    assert (loaded.origins, loaded.notes, loaded.hooks.names()) == ({}, [], [])
 
 
-@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
-def test_every_setting_is_read_from_both_sources(setting):
-    text = SAMPLES[setting.name]
-    expected = setting.parse(text, "sample")
-    assert expected != setting.default
-    others = {}
-    if setting.name == "write_low_water":
-        others = {"write_high_water": 2**20}
+def test_each_source_wins_over_the_ones_before_it(directory):
+    (directory / "granite.toml").write_text(
+        'workers = 2\nport = 2\nbacklog = 2\nlog-level = "error"'
+    )
+    environ = {
+        "WEB_CONCURRENCY": "1",
+        "GRANITE_PORT": "3",
+        "GRANITE_BACKLOG": "3",
+        "GRANITE_CONFIG": "granite.toml",
+    }
+    loaded = load({"backlog": 4}, environ)
+    config = loaded.config
+    assert (config.workers, config.log_level, config.port, config.backlog) == (2, "error", 3, 4)
+    assert loaded.origins == {
+        "workers": "granite.toml",
+        "log_level": "granite.toml",
+        "port": "GRANITE_PORT",
+        "backlog": "--backlog",
+    }
 
-    from_environment = load(others, {setting.variable: text}, refuse)
-    assert getattr(from_environment, setting.name) == expected
 
-    arguments = [setting.option] if setting.kind.is_flag else [setting.option, text]
-    _, values = parse_run(["app:app", *arguments])
-    assert getattr(load({**others, **values}, {}, refuse), setting.name) == expected
+def test_a_variable_of_other_servers_stands_in_for_the_default():
+    loaded = load({}, {"WEB_CONCURRENCY": "1", "FORWARDED_ALLOW_IPS": "*"})
+    assert (loaded.config.workers, loaded.config.forwarded_allow_ips) == (1, ("*",))
+    assert loaded.origins == {
+        "workers": "WEB_CONCURRENCY",
+        "forwarded_allow_ips": "FORWARDED_ALLOW_IPS",
+    }
+    with pytest.raises(UsageError, match=r"^WEB_CONCURRENCY: expected an integer"):
+        load({}, {"WEB_CONCURRENCY": "many"})
 
 
-def test_the_command_line_wins_over_the_environment():
-    environ = {"GRANITE_PORT": "1", "GRANITE_HOST": "::1", "GRANITE_FACTORY": "1"}
-    config = load({"port": 2, "factory": False}, environ, refuse)
-    assert (config.port, config.host, config.factory) == (2, "::1", False)
+@pytest.mark.parametrize(
+    ("weaker", "stronger", "expected"),
+    [
+        ({"bind": "[::]:1"}, {"port": 2}, ((), "127.0.0.1", 2, None)),
+        ({"bind": "[::]:1"}, {"host": "::1"}, ((), "::1", 8000, None)),
+        ({"bind": "[::]:1"}, {"uds": "/x"}, ((), "127.0.0.1", 8000, "/x")),
+        ({"uds": "/x"}, {"port": 2}, ((), "127.0.0.1", 2, None)),
+        ({"port": "1"}, {"bind": ("[::]:2",)}, (("[::]:2",), "127.0.0.1", 1, None)),
+        ({"bind": "[::]:1", "port": "1"}, {}, (("[::]:1",), "127.0.0.1", 1, None)),
+        ({"bind": "[::]:1"}, {"bind": ("[::]:2",), "port": 3}, (("[::]:2",), "127.0.0.1", 3, None)),
+    ],
+)
+def test_an_address_of_a_stronger_source_is_not_hidden(weaker, stronger, expected):
+    environ = {f"GRANITE_{name.upper()}": text for name, text in weaker.items()}
+    config = load(stronger, environ).config
+    assert (config.bind, config.host, config.port, config.uds) == expected
+
+
+def test_what_gives_way_is_said():
+    loaded = load({"port": 2}, {"GRANITE_BIND": "[::]:1"})
+    assert texts(loaded) == [("info", "bind (GRANITE_BIND) gives way to port (--port)")]
+    assert loaded.origins == {"port": "--port"}
+
+
+def test_a_setting_without_effect_is_named():
+    loaded = load({}, {"GRANITE_MAX_REQUESTS": "10", "GRANITE_METRICS": "no"})
+    assert texts(loaded) == [("warning", "no effect in this release: max_requests")]
 
 
 def test_an_unknown_variable_is_warned_about():
-    warnings: list[str] = []
-    load({}, {"GRANITE_POTR": "1", "GRANITE_QQQ": "", "GRANIT_PORT": "x"}, warnings.append)
-    assert warnings == [
-        "the variable GRANITE_POTR names no setting (did you mean 'port'?): ignored",
-        "the variable GRANITE_QQQ names no setting: ignored",
+    loaded = load({}, {"GRANITE_POTR": "1", "GRANITE_QQQ": "", "GRANIT_PORT": "x"})
+    assert texts(loaded) == [
+        ("warning", "the variable GRANITE_POTR names no setting (did you mean 'port'?): ignored"),
+        ("warning", "the variable GRANITE_QQQ names no setting: ignored"),
     ]
 
 
 def test_variables_of_the_build_are_not_settings():
-    load({}, {"GRANITE_DEBUG": "1", "GRANITE_SANITIZE": "address", "GRANITE_JOBS": "2"}, refuse)
+    loaded = load({}, {"GRANITE_DEBUG": "1", "GRANITE_SANITIZE": "address", "GRANITE_JOBS": "2"})
+    assert loaded.notes == []
 
 
 def test_a_wrong_variable():
     with pytest.raises(UsageError) as caught:
-        load({}, {"GRANITE_PORT": "http"}, refuse)
-    assert str(caught.value) == ("GRANITE_PORT: expected an integer from 0 to 65535, got 'http'")
+        load({}, {"GRANITE_PORT": "http"})
+    assert str(caught.value) == "GRANITE_PORT: expected an integer from 0 to 65535, got 'http'"

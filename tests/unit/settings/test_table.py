@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 import typing
 
 import pytest
@@ -9,28 +10,7 @@ import pytest
 from granite.errors import UsageError
 from granite.settings import BY_NAME, SECTIONS, SETTINGS
 from granite.settings.config import Config
-
-SAMPLES = {
-    "host": "0.0.0.0",
-    "port": "0",
-    "backlog": "64",
-    "interface": "asgi",
-    "factory": "true",
-    "working_dir": "/tmp",
-    "loop": "asyncio",
-    "lifespan": "on",
-    "url_path_prefix": "/api",
-    "graceful_timeout": "2.5",
-    "server_header": "",
-    "keep_alive_timeout": "1m",
-    "request_head_timeout": "500ms",
-    "max_head_size": "8k",
-    "write_high_water": "1m",
-    "write_low_water": "0",
-    "body_high_water": "4096",
-    "log_level": "debug",
-    "access_log": "yes",
-}
+from tests.unit.settings.samples import cases
 
 
 def test_config_has_the_attributes_of_the_table_in_its_order():
@@ -38,21 +18,35 @@ def test_config_has_the_attributes_of_the_table_in_its_order():
     assert list(Config.__slots__) == [setting.name for setting in SETTINGS]
 
 
-@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
-def test_default_and_parsed_value_have_the_annotated_type(setting):
-    annotation = typing.get_type_hints(Config)[setting.name]
-    allowed = typing.get_args(annotation) or (annotation,)
-    assert type(setting.default) in allowed
-    assert type(setting.parse(SAMPLES[setting.name], "sample")) in allowed
+def fits(value: object, annotation: object) -> bool:
+    allowed = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else ()
+    if allowed:
+        return any(fits(value, one) for one in allowed)
+    if typing.get_origin(annotation) is tuple:
+        return isinstance(value, tuple) and all(isinstance(item, str) for item in value)
+    return type(value) is (typing.get_origin(annotation) or annotation)
+
+
+@pytest.mark.parametrize(("name", "text"), cases())
+def test_default_and_parsed_value_have_the_annotated_type(name, text):
+    annotation = typing.get_type_hints(Config)[name]
+    setting, _ = BY_NAME[name]
+    assert fits(setting.default, annotation)
+    assert fits(setting.parse(text, "sample"), annotation)
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 def test_a_default_passes_its_own_check(setting):
     assert setting.parse(setting.default, "default") == setting.default
+    assert setting.parse(setting.show(setting.default), "shown") == setting.default
 
 
 def test_names_are_unique():
-    assert len(BY_NAME) == len(SETTINGS)
+    names = [setting.name for setting in SETTINGS]
+    names += [alias.name for setting in SETTINGS for alias in setting.aliases]
+    shorts = [setting.short for setting in SETTINGS if setting.short]
+    assert len(BY_NAME) == len(names) == len(set(names))
+    assert len(set(shorts)) == len(shorts)
     assert len({section.title for section in SECTIONS}) == len(SECTIONS)
 
 
@@ -60,7 +54,7 @@ def test_names_are_unique():
 def test_every_setting_is_described(setting):
     assert setting.help.endswith(".")
     assert setting.kind.expected
-    assert setting.kind.metavar or setting.kind.is_flag
+    assert setting.kind.metavar or setting.kind.flags
 
 
 def test_a_config_is_read_only():
@@ -89,7 +83,7 @@ def test_an_unknown_keyword_names_the_nearest():
     assert str(caught.value) == "unknown setting 'xyzzy'"
 
 
-def test_the_water_marks_fit_each_other():
-    assert Config(write_low_water=4096, write_high_water=4096).write_low_water == 4096
-    with pytest.raises(UsageError, match="write_low_water: expected at most write_high_water"):
-        Config(write_low_water=4097, write_high_water=4096)
+def test_a_setting_is_given_by_one_of_its_names():
+    assert Config(log_access=True, access_log=None).access_log
+    with pytest.raises(UsageError, match=r"^access_log: access_log is set twice, by two names$"):
+        Config(log_access=True, access_log=False)

@@ -1,0 +1,55 @@
+"""The operator's hooks: their check, and their call."""
+
+from __future__ import annotations
+
+import pytest
+
+from granite.errors import UsageError
+from granite.settings.hooks import ARITIES, Hooks
+
+
+def test_a_hook_gets_its_arguments():
+    calls = []
+    hooks = Hooks.of({"pre_fork": lambda *given: calls.append(given), "on_exit": None}, "origin")
+    hooks.call("pre_fork", "server", "worker")
+    hooks.call("on_exit", "server")
+    hooks.call("when_ready", "server")
+    assert calls == [("server", "worker")]
+    assert ("pre_fork" in hooks, "on_exit" in hooks, hooks.names()) == (True, False, ["pre_fork"])
+    assert callable(hooks["pre_fork"])
+
+
+@pytest.mark.parametrize("count", ARITIES["post_request"])
+def test_post_request_may_take_fewer(count):
+    calls: list[tuple[int, ...]] = []
+    functions = {
+        2: lambda a, b: calls.append((a, b)),
+        3: lambda a, b, c: calls.append((a, b, c)),
+        4: lambda a, b, c, d: calls.append((a, b, c, d)),
+    }
+    Hooks.of({"post_request": functions[count]}, "origin").call("post_request", 1, 2, 3, 4)
+    assert calls == [(1, 2, 3, 4)[:count]]
+
+
+def test_a_builtin_that_does_not_say_what_it_takes():
+    assert "on_exit" in Hooks.of({"on_exit": type}, "origin")
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "message"),
+    [
+        ("on_start", print, "origin: unknown hook 'on_start'"),
+        ("on_exit", 1, "origin: on_exit: expected a function, got 1"),
+        ("on_exit", lambda: 0, "origin: on_exit: expected a function of 1 argument"),
+        ("pre_fork", lambda a: 0, "origin: pre_fork: expected a function of 2 arguments"),
+        (
+            "post_request",
+            lambda a: 0,
+            "origin: post_request: expected a function of 4 or 3 or 2 arguments",
+        ),
+    ],
+)
+def test_refused(name, function, message):
+    with pytest.raises(UsageError) as caught:
+        Hooks.of({name: function}, "origin")
+    assert str(caught.value) == message

@@ -1,0 +1,119 @@
+"""What settings mean to each other."""
+
+from __future__ import annotations
+
+import pytest
+
+from granite.errors import EXIT_BOOT, BootError, UsageError
+from granite.settings.config import Config
+from granite.settings.rules import cpu_count, refuse_unserved
+
+MOUNTS = {"static_path_mount": ("a", "b")}
+
+
+def notes(**values):
+    _, found = Config.of(values)
+    return [(note.level, note.text.partition(":")[0]) for note in found]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"write_low_water": 4097, "write_high_water": 4096}, "write_low_water: expected at most"),
+        ({"interface": "asgi", "blocking_threads": 2}, "blocking_threads: expected 1, since"),
+        ({"interface": "rsgi", "blocking_threads": 2}, "blocking_threads: expected 1, since"),
+        ({"interface": "asginl", "blocking_threads": 2}, "blocking_threads: expected 1, since"),
+        ({"ssl_keyfile": "k"}, "ssl_keyfile: expected an ssl_certificate with it, got none"),
+        ({"ssl_client_verify": True}, "ssl_client_verify: expected an ssl_ca with it, got none"),
+        ({"interface": "asginl", "lifespan": "on"}, "lifespan: expected auto or off with"),
+        (MOUNTS, "static_path_route: expected one for each static_path_mount (2), got 0"),
+        ({**MOUNTS, "static_path_route": "/a"}, "static_path_route: expected one for each"),
+        ({"static_path_route": "/a"}, "static_path_route: expected one for each"),
+        ({"workers_lifetime": 59}, "workers_lifetime: expected seconds from 60 "),
+        ({"blocking_threads_idle_timeout": 4}, "blocking_threads_idle_timeout: expected seconds"),
+        ({"blocking_threads_idle_timeout": 601}, "blocking_threads_idle_timeout: expected seconds"),
+        ({"rss_sample_interval": 301}, "rss_sample_interval: expected seconds from 1 to 300"),
+        ({"metrics_scrape_interval": 61}, "metrics_scrape_interval: expected seconds from 1 to 60"),
+        ({"reload_tick": 49}, "reload_tick: expected an integer from 50 to 5000, got 49"),
+        ({"workers_kill_timeout": 0.5}, "workers_kill_timeout: expected seconds from 1 to 1800"),
+    ],
+)
+def test_refused(values, message):
+    with pytest.raises(UsageError) as caught:
+        Config(**values)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"write_low_water": 4096, "write_high_water": 4096},
+        {"interface": "wsgi", "blocking_threads": 2},
+        {"interface": "auto", "blocking_threads": 2},
+        {"interface": "asgi", "blocking_threads": 1},
+        {"ssl_certificate": "c"},
+        {"ssl_client_verify": "optional", "ssl_ca": "ca"},
+        {"static_path_mount": "a"},
+        {**MOUNTS, "static_path_route": "/a,/b"},
+    ],
+)
+def test_accepted(values):
+    Config(**values)
+
+
+def test_workers():
+    assert Config(workers=0).workers == cpu_count()
+    assert notes(workers=cpu_count()) == []
+    assert notes(workers=cpu_count() + 1) == [("warning", "workers")]
+
+
+def test_websocket():
+    assert notes(interface="wsgi", ws=True) == [("info", "ws")]
+    assert not Config(interface="wsgi", ws=True).ws
+    assert notes(interface="wsgi", ws=False) == []
+    assert notes(http="2", ws=True) == [("info", "ws")]
+
+
+def test_a_umask_decides_about_sockets_that_nothing_else_is_said_of():
+    assert Config().uds_permissions == 0o666
+    assert Config(umask="007").uds_permissions is None
+    assert Config(umask="007", uds_permissions="666").uds_permissions == 0o666
+
+
+def test_asgi_without_lifespan():
+    assert Config(interface="asginl").lifespan == "off"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("workers_lifetime", 60.0),
+        ("workers_max_rss", 100),
+        ("max_requests", 10),
+        ("metrics", True),
+    ],
+)
+def test_reload_turns_off_what_replaces_workers(name, value):
+    config, [note] = Config.of({"reload": True, name: value})
+    assert getattr(config, name) == getattr(Config(), name)
+    assert note.level == "info"
+    assert note.text == f"{name}: has no effect together with reload; it is off"
+    assert Config.of({name: value})[1] == []
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ({"interface": "wsgi"}, "interface: WSGI is not served"),
+        ({"interface": "rsgi"}, "interface: RSGI is not served"),
+        ({"http": "2"}, "http: HTTP/2 is not served"),
+        ({"ssl_client_verify": True, "ssl_ca": "ca"}, "ssl_client_verify: "),
+    ],
+)
+def test_what_is_not_served_is_refused(values, name):
+    with pytest.raises(BootError) as caught:
+        refuse_unserved(Config(**values))
+    assert str(caught.value).startswith(name)
+    assert caught.value.exit_code == EXIT_BOOT
+    refuse_unserved(Config())
