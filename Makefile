@@ -9,7 +9,7 @@ RUN ?=
 
 export PYTHON
 
-.PHONY: help serve test build bench lint debug asan all-pythons sdist clean system
+.PHONY: help serve test build bench lint debug asan all-pythons reference sdist clean system
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -43,6 +43,9 @@ all-pythons: system  ## the tests on every supported Python that is found
 bench: system  ## granite beside its peers on this machine (ARGS=--quick: under a minute)
 	@tools/venv.sh $(VENV)
 	$(VENV)/bin/python -m bench $(ARGS)
+
+reference: build  ## docs/settings.md, from the table of settings
+	$(VENV)/bin/python -m granite settings --markdown > docs/settings.md
 
 sdist: system  ## dist/granite-*.tar.gz, third-party sources included
 	@tools/venv.sh $(VENV) test,dev

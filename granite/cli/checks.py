@@ -1,0 +1,159 @@
+"""What `granite check` looks at, beyond the settings themselves.
+
+Owns the checks of what settings name (users, files, directories) and the trial import of the
+application. Must not know how the outcome is printed. Runs on the main thread of a process of its
+own; nothing is listened on, written or left behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from granite.errors import BootError, GraniteError, LoadError
+from granite.settings.address import UNIX, Address
+from granite.settings.config import Config
+from granite.settings.destination import FILE, Destination
+from granite.settings.rules import Note
+
+__all__ = ["load_application", "look_at_surroundings"]
+
+_LOGS = ("log_file", "access_log_file")
+
+
+def look_at_surroundings(config: Config, notes: list[Note]) -> list[GraniteError]:
+    """Check what the settings name on this machine; return what is wrong, and add to `notes` what
+    is odd. Relative paths are those of the current directory.
+    """
+    checks = (_identity, _title, _tls, _directories, _log_config)
+    return [error for check in checks if (error := _error_of(check, config, notes)) is not None]
+
+
+def _error_of(
+    check: Callable[[Config, list[Note]], None], config: Config, notes: list[Note]
+) -> GraniteError | None:
+    try:
+        check(config, notes)
+    except GraniteError as exc:
+        return exc
+    return None
+
+
+def load_application(config: Config) -> str:
+    """Import the application as a worker does; return the name of its interface.
+
+    Raises LoadError if that fails or what comes of it cannot be served, BootError if the event loop
+    is not installed.
+    """
+    import asyncio
+
+    from granite.interfaces import loading
+    from granite.serving import new_event_loop
+
+    assert config.target is not None
+    loop = new_event_loop(config.loop)
+    asyncio.set_event_loop(loop)
+    try:
+        app = loading.load(config.target, config.factory)
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+    _refuse_other_interfaces(app, config.target)
+    return "ASGI"
+
+
+def _refuse_other_interfaces(app: Any, target: str) -> None:
+    """Refuse an application that says by its arguments that it is none of ASGI's."""
+    import inspect
+
+    try:
+        signature = inspect.signature(app)
+    except (TypeError, ValueError):  # a builtin that does not say
+        return
+    counts = [count for count in (3, 2, 1) if _binds(signature, count)]
+    if 3 not in counts and counts:
+        kind = {2: "WSGI or RSGI", 1: "ASGI 2"}[counts[0]]
+        raise LoadError(
+            f"cannot serve {target!r}: expected an ASGI application, which takes scope, receive "
+            f"and send, got one of {counts[0]} argument{'s' if counts[0] > 1 else ''}, as {kind} "
+            "has; granite does not serve these yet"
+        )
+
+
+def _binds(signature: Any, count: int) -> bool:
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return False
+    return True
+
+
+def _identity(config: Config, notes: list[Note]) -> None:
+    from granite.process import Identity
+
+    Identity.look_up(config)
+    try:
+        Identity.find(config)
+    except BootError as exc:  # who checks need not be who serves
+        notes.append(Note("warning", str(exc)))
+
+
+def _title(config: Config, notes: list[Note]) -> None:
+    from granite.process import Titles
+
+    Titles(config)
+
+
+def _tls(config: Config, notes: list[Note]) -> None:
+    from granite.secure import load_context
+
+    load_context(config)
+    for name, path in (("ssl_ca", config.ssl_ca), *(("ssl_crl", path) for path in config.ssl_crl)):
+        if path is not None:
+            _open(name, path)
+
+
+def _directories(config: Config, notes: list[Note]) -> None:
+    notes += [
+        Note("warning", f"pythonpath: there is no {path!r}")
+        for path in config.pythonpath
+        if not Path(path).exists()
+    ]
+    for path in config.static_path_mount:
+        if not Path(path).is_dir():
+            raise BootError(f"static_path_mount: there is no directory {path!r}")
+    for name, path in _files_to_be(config):
+        directory = Path(path).parent
+        if not directory.is_dir():
+            raise BootError(f"{name}: there is no directory {str(directory)!r} for {path!r}")
+
+
+def _files_to_be(config: Config) -> list[tuple[str, str]]:
+    """Return the files that a server would make, each with its setting."""
+    found = [("pid_file", config.pid_file)]
+    if config.bind:
+        addresses = map(Address.parse, config.bind)
+        found += [("bind", address.name) for address in addresses if address.kind == UNIX]
+    else:
+        found.append(("uds", config.uds))
+    for name in _LOGS:
+        destination = Destination.parse(getattr(config, name))
+        if destination.kind == FILE and config.log and not config.log_config:
+            found.append((name, destination.path))
+    return [(name, path) for name, path in found if path]
+
+
+def _log_config(config: Config, notes: list[Note]) -> None:
+    if config.log_config is not None:
+        from granite.log import configuration
+
+        configuration.read(config.log_config)
+
+
+def _open(name: str, path: str) -> None:
+    try:
+        with Path(path).open("rb"):
+            pass
+    except OSError as exc:
+        raise BootError(f"{name}: cannot read {path!r}: {exc.strerror}") from None

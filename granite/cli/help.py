@@ -1,0 +1,153 @@
+"""The help pages: `granite --help`, `granite COMMAND --help`.
+
+Owns their text, which for options follows from the table of settings. Must not know how arguments
+are read. Runs on the main thread.
+"""
+
+from __future__ import annotations
+
+from granite import __version__
+from granite.cli import COMMANDS
+from granite.cli.output import bold, entry
+from granite.settings import SECTIONS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from granite.settings.base import Setting
+
+__all__ = ["SWITCHES", "default_of", "metavar_of", "of_command", "option_of", "overview"]
+
+_COLUMN = 30
+# A list of words that is longer is moved to the right-hand column.
+_LONGEST_METAVAR = 16
+
+# command -> the options that are its own
+SWITCHES: dict[str, dict[str, str]] = {
+    "run": {},
+    "check": {
+        "--all": "Show every setting, not only those that are not at their defaults.",
+        "--json": "Print one JSON object instead of text.",
+    },
+    "settings": {
+        "--json": "Print JSON: a list of objects, or one with NAME.",
+        "--markdown": "Print the reference page.",
+    },
+    "version": {"--json": "Print one JSON object instead of text."},
+    "completion": {},
+    "help": {},
+}
+
+_ABOUT: dict[str, str] = {
+    "run": """\
+TARGET is "module:attribute", such as package.main:app; the attribute is "app"
+where it is left out. It may also come from the config file or GRANITE_TARGET.
+
+Every option is also a variable, --log-level is GRANITE_LOG_LEVEL, and a key of
+the config file, log_level. The command line wins over variables, these win over
+the file. --no-FLAG takes a flag back. Durations read 30, 500ms, 5m or 1h30m,
+sizes 65536, 64k or 1m.
+""",
+    "check": """\
+Reads the settings as run does, with the same options, then checks what can be
+checked without serving, imports the application and calls its factory. Prints
+the settings that are not at their defaults, and where each value comes from.
+
+The exit status is 0 if all is well, 2 if a setting is wrong, 3 if the
+application cannot be loaded, and 1 if something that the settings name is not
+there, such as a user or a file. granite run --help tells of TARGET and of how
+values are written.
+""",
+    "settings": """\
+NAME is a setting, one of its other names, its option or its variable:
+log_level, loglevel, --log-level, GRANITE_LOG_LEVEL. Without it all settings are
+listed by section, also those that have no effect in this release.
+""",
+    "version": """\
+Shows the versions of granite, Python and the libraries inside, the optional
+packages that are installed, and what this build can do.
+""",
+    "completion": """\
+Prints a script for the shell. Write it to where the shell looks for such:
+
+  bash    ~/.local/share/bash-completion/completions/granite
+  zsh     a directory of $fpath, as _granite
+  fish    ~/.config/fish/completions/granite.fish
+""",
+    "help": """\
+Shows what granite can do, or what COMMAND can do.
+""",
+}
+
+
+def overview() -> str:
+    """Return the page of `granite --help`."""
+    lines = [f"granite {__version__}, an application server for Python", ""]
+    lines += ["usage: granite COMMAND [arguments]", "", bold("Commands:")]
+    for command, (arguments, purpose) in COMMANDS.items():
+        lines += entry(f"{command} {arguments}".rstrip(), purpose, _COLUMN)
+    text = "\n".join(lines) + "\n\n" + bold("Options of run and check:") + "\n\n" + _ABOUT["run"]
+    return text + _options()
+
+
+def of_command(command: str) -> str:
+    """Return the page of `granite COMMAND --help`."""
+    arguments, _ = COMMANDS[command]
+    usage = f"usage: granite {command} {arguments}".rstrip()
+    own = SWITCHES[command]
+    if own and command != "check":
+        usage += "".join(f" [{switch}]" for switch in own)
+    text = f"{usage}\n\n{_ABOUT[command]}"
+    if own:
+        lines = ["", bold("Options:")]
+        for switch, meaning in own.items():
+            lines += entry("    " + switch, meaning, _COLUMN)
+        text += "\n".join(lines) + "\n"
+    return text + _options() if command in ("run", "check") else text
+
+
+def option_of(setting: Setting) -> str:
+    """Return a setting's options with a word for the value, such as `-w, --workers INTEGER`."""
+    name = setting.option.removeprefix("--")
+    if setting.kind.flags:
+        name = f"[no-]{name}"
+    short = f"{setting.short}, " if setting.short else "    "
+    return f"{short}--{name} {metavar_of(setting)}".rstrip()
+
+
+def default_of(setting: Setting) -> str:
+    """Return a setting's default for a reader; empty where it says nothing."""
+    if setting.default in (None, False, (), ""):
+        return ""
+    return "on" if setting.default is True else setting.show(setting.default)
+
+
+def metavar_of(setting: Setting) -> str:
+    """Return the word that stands for the value of a setting's option; empty for a flag."""
+    metavar = setting.kind.metavar
+    if setting.kind.flags:
+        return ""
+    return metavar if len(metavar) <= _LONGEST_METAVAR or not setting.kind.choices else "WORD"
+
+
+def _options() -> str:
+    lines = ["", bold("Config file:")]
+    text = "Python or TOML file with settings; without it GRANITE_CONFIG, or in the working "
+    text += "directory granite.conf.py or pyproject.toml."
+    lines += entry("-c, --config FILE", text, _COLUMN)
+    for section in SECTIONS:
+        shown = [setting for setting in section.settings if not setting.reserved]
+        if shown:
+            lines += ["", bold(f"{section.title}:")]
+        for setting in shown:
+            lines += entry(option_of(setting), _meaning(setting), _COLUMN)
+    lines += ["", "granite settings describes each, also those that have no effect yet."]
+    return "\n".join(lines) + "\n"
+
+
+def _meaning(setting: Setting) -> str:
+    text = setting.help
+    kind = setting.kind
+    if kind.choices and (kind.flags or metavar_of(setting) == "WORD"):
+        text += f" One of {', '.join(kind.choices)}."
+    default = default_of(setting)
+    return f"{text} [default:\xa0{default}]" if default else text
