@@ -37,6 +37,7 @@ CORE: dict[str, set[str]] = {
     "server": {
         "capi",
         "buf",
+        "transport",
         "net",
         "tls",
         "conn",
@@ -52,21 +53,41 @@ CORE: dict[str, set[str]] = {
     },
 }
 
-# Packages and modules of the Python half; `_core` stands for all of the C half. `log` is a leaf
-# over the standard library; a worker speaks the arbiter's channel; the command line loads the core
-# for `--version` alone, and inside that function.
+# Packages and modules of the Python half; `_core` stands for all of the C half. A worker speaks the
+# arbiter's channel; the command line loads the core for `version` and `check` alone, and inside
+# those functions; who serves in its own process opens its sockets as the arbiter does.
 PYTHON: dict[str, set[str]] = {
-    "": set(),  # granite/__init__.py
+    "": {"api", "embedded"},  # granite/__init__.py, lazily
     "__main__": {"cli"},
     "errors": set(),
-    "log": {"errors"},
     "settings": {"errors"},
-    "arbiter": {"settings", "errors", "log"},
+    "log": {"errors", "settings"},
+    "environment": {"errors", "settings"},
+    "process": {"errors", "settings"},
+    "hooks": {"errors", "settings"},
+    "keywords": {"errors", "settings"},
+    "arbiter": {"environment", "errors", "hooks", "log", "process", "settings"},
     "interfaces": {"errors"},
+    "request_hooks": {"settings"},
+    "secure": {"_core", "errors", "settings"},
     "serving": {"_core", "interfaces", "settings", "errors"},
-    "worker": {"serving", "interfaces", "arbiter", "settings", "errors", "log"},
-    "cli": {"_core", "settings", "arbiter", "errors", "log", "worker"},
-    "testing": {"_core", "serving", "interfaces", "settings", "errors"},
+    "worker": {
+        *("arbiter", "environment", "errors", "hooks", "interfaces", "log", "process"),
+        *("request_hooks", "secure", "serving", "settings"),
+    },
+    "launch": {"arbiter", "settings", "worker"},
+    "cli": {
+        *("_core", "arbiter", "environment", "errors", "interfaces", "launch", "log", "process"),
+        *("secure", "serving", "settings"),
+    },
+    "program": {"errors", "launch", "log", "settings"},
+    "api": {"errors", "keywords", "program", "settings"},
+    "embedded": {
+        *("arbiter", "errors", "interfaces", "keywords", "secure", "serving", "settings"),
+    },
+    "testing": {
+        *("_core", "arbiter", "errors", "interfaces", "secure", "serving", "settings"),
+    },
     "testing_pytest": {"testing"},
     "_core": set(),
 }
