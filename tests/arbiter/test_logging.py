@@ -1,0 +1,312 @@
+"""The logs of a whole server: files, rotation, syslog, the standard library's configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+import pytest
+
+APPS = Path(__file__).parent
+
+
+@pytest.fixture
+def app_folder(tmp_path: Path) -> Path:
+    """Where `raising:app` lies: an application that fails on each request."""
+    (tmp_path / "raising.py").write_text(
+        "async def app(scope, receive, send):\n"
+        "    if scope['type'] == 'lifespan':\n"
+        "        raise RuntimeError('no lifespan')\n"
+        "    raise ValueError('no')\n"
+    )
+    return tmp_path
+
+
+def eventually(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+def port_in(path: Path) -> int:
+    """Where the server whose error log is `path` says that it listens."""
+    pattern = re.compile(r"listening on http://127\.0\.0\.1:(\d+)")
+    eventually(lambda: path.exists() and pattern.search(path.read_text()), f"nothing in {path}")
+    match = pattern.search(path.read_text())
+    assert match is not None
+    return int(match.group(1))
+
+
+def open_logs(granite) -> set[tuple[int, str]]:
+    """The processes of the tree, and the names of the log files that they have open by now."""
+    return {
+        (pid, link.readlink().name)
+        for pid in granite.members()
+        for link in Path(f"/proc/{pid}/fd").iterdir()
+        if link.exists() and link.readlink().suffix in (".log", ".1")
+    }
+
+
+def one_line(granite) -> str:
+    (line,) = granite.output.splitlines()
+    return line
+
+
+def test_two_files(run_granite, app_folder, tmp_path):
+    errors, access = tmp_path / "error.log", tmp_path / "access.log"
+    granite = run_granite(
+        *("raising:app", "--log-file", str(errors), "--log-color", "always"),
+        *("--access-log", "--access-log-file", str(access)),
+        cwd=app_folder,
+        ready=False,
+    )
+    url = f"http://127.0.0.1:{port_in(errors)}"
+    assert httpx.get(f"{url}/a%0Ab").status_code == 500
+    assert granite.stop() == 0
+    assert granite.output == ""
+    assert re.fullmatch(
+        r'\S+ \S+ 127\.0\.0\.1:\d+ - "GET /a%0Ab HTTP/1\.1" 500\n', access.read_text()
+    )
+    stamp = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[\d+\] [a-z]+: \S"
+    lines = [line for line in errors.read_text().splitlines() if not line.startswith("  ")]
+    assert [line for line in lines if not re.match(stamp, line)] == []
+    assert any(line.endswith(r"error: exception in the application: GET /a\nb") for line in lines)
+    assert "\n  Traceback (most recent call last):\n" in errors.read_text()
+
+
+def test_json(run_granite, app_folder):
+    granite = run_granite(
+        "raising:app", "--log-format", "json", "--access-log", cwd=app_folder, ready=False
+    )
+    port = granite.wait_for(r'"message": "listening on http://127.0.0.1:(\d+)"').group(1)
+    assert httpx.get(f"http://127.0.0.1:{port}/x?y").status_code == 500
+    assert granite.stop() == 0
+    records = [json.loads(line) for line in granite.output.splitlines()]
+    (access,) = [record for record in records if record["logger"] == "granite.access"]
+    assert (access["method"], access["target"], access["status"]) == ("GET", "/x?y", 500)
+    (failure,) = [record for record in records if "exception" in record]
+    assert failure["exception"].startswith("Traceback")
+    pids = {record["pid"] for record in records}
+    assert len(pids) == 2  # the arbiter's and the worker's
+
+
+def test_rotation(run_granite, tmp_path):
+    errors, access = tmp_path / "error.log", tmp_path / "access.log"
+    granite = run_granite(
+        *("apps:plain", "--log-file", str(errors), "--workers", "2"),
+        *("--access-log", "--access-log-file", str(access)),
+        cwd=APPS,
+        ready=False,
+    )
+    url = f"http://127.0.0.1:{port_in(errors)}/"
+
+    assert httpx.get(url).status_code == 200
+    for path in (errors, access):
+        path.rename(path.with_suffix(".log.1"))
+    old = errors.with_suffix(".log.1").read_text()
+    granite.signal(signal.SIGUSR1)
+    eventually(
+        lambda: (
+            open_logs(granite)
+            == {(pid, path.name) for pid in granite.members() for path in (errors, access)}
+        ),
+        "a process kept the old file",
+    )
+    for _ in range(20):
+        assert httpx.get(url).status_code == 200
+    assert granite.stop() == 0
+    assert errors.with_suffix(".log.1").read_text() == old
+    assert "stopping" in errors.read_text()
+    assert access.with_suffix(".log.1").read_text().count("GET") == 1
+    assert access.read_text().count("GET") == 20
+    assert granite.output == ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run workers as somebody else")
+def test_rotation_in_a_folder_of_root(run_granite):
+    """The worker, who may not create files there, opens what the arbiter has made for it."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        path = folder / "error.log"
+        granite = run_granite(
+            *("apps:plain", "--user", "nobody", "--log-file", str(path)), cwd=APPS, ready=False
+        )
+        assert httpx.get(f"http://127.0.0.1:{port_in(path)}/").status_code == 200
+        path.rename(folder / "error.log.1")
+        granite.signal(signal.SIGUSR1)
+        eventually(
+            lambda: open_logs(granite) == {(pid, "error.log") for pid in granite.members()},
+            "a process kept the old file",
+        )
+        assert path.owner() == "nobody"
+        assert granite.stop() == 0
+        assert "cannot open" not in path.read_text()
+
+
+@pytest.mark.parametrize("kind", ["unix", "udp", "tcp"])
+def test_syslog(run_granite, tmp_path, kind):
+    family = socket.AF_UNIX if kind == "unix" else socket.AF_INET
+    style = socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM
+    with closing(socket.socket(family, style)) as daemon:
+        daemon.settimeout(10)
+        if kind == "unix":
+            daemon.bind(str(tmp_path / "log"))
+            destination = f"syslog://{tmp_path}/log"
+        else:
+            daemon.bind(("127.0.0.1", 0))
+            destination = f"syslog+{kind}://127.0.0.1:{daemon.getsockname()[1]}"
+        if kind == "tcp":
+            daemon.listen()
+        granite = run_granite(
+            *("apps:plain", "--log-file", destination, "--access-log"),
+            *("--access-log-file", destination, "--syslog-tag", "web"),
+            cwd=APPS,
+            ready=False,
+        )
+        streams: list[socket.socket] = []
+
+        def read(pattern: str) -> re.Match[str]:
+            """Read what the arbiter, or the next process, sends until `pattern` is there."""
+            if kind == "tcp":
+                streams.append(daemon.accept()[0])
+                streams[-1].settimeout(10)
+            source = streams[-1] if kind == "tcp" else daemon
+            text = ""
+            while (match := re.search(pattern, text)) is None:
+                data = source.recv(65536)
+                assert data, text
+                text += data.decode() + "\n"
+            return match
+
+        port = read(r"<30>.*web.*listening on http://127.0.0.1:(\d+)").group(1)
+        assert httpx.get(f"http://127.0.0.1:{port}/seen").status_code == 200
+        assert read(r'<30>.*web.*"GET /seen HTTP/1.1" 200')
+        assert granite.stop() == 0
+        for stream in streams:
+            stream.close()
+    assert granite.output == ""
+
+
+LOGGERS = {
+    "version": 1,
+    "formatters": {"short": {"format": "%(name)s|%(process)d|%(message)s"}},
+    "handlers": {
+        "file": {"class": "logging.FileHandler", "filename": "app.log", "formatter": "short"}
+    },
+    "root": {"handlers": ["file"], "level": "WARNING"},
+    "loggers": {
+        "gunicorn.error": {"handlers": ["file"], "level": "INFO", "propagate": False},
+        "gunicorn.access": {"handlers": ["file"], "level": "INFO", "propagate": False},
+    },
+}
+TOML = """
+version = 1
+formatters.short.format = "%(name)s|%(process)d|%(message)s"
+handlers.file = { class = "logging.FileHandler", filename = "app.log", formatter = "short" }
+loggers.granite = { handlers = ["file"], propagate = false }
+"""
+INI = """
+[loggers]
+keys = root, granite
+[handlers]
+keys = file
+[formatters]
+keys = short
+[logger_root]
+handlers =
+[logger_granite]
+qualname = granite
+propagate = 0
+handlers = file
+[handler_file]
+class = logging.FileHandler
+args = ("%(here)s/app.log",)
+formatter = short
+[formatter_short]
+format = %(name)s|%(process)d|%(message)s
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("log.json", json.dumps(LOGGERS)), ("log.toml", TOML), ("log.ini", INI)],
+)
+def test_configuration(run_granite, app_folder, tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    if name == "log.toml":
+        pytest.importorskip("tomllib")
+    granite = run_granite(
+        *("raising:app", "--log-config", str(tmp_path / name), "--access-log"),
+        cwd=app_folder,
+        ready=False,
+    )
+    path = tmp_path / "app.log"
+    assert httpx.get(f"http://127.0.0.1:{port_in(path)}/").status_code == 500
+    assert granite.stop() == 0
+    assert granite.output == ""
+    lines = [line.split("|") for line in path.read_text().splitlines() if "|" in line]
+    errors = {int(line[1]) for line in lines if line[0] == "granite.error"}
+    assert len(errors) == 2
+    (access,) = [line[2] for line in lines if line[0] == "granite.access"]
+    assert access.endswith('"GET / HTTP/1.1" 500')
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "message"),
+    [
+        (
+            ("--log-config", "nosuch.json"),
+            2,
+            "log_config 'nosuch.json': No such file or directory: 'nosuch.json'",
+        ),
+        (("--log-config", "bad.json"), 2, "log_config 'bad.json': Unable to configure handler 'h'"),
+        (("--log-config", '{"root": 1}'), 2, "log_config: root: expected a dictionary"),
+        (("--log-file", "no/log"), 1, "cannot open the log 'no/log': No such file or directory"),
+        (("--log-file", "bad.json/log"), 1, "cannot open the log 'bad.json/log': Not a directory"),
+        (("--access-log", "--access-log-file", "."), 1, "cannot open the log '.': Is a directory"),
+        (("--log-file", "syslog+udp://"), 2, "--log-file: expected -, stdout"),
+    ],
+)
+def test_mistakes(run_granite, tmp_path, options, status, message):
+    (tmp_path / "bad.json").write_text('{"handlers": {"h": {"class": "no.Class"}}}')
+    granite = run_granite("apps:plain", *options, cwd=tmp_path, ready=False)
+    assert granite.wait() == status
+    assert message in one_line(granite)
+    assert one_line(granite).startswith("granite: ")
+
+
+def test_log_off(run_granite, app_folder):
+    with socket.create_server(("127.0.0.1", 0)) as finder:
+        port = finder.getsockname()[1]
+    granite = run_granite(
+        *("raising:app", "--no-log", "--access-log", "--port", str(port)),
+        cwd=app_folder,
+        ready=False,
+    )
+
+    def served() -> bool:
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}/").status_code == 500
+        except httpx.TransportError:
+            return False
+
+    eventually(served, "it does not serve")
+    assert granite.stop() == 0
+    assert granite.output == ""
+
+
+def test_log_off_shows_what_prevents_the_start(run_granite):
+    granite = run_granite("apps:nosuch", "--no-log", cwd=APPS, ready=False)
+    assert granite.wait() == 3
+    assert one_line(granite).startswith("granite: ")
