@@ -18,6 +18,9 @@ from granite._core.transport cimport UNWRAP_ENDED, UNWRAP_OK, SecureContext, Sec
 
 cdef object _log = logging.getLogger("granite.error")
 
+cdef enum:
+    FIRST_REQUEST_GRACE = 500           # ms that a drain leaves a new connection for its first request
+
 
 cdef class ConnectionHost:
     """What connections need of the server that accepted them: settings, and a place in its list."""
@@ -74,8 +77,14 @@ cdef class Connection(StreamHandle):
             raise
 
     cdef int drain(self) except -1:
-        """Close if nothing is in progress; what is will be answered with `Connection: close`."""
+        """Close if nothing is in progress; what is will be answered with `Connection: close`.
+
+        A connection that has not had a request yet is given a moment: its first one may be on the way, and unlike a later one it is
+        nothing that a client has to expect to be lost (RFC 9112, section 9.3.1).
+        """
         if self.session is None:
+            if self.waiting == WAITING_HEAD and not self.shutting:
+                return self.arm(FIRST_REQUEST_GRACE)
             self.shut(False)
         return 0
 

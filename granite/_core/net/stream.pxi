@@ -426,6 +426,9 @@ cdef class StreamHandle(Transport):
         return 0
 
 
+cdef const char *_MAPPED = b"\0\0\0\0\0\0\0\0\0\0\xff\xff"
+
+
 cdef int _read_address(uv.sockaddr_storage *storage, Address *address) except -1:
     memset(address, 0, sizeof(Address))
     if storage.ss_family == uv.AF_INET:
@@ -434,6 +437,12 @@ cdef int _read_address(uv.sockaddr_storage *storage, Address *address) except -1
         memcpy(address.ip, &(<uv.sockaddr_in *>storage).sin_addr, 4)
     elif storage.ss_family == uv.AF_INET6:
         address.family = 6
+        if memcmp(&(<uv.sockaddr_in6 *>storage).sin6_addr, _MAPPED, 12) == 0:
+            # An IPv4 client of a dual-stack listener has its IPv4 address (RFC 4291, 2.5.5.2).
+            address.family = 4
+            address.port = uv.ntohs((<uv.sockaddr_in6 *>storage).sin6_port)
+            memcpy(address.ip, <char *>&(<uv.sockaddr_in6 *>storage).sin6_addr + 12, 4)
+            return 0
         address.port = uv.ntohs((<uv.sockaddr_in6 *>storage).sin6_port)
         memcpy(address.ip, &(<uv.sockaddr_in6 *>storage).sin6_addr, 16)
     else:
