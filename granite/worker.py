@@ -11,17 +11,33 @@ import gc
 import os
 import signal
 import traceback
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from granite import log
+from granite import environment, log, process
 from granite.arbiter import signals
-from granite.arbiter.arbiter import WorkerStart
 from granite.arbiter.channel import Reporter
-from granite.errors import EXIT_BOOT, EXIT_OK, GraniteError, LoadError
+from granite.arbiter.start import WorkerStart
+from granite.errors import EXIT_BOOT, EXIT_OK, GraniteError
 from granite.interfaces import loading
 from granite.serving import Serving, new_event_loop, run
 
+if TYPE_CHECKING:
+    from granite._core.transport import SecureContext
+
 __all__ = ["main"]
+
+
+class _LogReopener:
+    """The handler of SIGUSR1 until the event loop watches the signal; `asked` is true when it came:
+    log files are not exchanged in the middle of whatever runs then.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self, number: int, frame: object) -> None:
+        self.asked = True
 
 
 def main(start: WorkerStart, thresholds: tuple[int, int, int]) -> int:
@@ -30,34 +46,108 @@ def main(start: WorkerStart, thresholds: tuple[int, int, int]) -> int:
     `thresholds` are those of the garbage collector, to be set when the application is loaded.
     """
     importing = gc.get_threshold()
-    signals.restore(defaults=True)
+    reopener = _LogReopener()
+    signals.reset_in_child(reopener)
     reporter = Reporter(start.channel)
     try:
-        log.configure(start.config)
-        loading.enter_working_dir(start.config.working_dir)
+        secure = _settle(start)
         loop = new_event_loop(start.config.loop)
         # Before the application's import, which may ask for the loop, and outside of the loop,
         # where it may run its own.
         asyncio.set_event_loop(loop)
-        app = loading.load(start.target, start.config.factory)
+        app = _load(start)
         gc.freeze()  # what is loaded stays: no collection need look at it again
         if gc.get_threshold() == importing:  # else the application has chosen its own
             gc.set_threshold(*thresholds)
-        return run(loop, _serve(app, start, reporter))
-    except LoadError as exc:
-        return _failed(reporter, exc, exc.details)
+        return run(loop, _serve(app, secure, start, reporter, reopener))
     except GraniteError as exc:
-        return _failed(reporter, exc, None)
+        details = getattr(exc, "details", None)
+        reporter.failed(exc.exit_code, f"{exc}\n{details}" if details else str(exc))
+        return exc.exit_code
+    finally:
+        # The loop, which is closed, has given it back its default action.
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        _say_goodbye(start)
 
 
-def _failed(reporter: Reporter, exc: GraniteError, details: str | None) -> int:
-    reporter.failed(exc.exit_code, f"{exc}\n{details}" if details else str(exc))
-    return exc.exit_code
+def _settle(start: WorkerStart) -> SecureContext | None:
+    """Become the process that the settings ask for, and return what makes its connections secure;
+    raises GraniteError.
+    """
+    config = start.config
+    start.titles.worker(start.index)
+    if start.worker is not None:
+        start.worker.pid = os.getpid()
+    # Files are opened, and read, as whoever started the server.
+    log.configure(config, process.owner(start.identity))
+    _hook(start, "post_fork", start.server, start.worker)
+    environment.load_files(config.env_files)
+    secure = None
+    if config.ssl_certificate is not None:
+        from granite.secure import load_context
+
+        secure = load_context(config)
+    if start.identity is not None:
+        start.identity.assume()
+    environment.extend_path(config.pythonpath)
+    return secure
 
 
-async def _serve(app: Any, start: WorkerStart, reporter: Reporter) -> int:
-    stop, hurry = _watch_signals(reporter)
-    serving = Serving(app, start.config)
+def _load(start: WorkerStart) -> Any:
+    """Return the application, as the server is to call it; raises LoadError and HookError."""
+    if start.load_target is not None:
+        app = loading.call(start.load_target)
+    else:
+        assert start.config.target is not None
+        app = loading.load(start.config.target, start.config.factory)
+    if start.worker is None:
+        return app
+    start.worker.loaded(app)
+    _hook(start, "post_worker_init", start.worker)
+    start.worker.booted = True
+    if "pre_request" in start.hooks or "post_request" in start.hooks:
+        from granite.request_hooks import wrap
+
+        return wrap(app, start.hooks, start.worker)
+    return app
+
+
+def _hook(start: WorkerStart, name: str, *arguments: object) -> None:
+    """Call a hook; raises HookError."""
+    if start.server is not None:
+        from granite.hooks import call
+
+        call(start.hooks, name, *arguments)
+
+
+def _try_hook(start: WorkerStart, name: str, *arguments: object) -> None:
+    """Call a hook at a time when nobody can be stopped by its failure, which is logged."""
+    try:
+        _hook(start, name, *arguments)
+    except GraniteError as exc:
+        import logging
+
+        logging.getLogger("granite.error").error("%s", exc, exc_info=exc.__cause__)
+
+
+def _say_goodbye(start: WorkerStart) -> None:
+    if start.worker is not None:
+        start.worker.alive = False
+        _try_hook(start, "worker_exit", start.server, start.worker)
+
+
+async def _serve(
+    app: Any,
+    secure: SecureContext | None,
+    start: WorkerStart,
+    reporter: Reporter,
+    reopener: _LogReopener,
+) -> int:
+    stop, hurry = _watch_signals(reporter, lambda: _interrupted(start))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, log.reopen)
+    if reopener.asked:
+        log.reopen()
+    serving = Serving(app, start.config, secure=secure)
     starting = asyncio.ensure_future(serving.start())
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -83,8 +173,19 @@ async def _serve(app: Any, start: WorkerStart, reporter: Reporter) -> int:
     return EXIT_OK
 
 
-def _watch_signals(reporter: Reporter) -> tuple[asyncio.Event, asyncio.Event]:
-    """Return the events "drain" and "end at once", tied to the signals and the arbiter's life."""
+def _interrupted(start: WorkerStart) -> None:
+    if start.worker is not None and start.worker.alive:  # once, as it ends the worker
+        start.worker.alive = False
+        _try_hook(start, "worker_int", start.worker)
+
+
+def _watch_signals(
+    reporter: Reporter, interrupted: Callable[[], None]
+) -> tuple[asyncio.Event, asyncio.Event]:
+    """Return the events "drain" and "end at once", tied to the signals and the arbiter's life.
+
+    `interrupted` is called at each SIGINT and SIGQUIT.
+    """
     loop = asyncio.get_running_loop()
     stop, hurry = asyncio.Event(), asyncio.Event()
     interrupts = 0
@@ -97,10 +198,12 @@ def _watch_signals(reporter: Reporter) -> tuple[asyncio.Event, asyncio.Event]:
         stop.set()
         if interrupts > 1:
             hurry.set()
+        interrupted()
 
     def on_quit() -> None:
         stop.set()
         hurry.set()
+        interrupted()
 
     def on_arbiter_gone() -> None:
         loop.remove_reader(reporter.fd)
@@ -109,5 +212,7 @@ def _watch_signals(reporter: Reporter) -> tuple[asyncio.Event, asyncio.Event]:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, on_interrupt)
     loop.add_signal_handler(signal.SIGQUIT, on_quit)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup's
+        loop.add_signal_handler(signal.SIGHUP, stop.set)  # a terminal sends it to the whole tree
     loop.add_reader(reporter.fd, on_arbiter_gone)
     return stop, hurry

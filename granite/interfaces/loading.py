@@ -8,35 +8,16 @@ in the worker, before the loop runs.
 from __future__ import annotations
 
 import importlib
-import os
-import sys
 import traceback
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from granite.errors import BootError, LoadError
+from granite.errors import GraniteError, LoadError
 
-__all__ = ["enter_working_dir", "load"]
+__all__ = ["call", "load"]
 
 _MACHINERY = (__file__, importlib.__file__)
-
-
-def enter_working_dir(path: str | None) -> None:
-    """Make `path` (None: the current directory) the working directory and the first place that
-    imports look at.
-
-    Raises BootError if the directory cannot be entered.
-    """
-    if path is not None:
-        try:
-            os.chdir(path)
-        except OSError as exc:
-            raise BootError(
-                f"cannot change to the working directory {path!r}: {exc.strerror}"
-            ) from None
-    current = os.getcwd()  # noqa: PTH109 (pathlib costs a worker 0.7 MiB and 4 ms)
-    # "" is what `python -m` leaves there for the same directory: one entry is enough.
-    sys.path[:] = [current, *(entry for entry in sys.path if entry not in ("", current))]
 
 
 def load(target: str, factory: bool = False) -> Any:
@@ -64,13 +45,13 @@ def load(target: str, factory: bool = False) -> Any:
             if (
                 _own_frames(exc.__traceback__) is not None
             ):  # a property or a module's __getattr__ failed inside
-                raise _application_raised(target, exc) from exc
+                raise _application_raised(repr(target), exc) from exc
             kind = "module" if reached == module_name else "object"
             raise LoadError(
                 f"cannot load {target!r}: {kind} {reached!r} has no attribute {name!r}"
             ) from None
         except Exception as exc:
-            raise _application_raised(target, exc) from exc
+            raise _application_raised(repr(target), exc) from exc
         reached = f"{reached}.{name}" if reached != module_name else f"{module_name}:{name}"
     if not callable(found):
         raise LoadError(
@@ -78,6 +59,26 @@ def load(target: str, factory: bool = False) -> Any:
             f"got an object of type {type(found).__name__}"
         )
     return _call_factory(found, target) if factory else found
+
+
+def call(loader: Callable[[], Any]) -> Any:
+    """Return the application that `loader` returns.
+
+    Raises LoadError, with the traceback in `details`, for whatever `loader` raises; granite's own
+    errors pass as they are.
+    """
+    try:
+        app = loader()
+    except GraniteError:
+        raise
+    except (Exception, SystemExit) as exc:
+        raise _application_raised("the application", exc) from exc
+    if not callable(app):
+        raise LoadError(
+            "cannot load the application: expected a callable, "
+            f"got an object of type {type(app).__name__}"
+        )
+    return app
 
 
 def _import(module_name: str, target: str) -> Any:
@@ -90,16 +91,16 @@ def _import(module_name: str, target: str) -> Any:
             raise LoadError(
                 f"cannot load {target!r}: there is no module {exc.name!r}{hint}"
             ) from None
-        raise _application_raised(target, exc) from exc
+        raise _application_raised(repr(target), exc) from exc
     except (Exception, SystemExit) as exc:
-        raise _application_raised(target, exc) from exc
+        raise _application_raised(repr(target), exc) from exc
 
 
 def _call_factory(factory: Any, target: str) -> Any:
     try:
         app = factory()
     except (Exception, SystemExit) as exc:
-        raise _application_raised(target, exc) from exc
+        raise _application_raised(repr(target), exc) from exc
     if not callable(app):
         raise LoadError(
             f"cannot load {target!r}: expected the factory to return the application, a callable, "
@@ -108,10 +109,10 @@ def _call_factory(factory: Any, target: str) -> Any:
     return app
 
 
-def _application_raised(target: str, exc: BaseException) -> LoadError:
+def _application_raised(what: str, exc: BaseException) -> LoadError:
     lines = traceback.format_exception(type(exc), exc, _own_frames(exc.__traceback__))
     return LoadError(
-        f"cannot load {target!r}: the application raised {type(exc).__name__}",
+        f"cannot load {what}: the application raised {type(exc).__name__}",
         "".join(lines).rstrip(),
     )
 

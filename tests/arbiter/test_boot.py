@@ -115,7 +115,7 @@ def test_a_wrong_variable(run_granite):
     granite = run_granite("apps:plain", cwd=APPS, env={"GRANITE_BACKLOG": "no"}, ready=False)
     assert granite.wait() == 2
     assert one_line(granite) == (
-        "granite: GRANITE_BACKLOG: expected an integer from 1 to 65535, got 'no'"
+        "granite: GRANITE_BACKLOG: expected an integer from 1 to 1000000, got 'no'"
     )
 
 
@@ -208,7 +208,7 @@ def test_help_and_version():
     try:
         assert version.wait() == 0
         names = [line.split()[0] for line in version.output.splitlines()]
-        assert names == ["granite", "Python", "libuv", "llhttp", "nghttp2", "OpenSSL"]
+        assert {"granite", "Python", "libuv", "llhttp", "nghttp2", "OpenSSL"} <= set(names)
     finally:
         version.destroy()
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import httpx
 import pytest
+
+from tests.granite_process import GraniteProcess
 
 APPS = Path(__file__).parent
 
@@ -63,3 +69,70 @@ def test_a_replacement_that_cannot_load_ends_the_server(run_granite, tmp_path):
 
 def worker_pid(granite) -> int:
     return int(httpx.get(granite.url("/pid"), timeout=20).text)
+
+
+def test_children_of_the_program_around_it_are_left_to_it():
+    code = (
+        "import os, subprocess, sys\n"
+        "from granite.cli import main\n"
+        "me = os.getpid()\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'raise SystemExit(5)'])\n"
+        "status = main()\n"
+        "if os.getpid() == me:\n"
+        "    print('child', child.wait())\n"
+        "sys.exit(status)\n"
+    )
+    granite = GraniteProcess("run", "apps:plain", "--port", "0", cwd=APPS, launcher=("-c", code))
+    try:
+        pid = worker_pid(granite)
+        os.kill(pid, signal.SIGKILL)
+        granite.wait_for(rf"pid {pid}\) was killed by SIGKILL; a new one starts")
+        assert granite.stop() == 0
+        assert "child 5\n" in granite.output
+    finally:
+        granite.destroy()
+
+
+def test_orphans_are_collected_by_the_first_process_of_a_container(tmp_path):
+    isolated = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+    if shutil.which("unshare") is None or subprocess.run([*isolated, "true"]).returncode:
+        pytest.skip("needs unshare and the right to use it")
+    (tmp_path / "leaving.py").write_text(
+        "import os\n"
+        "async def app(scope, receive, send):\n"
+        "    assert scope['type'] == 'http'\n"
+        "    if os.fork() == 0:\n"
+        "        if os.fork() == 0:\n"
+        "            print('orphan', flush=True)\n"
+        "        os._exit(0)\n"
+        "    os.wait()\n"
+        "    await send({'type': 'http.response.start', 'status': 204, 'headers': []})\n"
+        "    await send({'type': 'http.response.body'})\n"
+    )
+    code = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
+    granite = GraniteProcess(
+        *(*isolated, sys.executable, "-m", "granite", "run", "leaving:app", "--port", "0"),
+        cwd=tmp_path,
+        launcher=("-c", code),
+    )
+    try:
+        assert httpx.get(granite.url(), timeout=20).status_code == 204
+        granite.wait_for("orphan")
+        deadline = time.monotonic() + 20
+        while session_size(granite.process.pid) > 3:  # unshare, the arbiter, the worker
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        granite.destroy()
+
+
+def session_size(leader: int) -> int:
+    """Return how many processes there are, zombies too."""
+    count = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            group = stat.read_text().rpartition(")")[2].split()[2]
+        except OSError:
+            continue
+        count += int(group) == leader
+    return count

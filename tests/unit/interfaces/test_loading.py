@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -122,14 +120,31 @@ def test_an_attribute_error_from_within_is_the_applications(module):
     assert "NoneType" in error.details
 
 
-def test_working_dir_comes_first(tmp_path, monkeypatch):
-    monkeypatch.chdir(os.curdir)
-    monkeypatch.setattr(sys, "path", ["", "/elsewhere", str(tmp_path)])
-    loading.enter_working_dir(str(tmp_path))
-    assert sys.path == [str(tmp_path), "/elsewhere"]
-    assert Path.cwd().samefile(tmp_path)
+def test_what_a_loader_returns_is_the_application():
+    assert loading.call(lambda: print) is print
 
 
-def test_working_dir_that_is_missing(tmp_path):
-    with pytest.raises(BootError, match=r"cannot change to the working directory .*missing"):
-        loading.enter_working_dir(str(tmp_path / "missing"))
+def test_what_a_loader_raises_keeps_its_traceback():
+    def load():
+        raise KeyError("k")
+
+    with pytest.raises(LoadError) as caught:
+        loading.call(load)
+    assert str(caught.value) == "cannot load the application: the application raised KeyError"
+    assert caught.value.details is not None
+    assert caught.value.details.splitlines()[-1] == "KeyError: 'k'"
+    assert "in call" not in caught.value.details
+
+
+@pytest.mark.parametrize("error", [LoadError("mine"), BootError("mine")])
+def test_granites_own_errors_pass(error):
+    def load():
+        raise error
+
+    with pytest.raises(type(error), match=r"^mine$"):
+        loading.call(load)
+
+
+def test_a_loader_that_returns_no_application():
+    with pytest.raises(LoadError, match="expected a callable, got an object of type int"):
+        loading.call(lambda: 3)

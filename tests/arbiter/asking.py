@@ -1,0 +1,36 @@
+"""What tests ask a granite process and its surroundings."""
+
+from __future__ import annotations
+
+import ast
+import time
+from pathlib import Path
+
+import httpx
+
+from tests.granite_process import PATIENCE
+
+
+def facts(granite, when: str = "now") -> dict:
+    return ast.literal_eval(httpx.get(granite.url(), timeout=20).text)[when]
+
+
+def one_line(granite) -> str:
+    assert granite.output.count("\n") == 1, granite.output
+    return granite.output.rstrip("\n")
+
+
+def until(condition) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def title(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode()
+
+
+def wait_for_port(log: Path) -> str:
+    until(lambda: log.exists() and "listening on" in log.read_text())
+    return log.read_text().partition("listening on http://127.0.0.1:")[2].split()[0]

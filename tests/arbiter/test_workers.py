@@ -1,0 +1,156 @@
+"""Several workers: how they are replaced, what signals do to the tree, and log files that move."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.arbiter.asking import facts, until, wait_for_port
+from tests.granite_process import GraniteProcess
+
+APPS = Path(__file__).parent
+
+
+def test_two_workers_serve_and_end(run_granite):
+    granite = run_granite("process_apps:told", "--workers", "2", cwd=APPS)
+    granite.wait_for("2 workers are ready")
+    assert len(granite.members()) == 3
+    pids = {facts(granite)["pid"]}
+    first = pids.copy().pop()
+    os.kill(first, signal.SIGSTOP)  # the socket is shared: the other one answers
+    try:
+        pids.add(facts(granite)["pid"])
+    finally:
+        os.kill(first, signal.SIGCONT)
+    assert len(pids) == 2
+    assert granite.stop() == 0
+    assert granite.members() == []
+
+
+def test_one_of_two_that_cannot_start_ends_both_in_one_line(run_granite, tmp_path):
+    (tmp_path / "odd.py").write_text(
+        "import os, pathlib, time\n"
+        "try:\n"
+        "    os.close(os.open('first', os.O_CREAT | os.O_EXCL))\n"
+        "except FileExistsError:\n"
+        "    raise SystemExit(7)\n"
+        "async def app(scope, receive, send): ...\n"
+    )
+    granite = run_granite("odd:app", "--workers", "2", cwd=tmp_path, ready=False)
+    assert granite.wait() == 3
+    assert granite.output.count("granite: cannot load 'odd:app'") == 1
+    assert granite.members() == []
+
+
+def test_without_respawn_a_death_is_the_end(run_granite):
+    arguments = ("--workers", "2", "--no-respawn-failed-workers")
+    granite = run_granite("process_apps:told", *arguments, cwd=APPS)
+    dead = facts(granite)["pid"]
+    os.kill(dead, signal.SIGKILL)
+    assert granite.wait() == 1
+    assert granite.output.count(f"(pid {dead}) was killed by SIGKILL, and respawn_failed") == 1
+    assert granite.members() == []
+
+
+def test_the_first_delay_of_a_respawn(run_granite):
+    granite = run_granite("process_apps:told", "--respawn-interval", "10ms", cwd=APPS)
+    for delay in ("0", "0.01", "0.02"):
+        pid = facts(granite)["pid"]
+        os.kill(pid, signal.SIGKILL)
+        granite.wait_for(rf"\(pid {pid}\) was killed by SIGKILL; a new one starts in {delay} s")
+
+
+def test_the_kill_timeout(run_granite, tmp_path):
+    (tmp_path / "stuck.py").write_text(
+        "import time\n"
+        "async def app(scope, receive, send):\n"
+        "    assert scope['type'] == 'http'\n"
+        "    print('begun', flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    arguments = ("--graceful-timeout", "0", "--workers-kill-timeout", "1")
+    granite = run_granite("stuck:app", *arguments, cwd=tmp_path)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.get(granite.url(), timeout=0.5)
+    granite.wait_for("begun")
+    assert granite.stop() == 0
+    assert "a worker did not end in time and is killed" in granite.output
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2, signal.SIGWINCH]
+)
+def test_signals_of_later_releases_end_nothing(run_granite, number):
+    granite = run_granite("process_apps:told", cwd=APPS)
+    granite.signal(number)
+    if number in (signal.SIGTTIN, signal.SIGUSR2):
+        granite.wait_for(f"{number.name} has no effect in this release")
+    assert facts(granite)["uids"] == [os.getuid(), os.geteuid()]
+    assert granite.stop() == 0
+
+
+def test_a_hang_up_is_an_orderly_end(run_granite, tmp_path):
+    pid_file = tmp_path / "pid"
+    granite = run_granite("process_apps:told", "--pid-file", str(pid_file), cwd=APPS)
+    os.killpg(granite.process.pid, signal.SIGHUP)  # as a closing terminal does
+    assert granite.wait() == 0
+    assert not pid_file.exists()
+    assert granite.members() == []
+
+
+def test_nohup_is_respected():
+    code = (
+        "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "from granite.cli import main; sys.exit(main())"
+    )
+    granite = GraniteProcess(
+        "run", "process_apps:told", "--port", "0", cwd=APPS, launcher=("-c", code)
+    )
+    try:
+        granite.wait_for("listening on")
+        os.killpg(granite.process.pid, signal.SIGHUP)
+        pid = facts(granite)["pid"]
+        os.kill(pid, signal.SIGUSR1)
+        assert facts(granite)["pid"] == pid
+        assert granite.stop() == 0
+    finally:
+        granite.destroy()
+
+
+def test_logs_are_reopened(run_granite, tmp_path):
+    log, access = tmp_path / "log", tmp_path / "access"
+    arguments = ("--log-file", str(log), "--access-log", "--access-log-file", str(access))
+    granite = run_granite("process_apps:told", *arguments, "--port", "0", cwd=APPS, ready=False)
+    url = f"http://127.0.0.1:{wait_for_port(log)}/"
+    httpx.get(url)
+    log.rename(tmp_path / "log.1")
+    access.rename(tmp_path / "access.1")
+    granite.signal(signal.SIGUSR1)
+    until(access.exists)
+    until(log.exists)
+    until(lambda: httpx.get(url).status_code == 200 and access.read_text())
+    assert granite.stop() == 0
+    assert "stopping" in log.read_text()
+    assert "stopping" not in (tmp_path / "log.1").read_text()
+
+
+def test_a_worker_that_starts_survives_the_reopening(run_granite, tmp_path):
+    (tmp_path / "slow.py").write_text(
+        "import pathlib, time\n"
+        "print('begun', flush=True)\n"
+        "while not pathlib.Path('go').exists(): time.sleep(0.01)\n"
+        "async def app(scope, receive, send): assert scope['type'] == 'http'\n"
+    )
+    arguments = ("--log-file", str(tmp_path / "log"))
+    granite = run_granite("slow:app", *arguments, cwd=tmp_path, ready=False)
+    granite.wait_for("begun")
+    (tmp_path / "log").rename(tmp_path / "log.1")
+    granite.signal(signal.SIGUSR1)
+    until((tmp_path / "log").exists)  # the arbiter has forwarded it at once
+    (tmp_path / "go").touch()
+    until(lambda: "1 worker is ready" in (tmp_path / "log").read_text())
+    assert granite.stop() == 0
