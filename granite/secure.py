@@ -43,4 +43,6 @@ def _read(name: str, path: str) -> bytes:
         with open(path, "rb") as file:  # noqa: PTH123
             return file.read()
     except OSError as exc:
-        raise BootError(f"{name}: cannot read {path}: {(exc.strerror or str(exc)).lower()}") from None
+        raise BootError(
+            f"{name}: cannot read {path}: {(exc.strerror or str(exc)).lower()}"
+        ) from None

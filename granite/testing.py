@@ -12,18 +12,18 @@ import asyncio
 import concurrent.futures
 import contextlib
 import gc
-import socket
 import threading
 import time
 import traceback
 from types import TracebackType
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from granite._core import buf
 from granite._core.server import Server
-from granite.errors import BootError
+from granite.arbiter.listeners import Listener, open_listeners
 from granite.interfaces import loading
+from granite.secure import load_context
 from granite.serving import Serving, new_event_loop, run
 from granite.settings.config import Config
 
@@ -40,7 +40,8 @@ class TestServer:
 
     `settings` are granite's settings by name, with the defaults of `granite run` but for `port` (0:
     a free one) and `graceful_timeout` (5 seconds); `working_dir` has no effect, since it would
-    change the directory of the tests.
+    change the directory of the tests. With `uds` or `bind` the server listens where they say; the
+    file of a Unix socket is gone at the end.
 
     Used as a context manager, the server answers when the body starts, and the lifespan's shutdown
     has run when the statement ends. Used by `async with`, it runs on its background thread all the
@@ -58,7 +59,7 @@ class TestServer:
         self.config = Config(**{"port": 0, "graceful_timeout": 5.0, **settings})
         self.exceptions: list[BaseException] = []
         self._app = app
-        self._address: tuple[str, int] | None = None
+        self._listeners: list[Listener] = []
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -69,26 +70,34 @@ class TestServer:
 
     @property
     def host(self) -> str:
-        """The address that the server listens on."""
+        """The address that the server listens on: the first TCP one, if there are several.
+
+        Raises RuntimeError if there is none, or if the server has not been started.
+        """
         return self._bound[0]
 
     @property
     def port(self) -> int:
-        """The port that the server listens on."""
+        """The port that the server listens on, see `host`."""
         return self._bound[1]
 
     @property
     def _bound(self) -> tuple[str, int]:
-        if self._address is None:
+        if not self._listeners:
             raise RuntimeError("the test server has not been started: use it in a with statement")
-        return self._address
+        for listener in self._listeners:
+            url = urlsplit(listener.url)
+            if url.hostname is not None and url.port is not None:
+                return url.hostname, url.port
+        raise RuntimeError(f"the test server has no TCP address, only {self._listeners[0].url}")
 
     def url(self, path: str = "/") -> str:
-        """Return the URL of `path`; what a URL may not hold is percent-encoded, an existing `%` is
-        kept.
+        """Return the URL of `path` at the address that `host` and `port` are of; what a URL may not
+        hold is percent-encoded, an existing `%` is kept.
         """
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}/{quote(path.removeprefix('/'), safe=_URL_SAFE)}"
+        scheme = "https" if self.config.ssl_certificate else "http"
+        return f"{scheme}://{host}:{self.port}/{quote(path.removeprefix('/'), safe=_URL_SAFE)}"
 
     def counters(self) -> dict[str, int]:
         """Return the core's counters of live objects: now, or those at the end once the server has
@@ -166,25 +175,10 @@ class TestServer:
     def _spawn(self) -> None:
         if self._thread is not None:
             raise RuntimeError("a test server is started once; make another one")
-        listener = self._bind()
-        self._address = listener.getsockname()[:2]
-        self._thread = threading.Thread(
-            target=self._run, args=(listener,), name="granite test server", daemon=True
-        )
+        # What systemd passes is meant for the program that runs the tests.
+        self._listeners = open_listeners(self.config, {})
+        self._thread = threading.Thread(target=self._run, name="granite test server", daemon=True)
         self._thread.start()
-
-    def _bind(self) -> socket.socket:
-        config = self.config
-        try:
-            found = socket.getaddrinfo(
-                config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )
-            family, _, _, _, address = found[0]
-            return socket.create_server(address[:2], family=family, backlog=config.backlog)
-        except OSError as exc:
-            raise BootError(
-                f"cannot listen on {config.host}:{config.port}: {exc.strerror}"
-            ) from None
 
     def _ask_to_stop(self) -> None:
         if self._loop is not None and self._stop is not None and not self._ended.done():
@@ -204,30 +198,36 @@ class TestServer:
         if buf.DEBUG and left:
             raise AssertionError(f"objects of the server outlived it: {left}")
 
-    def _run(self, listener: socket.socket) -> None:
+    def _run(self) -> None:
         """Be the background thread."""
         try:
-            with listener:
-                app = (
-                    loading.load(self._app, self.config.factory)
-                    if isinstance(self._app, str)
-                    else self._made_app()
-                )
-                self._loop = new_event_loop(self.config.loop)
-                run(self._loop, self._serve(app, listener))
+            app = (
+                loading.load(self._app, self.config.factory)
+                if isinstance(self._app, str)
+                else self._made_app()
+            )
+            self._loop = new_event_loop(self.config.loop)
+            run(self._loop, self._serve(app))
         except BaseException as exc:
             self._fail(exc)
+        self._close_listeners()
+        for listener in self._listeners:
+            listener.remove()
         self._finish()
+
+    def _close_listeners(self) -> None:
+        for listener in self._listeners:
+            listener.close()
 
     def _made_app(self) -> Any:
         return self._app() if self.config.factory else self._app
 
-    async def _serve(self, app: Any, listener: socket.socket) -> None:
+    async def _serve(self, app: Any) -> None:
         self._stop = asyncio.Event()
-        self._serving = Serving(app, self.config, self.exceptions.append)
+        self._serving = Serving(app, self.config, self.exceptions.append, load_context(self.config))
         await self._serving.start()
-        self._serving.accept([listener.fileno()])
-        listener.close()
+        self._serving.accept(listener.fd for listener in self._listeners)
+        self._close_listeners()
         self._started.set_result(None)
         await self._stop.wait()
         await self._serving.stop(self.config.graceful_timeout)

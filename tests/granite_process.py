@@ -16,9 +16,19 @@ PATIENCE = 20.0
 
 
 class GraniteProcess:
-    """`python -m granite ARGUMENTS` in its own session; `output` is what it has printed so far."""
+    """`python -m granite ARGUMENTS` in its own session; `output` is what it has printed so far.
 
-    def __init__(self, *arguments: str, cwd: Path | None = None, env: dict[str, str] | None = None):
+    `launcher` are Python's arguments in place of `-m granite`; it inherits `pass_fds`.
+    """
+
+    def __init__(
+        self,
+        *arguments: str,
+        cwd: Path | None = None,
+        env: dict[str, str] | None = None,
+        launcher: tuple[str, ...] = ("-m", "granite"),
+        pass_fds: tuple[int, ...] = (),
+    ):
         environ = {k: v for k, v in os.environ.items() if not k.startswith("GRANITE_")}
         search = os.pathsep.join(filter(None, (str(ROOT), environ.get("PYTHONPATH"))))
         environ |= {"PYTHONPATH": search, **(env or {})}
@@ -26,7 +36,8 @@ class GraniteProcess:
         self.output = ""
         self._changed = threading.Condition()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "granite", *arguments],
+            [sys.executable, *launcher, *arguments],
+            pass_fds=pass_fds,
             cwd=cwd,
             env=environ,
             stdin=subprocess.DEVNULL,
