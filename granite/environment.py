@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 
-from granite.errors import BootError, UsageError
+from granite.errors import BootError, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,24 +39,17 @@ def change_dir(path: str | None) -> None:
     try:
         os.chdir(path)
     except OSError as exc:
-        raise BootError(
-            f"cannot change to the working directory {path!r}: {exc.strerror}"
-        ) from None
+        raise BootError(f"cannot change to the working directory {path!r}: {reason(exc)}") from None
 
 
 def set_raw(assignments: Sequence[str]) -> None:
     """Set the variables that `assignments`, each `NAME=VALUE`, name; they win over inherited ones.
 
-    Raises UsageError for one that is no assignment. A `GRANITE_*` variable among them has no effect
-    on granite's settings, which are fixed by then.
+    A `GRANITE_*` variable among them has no effect on granite's settings, which are fixed by then.
     """
-    pairs = []
     for assignment in assignments:
-        name, equals, value = assignment.partition("=")
-        if not equals or not name or "\0" in assignment:
-            raise UsageError(f"raw_env: expected NAME=VALUE, got {assignment!r}")
-        pairs.append((name, value))
-    os.environ.update(pairs)
+        name, _, value = assignment.partition("=")
+        os.environ[name] = value
 
 
 def load_files(paths: Sequence[str]) -> None:
@@ -68,25 +61,30 @@ def load_files(paths: Sequence[str]) -> None:
     """
     if not paths:
         return
+    existing = frozenset(os.environ)
+    for path in paths:
+        os.environ.update(
+            (name, value) for name, value in _read_file(path).items() if name not in existing
+        )
+
+
+def _read_file(path: str) -> dict[str, str]:
     try:
         from dotenv import dotenv_values
     except ImportError:
         raise BootError(
             "env_files: python-dotenv is not installed; install granite[dotenv]"
         ) from None
-    existing = frozenset(os.environ)
-    for path in paths:
-        try:
-            with open(path, encoding="utf-8") as file:  # noqa: PTH123 (pathlib costs a worker)
-                found = dotenv_values(stream=file)
-        except (OSError, ValueError) as exc:
-            reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8"
-            raise BootError(f"env_files: cannot read {path!r}: {reason}") from None
-        os.environ.update(
-            (name, value)
-            for name, value in found.items()
-            if value is not None and name not in existing
-        )
+    try:
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123 (pathlib costs a worker)
+            found = dotenv_values(stream=file)
+    except UnicodeDecodeError:
+        raise BootError(f"env_files: cannot read {path!r}: it is not UTF-8") from None
+    except OSError as exc:
+        raise BootError(f"env_files: cannot read {path!r}: {reason(exc)}") from None
+    if any("\0" in name or "\0" in (value or "") for name, value in found.items()):
+        raise BootError(f"env_files: cannot read {path!r}: it holds a zero byte")
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def extend_path(directories: Sequence[str]) -> None:

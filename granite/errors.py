@@ -15,6 +15,7 @@ __all__ = [
     "LifespanError",
     "LoadError",
     "UsageError",
+    "reason",
 ]
 
 EXIT_OK = 0
@@ -27,10 +28,17 @@ class GraniteError(Exception):
     """A failure that is reported to the operator as its message, without a traceback of granite's
     own.
 
-    `exit_code` is the status that the process ends with.
+    `exit_code` is the status that the process ends with. `details` is a traceback of the
+    operator's own code that belongs to the message, or None.
     """
 
     exit_code: int = EXIT_BOOT
+    details: str | None = None
+
+    @property
+    def report(self) -> str:
+        """The message in one line, and the details below it."""
+        return f"{self}\n{self.details}" if self.details else str(self)
 
 
 class BootError(GraniteError):
@@ -63,3 +71,10 @@ class LifespanError(LoadError):
     """The application's lifespan failed during startup: it said so, it raised, or it returned too
     early.
     """
+
+
+def reason(exc: BaseException) -> str:
+    """Return what the system says of an error, such as "No such file or directory", without number
+    and file name.
+    """
+    return (isinstance(exc, OSError) and exc.strerror) or str(exc)

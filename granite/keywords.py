@@ -7,20 +7,16 @@ that cost memory. Pure functions: any thread may call them.
 
 from __future__ import annotations
 
-import sys
-
 from granite.errors import UsageError
-from granite.settings import BY_NAME
-from granite.settings.config import Config, suggestion
+from granite.settings import look_up, suggestion
+from granite.settings.config import Config, read_named
 from granite.settings.hooks import Hooks
-from granite.settings.load import Loaded, reserved_notes
+from granite.settings.load import Loaded
 from granite.settings.rules import Note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from granite.settings.base import Kind, Setting, Value
 
 __all__ = ["read_keywords"]
 
@@ -65,23 +61,13 @@ def read_keywords(keywords: Mapping[str, object], hooks: Hooks | None = None) ->
     Raises UsageError, in one line, for an unknown name, a wrong value, and a setting that is given
     twice under different names.
     """
-    values: dict[str, Value] = {}
-    origins: dict[str, str] = {}
     ignored: list[str] = []
-    for name, value in _expanded(keywords, ignored):
-        if value is None:
-            continue
-        setting, kind = _look_up(name)
-        if setting.name in origins:
-            raise UsageError(f"{name}: the same setting as {origins[setting.name]}; give one")
-        values[setting.name] = setting.parse(value, name, kind)
-        origins[setting.name] = name
-    notes = reserved_notes(values)
+    found = read_named(_expanded(keywords, ignored))
+    config, notes = Config.of({name: value for name, (_, value) in found.items()})
     if ignored:
         notes.append(Note("warning", f"ignored, of no meaning here: {', '.join(ignored)}"))
-    config, remarks = Config.of(values)
-    found = {name: f"argument {origin}" for name, origin in origins.items()}
-    return Loaded(config, hooks or Hooks(), found, notes + remarks)
+    origins = {name: f"argument {given}" for name, (given, _) in found.items()}
+    return Loaded(config, hooks or Hooks(), origins, notes)
 
 
 def _expanded(keywords: Mapping[str, object], ignored: list[str]) -> Iterator[tuple[str, object]]:
@@ -92,7 +78,8 @@ def _expanded(keywords: Mapping[str, object], ignored: list[str]) -> Iterator[tu
         if name in _OBJECTS:
             yield from _fields(name, value, ignored)
         elif name not in _WITHOUT_MEANING:
-            yield name, _plain(value)
+            look_up(name, others=(*_OBJECTS, *_WITHOUT_MEANING))
+            yield name, value
         elif value is not None:
             ignored.append(name)
 
@@ -109,20 +96,6 @@ def _fields(name: str, value: object, ignored: list[str]) -> Iterator[tuple[str,
             raise UsageError(f"{name}: unknown field {field!r}{suggestion(str(field), known)}")
         setting = known[field]
         if setting is not None:
-            yield setting, _plain(content)
+            yield setting, content
         elif content:
             ignored.append(field)
-
-
-def _plain(value: object) -> object:
-    """Return the value of a member of an enumeration, such as Granian's Interfaces.ASGI."""
-    enum = sys.modules.get("enum")  # which is imported where there is such a member
-    return value.value if enum is not None and isinstance(value, enum.Enum) else value
-
-
-def _look_up(name: str) -> tuple[Setting, Kind]:
-    found = BY_NAME.get(name)
-    if found is None:
-        known = {**BY_NAME, **dict.fromkeys(_OBJECTS), **dict.fromkeys(_WITHOUT_MEANING)}
-        raise UsageError(f"unknown setting {name!r}{suggestion(name, known)}")
-    return found

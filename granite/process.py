@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 
-from granite.errors import BootError
+from granite.errors import BootError, reason
+from granite.settings.base import decimal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Identity:
             if self.uid is not None:
                 os.setuid(self.uid)
         except OSError as exc:
-            raise BootError(f"cannot give up root: {exc.strerror}") from None
+            raise BootError(f"cannot give up root: {reason(exc)}") from None
         held = {os.getgid(), os.getegid()} == {self.gid}
         if self.uid is not None:
             held = held and {os.getuid(), os.geteuid()} == {self.uid}
@@ -104,9 +105,7 @@ def limit(config: Config) -> None:
     from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit, setrlimit
 
     soft, hard = getrlimit(RLIMIT_NOFILE)
-    wanted = config.rlimit_nofile
-    if not wanted:
-        wanted = hard
+    wanted = config.rlimit_nofile or hard
     enough = hard == RLIM_INFINITY or wanted <= hard
     try:
         if wanted != soft:
@@ -152,13 +151,12 @@ def _user(text: str) -> tuple[int, str | None, int | None]:
 
     try:
         entry = pwd.getpwnam(text)
-    except KeyError:
-        if not text.isdecimal():
-            raise BootError(f"user: there is no user {text!r}") from None
+    except (KeyError, UnicodeError):
+        number = _number(text, "user")
         try:
-            entry = pwd.getpwuid(_number(text, "user"))
+            entry = pwd.getpwuid(number)
         except KeyError:
-            return int(text), None, None
+            return number, None, None
     return entry.pw_uid, entry.pw_name, entry.pw_gid
 
 
@@ -167,17 +165,15 @@ def _group(text: str) -> int:
 
     try:
         return grp.getgrnam(text).gr_gid
-    except KeyError:
-        if not text.isdecimal():
-            raise BootError(f"group: there is no group {text!r}") from None
+    except (KeyError, UnicodeError):
         return _number(text, "group")
 
 
 def _number(text: str, setting: str) -> int:
-    number = int(text)
-    if number >= 2**32 - 1:  # the last one means "leave it as it is" to the system
-        raise BootError(f"{setting}: there is no {setting} {text!r}")
-    return number
+    try:
+        return decimal(text, 2**32 - 2)  # one more means "leave it as it is" to the system
+    except ValueError:
+        raise BootError(f"{setting}: there is no {setting} {text!r}") from None
 
 
 def _can_be_root() -> bool:

@@ -22,6 +22,16 @@ class RunGranite(Protocol):
     ) -> GraniteProcess: ...
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_authorities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Spare each HTTP client the 30 ms of loading certificates of authorities that no test asks:
+    one that checks certificates brings its own.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_DIR", str(tmp_path_factory.mktemp("authorities")))
+        yield
+
+
 @pytest.fixture
 def run_granite() -> Iterator[RunGranite]:
     """Start `granite run ARGUMENTS` on a free port; with `ready`, return when it listens."""

@@ -10,14 +10,15 @@ from __future__ import annotations
 import os
 import sys
 
-from granite.cli.arguments import HELP_OPTIONS, parse_run, read
+from granite.cli.arguments import HELP_OPTIONS, read
 from granite.errors import EXIT_OK, GraniteError, UsageError
+from granite.settings import suggestion
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["COMMANDS", "main", "parse_run"]
+__all__ = ["COMMANDS", "main"]
 
 # command -> its arguments and what it does, for help and completion
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except GraniteError as exc:
         from granite.log import write_error
 
-        write_error(f"granite: {exc}")
+        write_error(f"granite: {exc.report}")
         return exc.exit_code
     except KeyboardInterrupt:
         return _EXIT_INTERRUPTED
@@ -110,7 +111,5 @@ def _names() -> str:
 
 
 def _unknown(command: str) -> str:
-    from granite.settings.config import suggestion
-
     hint = f"; did you mean granite run {command}?" if ":" in command else ""
     return f"expected a command, {_names()}, got {command!r}{hint or suggestion(command, COMMANDS)}"

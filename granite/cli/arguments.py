@@ -8,7 +8,7 @@ for, nor what a command does. Runs in the arbiter, before the fork.
 from __future__ import annotations
 
 from granite.errors import UsageError
-from granite.settings import BY_NAME
+from granite.settings import BY_NAME, suggestion
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     # The setting, the kind that reads the option's value, and what it sets if it takes none.
     Option: TypeAlias = tuple[Setting, Kind, "tuple[Value] | None"]
 
-__all__ = ["CONFIG_OPTIONS", "HELP_OPTIONS", "Arguments", "options", "parse_run", "read"]
+__all__ = ["CONFIG_OPTIONS", "HELP_OPTIONS", "Arguments", "options", "read"]
 
 CONFIG_OPTIONS = ("-c", "--config")
 HELP_OPTIONS = ("-h", "--help")
@@ -41,15 +41,6 @@ class Arguments:
         self.config_file: str | None = None
         self.switches: set[str] = set()
         self.help = False
-
-
-def parse_run(arguments: Iterable[str]) -> tuple[dict[str, Value], str | None]:
-    """Read the arguments of `run`; return the final values by setting name and the config file.
-
-    Raises UsageError as `read` does.
-    """
-    found = read(arguments)
-    return found.values, found.config_file
 
 
 def read(arguments: Iterable[str], switches: tuple[str, ...] = ()) -> Arguments:
@@ -82,7 +73,8 @@ def read(arguments: Iterable[str], switches: tuple[str, ...] = ()) -> Arguments:
             + " ".join(map(repr, targets))
         )
     if targets:
-        found.values["target"] = targets[0]
+        setting, kind = BY_NAME["target"]
+        found.values["target"] = setting.parse(targets[0], "TARGET", kind)
     return found
 
 
@@ -148,7 +140,5 @@ def _find(option: str, known: dict[str, Option]) -> Option:
         from granite.cli import foreign
 
         foreign.refuse(option)
-        from granite.settings.config import suggestion
-
         raise UsageError(f"unknown option {option!r}{suggestion(option, known)}")
     return found

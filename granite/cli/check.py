@@ -16,10 +16,11 @@ from granite import __version__
 from granite.cli.arguments import Arguments, read
 from granite.cli.help import SWITCHES, of_command
 from granite.cli.output import write
-from granite.errors import EXIT_OK, GraniteError, LoadError, UsageError
+from granite.errors import EXIT_OK, GraniteError
 from granite.log import write_error
 from granite.settings import SETTINGS
 from granite.settings.load import Loaded, load
+from granite.settings.rules import refuse_unserved, require_target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,12 +79,7 @@ def _check(found: Arguments, outcome: Outcome) -> None:
     loaded = load(found.values, os.environ, found.config_file)
     outcome.loaded = loaded
     config = loaded.config
-    if config.target is None:
-        raise UsageError(
-            'expected a target, "module:attribute" such as package.main:app, got nothing'
-        )
-    from granite.settings.rules import refuse_unserved
-
+    require_target(config)
     refuse_unserved(config)
 
     from granite import environment
@@ -126,9 +122,7 @@ def _write_text(outcome: Outcome, everything: bool) -> None:
     if lines:
         write("\n".join(lines) + "\n")
     for exc in outcome.errors:
-        write_error(f"granite: {exc}")
-        if isinstance(exc, LoadError) and exc.details:
-            write_error(exc.details)
+        write_error(f"granite: {exc.report}")
 
 
 def _table(loaded: Loaded, everything: bool) -> list[str]:
@@ -170,7 +164,7 @@ def _write_json(outcome: Outcome, everything: bool) -> None:
             {
                 "exit_code": exc.exit_code,
                 "text": str(exc),
-                "details": exc.details if isinstance(exc, LoadError) else None,
+                "details": exc.details,
             }
             for exc in outcome.errors
         ],

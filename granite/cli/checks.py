@@ -11,10 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from granite.errors import BootError, GraniteError, LoadError
+from granite.errors import BootError, GraniteError, LoadError, reason
 from granite.settings.address import UNIX, Address
 from granite.settings.config import Config
 from granite.settings.destination import FILE, Destination
+from granite.settings.hooks import arity
 from granite.settings.rules import Note
 
 __all__ = ["load_application", "look_at_surroundings"]
@@ -65,28 +66,13 @@ def load_application(config: Config) -> str:
 
 def _refuse_other_interfaces(app: Any, target: str) -> None:
     """Refuse an application that says by its arguments that it is none of ASGI's."""
-    import inspect
-
-    try:
-        signature = inspect.signature(app)
-    except (TypeError, ValueError):  # a builtin that does not say
-        return
-    counts = [count for count in (3, 2, 1) if _binds(signature, count)]
-    if 3 not in counts and counts:
-        kind = {2: "WSGI or RSGI", 1: "ASGI 2"}[counts[0]]
+    found = {2: "2 arguments, as WSGI or RSGI has", 1: "1 argument, as ASGI 2 has"}
+    count = arity(app, (3, *found))
+    if count in found:
         raise LoadError(
             f"cannot serve {target!r}: expected an ASGI application, which takes scope, receive "
-            f"and send, got one of {counts[0]} argument{'s' if counts[0] > 1 else ''}, as {kind} "
-            "has; granite does not serve these yet"
+            f"and send, got one of {found[count]}; granite does not serve these yet"
         )
-
-
-def _binds(signature: Any, count: int) -> bool:
-    try:
-        signature.bind(*range(count))
-    except TypeError:
-        return False
-    return True
 
 
 def _identity(config: Config, notes: list[Note]) -> None:
@@ -156,4 +142,4 @@ def _open(name: str, path: str) -> None:
         with Path(path).open("rb"):
             pass
     except OSError as exc:
-        raise BootError(f"{name}: cannot read {path!r}: {exc.strerror}") from None
+        raise BootError(f"{name}: cannot read {path!r}: {reason(exc)}") from None

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from granite.settings.base import Setting
 
-__all__ = ["SWITCHES", "default_of", "metavar_of", "of_command", "option_of", "overview"]
+__all__ = ["SWITCHES", "default_of", "metavar_of", "of_command", "overview"]
 
 _COLUMN = 30
 # A list of words that is longer is moved to the right-hand column.
@@ -105,7 +105,7 @@ def of_command(command: str) -> str:
     return text + _options() if command in ("run", "check") else text
 
 
-def option_of(setting: Setting) -> str:
+def _option_of(setting: Setting) -> str:
     """Return a setting's options with a word for the value, such as `-w, --workers INTEGER`."""
     name = setting.option.removeprefix("--")
     if setting.kind.flags:
@@ -115,10 +115,11 @@ def option_of(setting: Setting) -> str:
 
 
 def default_of(setting: Setting) -> str:
-    """Return a setting's default for a reader; empty where it says nothing."""
+    """Return the remark on a setting's default, behind its help; empty where it says nothing."""
     if setting.default in (None, False, (), ""):
         return ""
-    return "on" if setting.default is True else setting.show(setting.default)
+    default = "on" if setting.default is True else setting.show(setting.default)
+    return f" [default:\xa0{default}]"
 
 
 def metavar_of(setting: Setting) -> str:
@@ -139,7 +140,7 @@ def _options() -> str:
         if shown:
             lines += ["", bold(f"{section.title}:")]
         for setting in shown:
-            lines += entry(option_of(setting), _meaning(setting), _COLUMN)
+            lines += entry(_option_of(setting), _meaning(setting), _COLUMN)
     lines += ["", "granite settings describes each, also those that have no effect yet."]
     return "\n".join(lines) + "\n"
 
@@ -149,5 +150,6 @@ def _meaning(setting: Setting) -> str:
     kind = setting.kind
     if kind.choices and (kind.flags or metavar_of(setting) == "WORD"):
         text += f" One of {', '.join(kind.choices)}."
-    default = default_of(setting)
-    return f"{text} [default:\xa0{default}]" if default else text
+    if kind.several:
+        text += " May be repeated."
+    return text + default_of(setting)

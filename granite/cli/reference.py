@@ -9,7 +9,7 @@ from __future__ import annotations
 from granite.cli.help import default_of, metavar_of
 from granite.cli.output import WIDTH, bold, entry, wrap, write
 from granite.errors import EXIT_OK, UsageError
-from granite.settings import BY_NAME, SECTIONS, SETTINGS
+from granite.settings import BY_NAME, SECTIONS, SETTINGS, suggestion
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ Each setting can be given in four places. A later one wins:
 4. the command line, `--` and the name with dashes.
 
 All names of a setting work in all four places: `keepalive = 5` in a file is `keep_alive_timeout`.
+In a file, and among the variables, only one of them may be given.
 A flag, such as `--access-log`, takes no value on the command line; `--no-access-log` takes it back.
 Durations are in seconds or have a unit: `30`, `0.5`, `500ms`, `5m`, `1h30m`. Sizes are in bytes or
 have a unit: `65536`, `64k`, `1m`. Lists are lists in Python and TOML; in a variable their items
@@ -99,8 +100,6 @@ def _is_known(name: str) -> bool:
 
 
 def _nearest(name: str) -> str:
-    from granite.settings.config import suggestion
-
     return suggestion(_key(name), BY_NAME)
 
 
@@ -133,9 +132,7 @@ def _list() -> str:
     for section in SECTIONS:
         lines += [bold(f"{section.title}:")]
         for setting in section.settings:
-            text = setting.help
-            if default_of(setting):
-                text += f" [default:\xa0{default_of(setting)}]"
+            text = setting.help + default_of(setting)
             if setting.reserved:
                 text += f" ({_NO_EFFECT})"
             lines += entry(setting.name, text, _COLUMN)
@@ -162,6 +159,8 @@ def _facts(setting: Setting, code: str = "") -> list[tuple[str, str]]:
     kind = setting.kind
     option = f"{setting.option} {metavar_of(setting)}".rstrip()
     option = typed(setting.short, option, setting.negative_option)
+    if kind.several:
+        option += ", may be repeated"
     variable = typed(setting.variable)
     if setting.fallback:
         variable += f", or {typed(setting.fallback)} where nothing else sets it"

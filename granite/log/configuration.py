@@ -14,7 +14,8 @@ import sys
 from contextlib import contextmanager
 from typing import Any
 
-from granite.errors import UsageError
+from granite.errors import UsageError, reason
+from granite.settings.toml import parse_toml
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,25 +105,14 @@ def _read_file(path: str) -> dict[str, Any] | RawConfigParser:
     extension = os.path.splitext(path)[1].lower()  # noqa: PTH122
     if extension in (".yaml", ".yml"):
         raise UsageError("expected a JSON, TOML or INI file, got YAML")
+    if extension == ".toml":
+        return _completed(parse_toml(content))
     text = content.decode("utf-8-sig")
     if extension == ".json" or text.lstrip().startswith("{"):
         import json
 
         return _completed(json.loads(text))
-    if extension == ".toml":
-        return _completed(_load_toml(text))
     return _read_ini(path, text)
-
-
-def _load_toml(text: str) -> object:
-    from importlib import import_module
-
-    try:
-        toml = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-    except ImportError:
-        raise UsageError("a TOML file needs Python 3.11, or the package tomli") from None
-    loaded: object = toml.loads(text)
-    return loaded
 
 
 def _completed(given: object) -> dict[str, Any]:
@@ -198,8 +188,7 @@ def _reason(exc: BaseException | None) -> str:
 
 def _describe(exc: BaseException) -> str:
     if isinstance(exc, OSError) and exc.strerror:
-        named = f": {exc.filename!r}" if exc.filename else ""
-        return f"{exc.strerror}{named}"
+        return f"{reason(exc)}: {exc.filename!r}" if exc.filename else reason(exc)
     if isinstance(exc, (ValueError, UsageError, ImportError)):
         return str(exc)
     return f"{type(exc).__name__}: {exc}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 
+from granite.errors import reason
 from granite.log import sinks
 from granite.log.formats import ACCESS_FIELDS, LEVELS
 from granite.log.outputs import Output, access_output, error_output
@@ -118,7 +119,7 @@ def reopen_files() -> list[str]:
         try:
             stream = handler._open()
         except OSError as exc:
-            failures.append(f"cannot open the log {handler.baseFilename!r} again: {exc.strerror}")
+            failures.append(f"cannot open the log {handler.baseFilename!r} again: {reason(exc)}")
             continue
         old = handler.setStream(stream)
         if old is not None:

@@ -13,7 +13,7 @@ import os
 import stat
 import sys
 
-from granite.errors import BootError
+from granite.errors import BootError, reason
 from granite.settings.destination import FILE, STANDARD, STDERR, STDOUT, Destination
 
 TYPE_CHECKING = False
@@ -99,7 +99,7 @@ class FileSink(_Descriptor):
         try:
             fd = self._open()
         except OSError as exc:
-            return f"cannot open the log {self._path!r} again: {exc.strerror}"
+            return f"cannot open the log {self._path!r} again: {reason(exc)}"
         os.dup2(fd, self.fd, inheritable=False)  # at once: another thread may be writing
         os.close(fd)
         return None
@@ -149,7 +149,7 @@ def obtain(config: Config, text: str, standard: str, owner: tuple[int, int] | No
         else:
             _opened[key] = _open(config, kind, destination, owner)
     except OSError as exc:
-        raise BootError(f"cannot open the log {text!r}: {exc.strerror or exc}") from None
+        raise BootError(f"cannot open the log {text!r}: {reason(exc)}") from None
     return _opened[key]
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import _socket
 
+from granite.settings.base import decimal
+
 __all__ = ["ABSTRACT", "DESCRIPTOR", "TCP", "UNIX", "Address"]
 
 TCP = "tcp"
@@ -54,7 +56,7 @@ class Address:
         if not slashes:
             return cls._tcp(text)
         if scheme == "fd":
-            return cls(DESCRIPTOR, fd=_number(rest, 1_000_000))
+            return cls(DESCRIPTOR, fd=decimal(rest, 1_000_000))
         if scheme in ("tcp", "http", "https"):
             return cls._tcp(rest)
         raise ValueError
@@ -82,9 +84,10 @@ class Address:
                 host, port = text, _DEFAULT_PORT
             if host == "*" or (colon and not host):
                 host = "0.0.0.0"
-            if not _is_name(host):
+            # A host of the name unix would read as a Unix socket.
+            if not _is_name(host) or host.lower() == UNIX:
                 raise ValueError
-        return cls(TCP, host=host, port=_number(port, 65535))
+        return cls(TCP, host=host, port=decimal(port, 65535))
 
     def __str__(self) -> str:
         if self.kind == UNIX:
@@ -115,9 +118,3 @@ def _is_name(text: str) -> bool:
             return False
         return True
     return text != "" and all(c.isalnum() or c in ".-_" for c in text)
-
-
-def _number(text: str, maximum: int) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 7 or int(text) > maximum:
-        raise ValueError
-    return int(text)

@@ -30,20 +30,21 @@ SECTION = Section(
         "working_dir",
         path(),
         None,
-        "Directory to change to before anything is opened or loaded; it is put first on sys.path.",
+        "Directory to change to before anything is opened or loaded; it is put first on sys.path, "
+        "behind pythonpath.",
         aliases=("chdir",),
     ),
     Setting(
         "pythonpath",
         paths(),
         (),
-        "Directories to put on sys.path, separated by commas, before the application is loaded.",
+        "Directories to put first on sys.path before the application is loaded.",
     ),
     Setting(
         "raw_env",
         assignments(),
         (),
-        "Environment variables to set for the application; may be given several times.",
+        "Environment variables to set for the application.",
         short="-e",
         secret=True,
     ),
@@ -51,8 +52,7 @@ SECTION = Section(
         "env_files",
         paths(),
         (),
-        "Files with environment variables to set for the application (extra granite[dotenv]); "
-        "may be given several times.",
+        "Files with environment variables to set for the application (extra granite[dotenv]).",
     ),
     Setting(
         "loop",

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     Value: TypeAlias = "str | int | float | bool | tuple[str, ...] | dict[str, object] | None"
 
-__all__ = ["Alias", "Kind", "Section", "Setting"]
+__all__ = ["Alias", "Kind", "Section", "Setting", "decimal", "is_absent", "show_optional"]
+
+# Characters of a wrong value that a message repeats.
+_MOST_SHOWN = 200
 
 
 class Kind:
@@ -123,13 +126,14 @@ class Setting:
         """Return the final value of `value`; raise UsageError, in one line that names `origin`, if
         it is wrong.
 
-        `kind` stands in for the setting's own: an alias may have another.
+        Of a member of an enumeration, such as those of Granian, the value is read. `kind` stands in
+        for the setting's own: an alias may have another.
         """
         kind = kind or self.kind
         try:
-            return kind.read(value)
-        except ValueError:
-            got = "" if self.secret else f", got {value!r}"
+            return kind.read(getattr(value, "value", value))
+        except (ValueError, RecursionError):  # the latter from JSON that is nested too deep
+            got = "" if self.secret else f", got {_shown(value)}"
             raise UsageError(f"{origin}: expected {kind.expected}{got}") from None
 
     def show(self, value: Value) -> str:
@@ -153,3 +157,34 @@ class Section:
     def __init__(self, title: str, *settings: Setting) -> None:
         self.title = title
         self.settings = settings
+
+
+def decimal(text: str, maximum: int) -> int:
+    """Read a number in the digits 0 to 9, without sign; raise ValueError if it is none or too
+    large.
+    """
+    if not text.isascii() or not text.isdigit():
+        raise ValueError
+    number = int(text)
+    if number > maximum:
+        raise ValueError
+    return number
+
+
+def is_absent(value: object) -> bool:
+    """Tell whether `value` says nothing, for a setting that need not be set."""
+    return value is None or value == ""
+
+
+def show_optional(value: Value) -> str:
+    """Return a final value as text, None as the empty one."""
+    return "" if value is None else str(value)
+
+
+def _shown(value: object) -> str:
+    """Return a wrong value for a message: in one line, and not all of a long one."""
+    try:
+        text = repr(value).replace("\n", " ")
+    except Exception:  # a number of thousands of digits, or somebody's own class
+        return f"a value of the type {type(value).__name__}"
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"

@@ -10,8 +10,8 @@ SECTION = Section(
         "bind",
         addresses(),
         (),
-        "Address to listen on: HOST:PORT, [IPV6]:PORT, unix:PATH, unix:@NAME (abstract) or fd://N; "
-        "may be given several times. It replaces host, port and uds.",
+        "Address to listen on: HOST:PORT, [IPV6]:PORT, unix:PATH, unix:@NAME (abstract) or fd://N. "
+        "It replaces host, port and uds.",
         short="-b",
     ),
     Setting("host", text(), "127.0.0.1", "Address or name to listen on.", aliases=("address",)),
@@ -33,7 +33,7 @@ SECTION = Section(
         "uds_owner",
         text(optional=True),
         None,
-        "Owner of the Unix sockets that are made, as USER or USER:GROUP.",
+        "Owner of the Unix sockets that are made, as USER, USER:GROUP or :GROUP.",
     ),
     Setting(
         "backlog",

@@ -1,24 +1,25 @@
 """The final values of all settings, frozen.
 
-Owns the attributes and their types; a test holds them against the table. Hand-written so that type
-checkers see it, and without dataclasses, whose import costs the arbiter 2.5 MiB. Immutable: any
-thread may read it.
+Owns the attributes and their types, which a test holds against the table, and the reading of values
+that come by their names. Must not know where they come from. Hand-written so that type checkers see
+it, and without dataclasses, whose import costs the arbiter 2.5 MiB. Immutable: any thread may read
+it.
 """
 
 from __future__ import annotations
 
 from granite.errors import UsageError
-from granite.settings import BY_NAME, SETTINGS, rules
+from granite.settings import SETTINGS, look_up, rules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import NoReturn
 
-    from granite.settings.base import Kind, Setting, Value
+    from granite.settings.base import Value
     from granite.settings.rules import Note
 
-__all__ = ["Config", "look_up", "suggestion"]
+__all__ = ["Config", "read_named"]
 
 
 class Config:
@@ -134,15 +135,7 @@ class Config:
     reload_ignore_worker_failure: bool
 
     def __init__(self, **values: object) -> None:
-        parsed: dict[str, Value] = {}
-        for name, value in values.items():
-            setting, kind = look_up(name)
-            if value is None:
-                continue
-            if setting.name in parsed:
-                raise UsageError(f"{name}: {setting.name} is set twice, by two names")
-            parsed[setting.name] = setting.parse(value, name, kind)
-        self._fill(parsed)
+        self._fill({name: value for name, (_, value) in read_named(values.items()).items()})
 
     @classmethod
     def of(cls, parsed: Mapping[str, Value]) -> tuple[Config, list[Note]]:
@@ -173,21 +166,22 @@ class Config:
         return f"Config({values})"
 
 
-def look_up(name: str) -> tuple[Setting, Kind]:
-    """Return the setting that goes by `name`, with the kind that reads what is given under it;
-    raise UsageError if there is none.
+def read_named(
+    given: Iterable[tuple[str, object]], prefix: str = ""
+) -> dict[str, tuple[str, Value]]:
+    """Read values by any name of their settings; return, by setting name, the name that was used
+    and the final value.
+
+    None stands for the default, and is left out. Raises UsageError, in one line that starts with
+    `prefix`, for an unknown name, a wrong value, and a setting that is given by two names.
     """
-    found = BY_NAME.get(name)
-    if found is None:
-        raise UsageError(f"unknown setting {name!r}{suggestion(name, BY_NAME)}")
+    found: dict[str, tuple[str, Value]] = {}
+    for name, value in given:
+        setting, kind = look_up(name, prefix)
+        if value is None:
+            continue
+        if setting.name in found:
+            other = found[setting.name][0]
+            raise UsageError(f"{prefix}{name}: the same setting as {other}; give one")
+        found[setting.name] = name, setting.parse(value, f"{prefix}{name}", kind)
     return found
-
-
-def suggestion(name: str, known: Mapping[str, object]) -> str:
-    """Return ` (did you mean 'x'?)` for the nearest of `known`, or the empty string when none is
-    near.
-    """
-    from difflib import get_close_matches  # costs 1 MiB, and only a mistake needs it
-
-    nearest = get_close_matches(name, known, n=1)
-    return f" (did you mean {nearest[0]!r}?)" if nearest else ""

@@ -7,6 +7,8 @@ functions: any thread may call them.
 
 from __future__ import annotations
 
+from granite.settings.base import decimal
+
 __all__ = [
     "EXPECTED",
     "FILE",
@@ -95,14 +97,12 @@ def _host_and_port(text: str) -> tuple[str, int]:
         host, closed, rest = text[1:].partition("]")
         if not closed or ":" not in host or (rest and not rest.startswith(":")):
             raise ValueError
-        port = rest[1:] if rest else None
+        separator, port = rest[:1], rest[1:]
     else:
-        host, separator, rest = text.partition(":")
-        port = rest if separator else None
+        host, separator, port = text.partition(":")
     if not host or not host.isascii() or not host.isprintable() or set(host) & set(" /@?#"):
         raise ValueError
-    if port is None:
-        return host, _PORT
-    if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+    number = decimal(port, 65535) if separator else _PORT
+    if not number:
         raise ValueError
-    return host, int(port)
+    return host, number

@@ -11,22 +11,18 @@ from __future__ import annotations
 
 import os
 
-from granite.errors import UsageError
-from granite.settings import BY_NAME
-from granite.settings.config import suggestion
+from granite.errors import UsageError, reason
+from granite.settings.config import read_named
 from granite.settings.hooks import Hooks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
-
     from granite.settings.base import Value
     from granite.settings.rules import Note
 
-__all__ = ["DEFAULT_NAME", "FileValues", "read_config_file"]
+__all__ = ["FileValues", "read_config_file"]
 
-DEFAULT_NAME = "granite.conf.py"
+_DEFAULT = "granite.conf.py"
 _PROJECT = "pyproject.toml"
 
 
@@ -56,8 +52,8 @@ def read_config_file(name: str | None) -> FileValues:
     wrong setting.
     """
     if name is None:
-        if os.path.isfile(DEFAULT_NAME):
-            name = DEFAULT_NAME
+        if os.path.isfile(_DEFAULT):
+            name = _DEFAULT
         elif _has_table(_PROJECT):
             name = _PROJECT
         else:
@@ -83,8 +79,7 @@ def _contents(name: str) -> bytes:
     except FileNotFoundError:
         raise UsageError(f"{name}: expected a config file, found none") from None
     except (OSError, ValueError) as exc:  # ValueError: a zero byte in the name
-        reason = getattr(exc, "strerror", None) or exc
-        raise UsageError(f"{name}: the config file cannot be read: {reason}") from None
+        raise UsageError(f"{name}: the config file cannot be read: {reason(exc)}") from None
 
 
 def _has_table(name: str) -> bool:
@@ -101,22 +96,17 @@ def _has_table(name: str) -> bool:
 
 def _read_toml(name: str, data: bytes) -> FileValues:
     file = FileValues(name)
-    for key, value in _table(name, data).items():
-        found = BY_NAME.get(key.replace("-", "_"))
-        if found is None:
-            raise UsageError(f"{name}: unknown setting {key!r}{suggestion(key, BY_NAME)}")
-        setting, kind = found
-        if setting.name in file.values:
-            raise UsageError(f"{name}: {key}: {setting.name} is set twice, by two names")
-        file.values[setting.name] = setting.parse(value, f"{name}: {key}", kind)
+    found = read_named(_table(name, data).items(), f"{name}: ")
+    file.values.update((setting, value) for setting, (_, value) in found.items())
     return file
 
 
 def _table(name: str, data: bytes) -> dict[str, object]:
-    parse = _parser(name)
+    from granite.settings.toml import parse_toml
+
     try:
-        document = parse(data.decode())
-    except ValueError as exc:  # also a UnicodeDecodeError
+        document = parse_toml(data)
+    except ValueError as exc:
         raise UsageError(f"{name}: {exc}") from None
     tool = document.get("tool")
     table = tool.get("granite") if isinstance(tool, dict) else None
@@ -125,15 +115,3 @@ def _table(name: str, data: bytes) -> dict[str, object]:
     if os.path.basename(name) == _PROJECT:
         raise UsageError(f"{name}: expected a table [tool.granite], found none")
     return document
-
-
-def _parser(name: str) -> Callable[[str], dict[str, Any]]:
-    import importlib
-
-    for module in ("tomllib", "tomli"):  # Python 3.10 has no parser of its own
-        try:
-            loads: Callable[[str], dict[str, Any]] = importlib.import_module(module).loads
-        except ModuleNotFoundError:
-            continue
-        return loads
-    raise UsageError(f"{name}: Python 3.10 needs the package tomli to read TOML")

@@ -53,10 +53,9 @@ class Hooks:
         return list(self._functions)
 
     def call(self, name: str, *arguments: object) -> None:
-        """Call the hook `name` with as many of `arguments` as it takes, if it is set."""
-        function = self._functions.get(name)
-        if function is not None:
-            function(*arguments[: arity(function, ARITIES[name])])
+        """Call the hook `name`, if it is set, with `arguments`."""
+        if name in self._functions:
+            self._functions[name](*arguments)
 
     @classmethod
     def of(cls, functions: Mapping[str, object], origin: str) -> Hooks:

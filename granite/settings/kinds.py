@@ -8,7 +8,7 @@ the arbiter a megabyte.
 from __future__ import annotations
 
 from granite.settings.address import Address
-from granite.settings.base import Kind
+from granite.settings.base import Kind, is_absent, show_optional
 from granite.settings.destination import EXPECTED, Destination
 
 TYPE_CHECKING = False
@@ -40,11 +40,11 @@ def text(*, optional: bool = False) -> Kind:
     """Any line of text, also an empty one; with `optional`, None and the empty one are None."""
 
     def read(value: object) -> str | None:
-        if optional and (value is None or value == ""):
+        if optional and is_absent(value):
             return None
         return _line(value)
 
-    return Kind("one line of text", "TEXT", read, show=_shown_text)
+    return Kind("one line of text", "TEXT", read, show=show_optional)
 
 
 def header_value() -> Kind:
@@ -69,13 +69,13 @@ def account() -> Kind:
     """A user or a group by name or number; None and the empty text: none."""
 
     def read(value: object) -> str | None:
-        if value is None or value == "":
+        if is_absent(value):
             return None
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             return str(value)
         return _line(value)
 
-    return Kind("a name or a number", "NAME", read, show=_shown_text)
+    return Kind("a name or a number", "NAME", read, show=show_optional)
 
 
 def url_prefix() -> Kind:
@@ -97,9 +97,9 @@ def path() -> Kind:
     """A path of the file system as text; None and the empty text: none."""
 
     def read(value: object) -> str | None:
-        return None if value is None or value == "" else _path(value)
+        return None if is_absent(value) else _path(value)
 
-    return Kind("a path", "PATH", read, show=_shown_text)
+    return Kind("a path", "PATH", read, show=show_optional)
 
 
 def paths() -> Kind:
@@ -167,8 +167,6 @@ def choice(*choices: str, synonyms: dict[str, str] | None = None) -> Kind:
     def read(value: object) -> str:
         if isinstance(value, int) and not isinstance(value, bool):
             value = str(value)  # `http = 2`
-        # An enumeration of another server, such as Loops.uvloop, has its word as its value.
-        value = getattr(value, "value", value)
         if not isinstance(value, str):
             raise ValueError
         word = value.lower()
@@ -213,7 +211,7 @@ def log_config() -> Kind:
     """
 
     def read(value: object) -> str | dict[str, object] | None:
-        if value is None or value == "" or value == {}:
+        if is_absent(value) or value == {}:
             return None
         if isinstance(value, str) and value.lstrip().startswith("{"):
             import json
@@ -228,7 +226,7 @@ def log_config() -> Kind:
             import json
 
             return json.dumps(value, default=str)
-        return _shown_text(value)
+        return show_optional(value)
 
     return Kind("the path of a JSON, TOML or INI file, or a dictionary", "PATH", read, show=show)
 
@@ -258,18 +256,26 @@ def _is_assignment(word: str) -> bool:
     return bool(equals) and name.isidentifier()
 
 
-def _line(value: object) -> str:
-    if not isinstance(value, str) or "\n" in value or "\r" in value or "\0" in value:
+def _text(value: object) -> str:
+    if not isinstance(value, str) or "\0" in value:
         raise ValueError
+    value.encode("utf-8", "surrogateescape")  # refuses surrogates that no byte stands for
     return value
+
+
+def _line(value: object) -> str:
+    line = _text(value)
+    if "\n" in line or "\r" in line:
+        raise ValueError
+    return line
 
 
 def _path(value: object) -> str:
     if hasattr(value, "__fspath__"):
         value = value.__fspath__()
-    if not isinstance(value, str) or not value or "\0" in value:
+    if not value:
         raise ValueError
-    return value
+    return _text(value)
 
 
 def _truth(value: object) -> bool | None:
@@ -282,10 +288,6 @@ def _truth(value: object) -> bool | None:
         if lowered in _FALSE:
             return False
     return None
-
-
-def _shown_text(value: Value) -> str:
-    return "" if value is None else str(value)
 
 
 def _shown_boolean(value: Value) -> str:

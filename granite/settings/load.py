@@ -7,8 +7,9 @@ before the fork.
 
 from __future__ import annotations
 
-from granite.settings import BY_NAME, SETTINGS
-from granite.settings.config import Config, suggestion
+from granite.errors import UsageError
+from granite.settings import BY_NAME, SETTINGS, suggestion
+from granite.settings.config import Config
 from granite.settings.files import FileValues, read_config_file
 from granite.settings.hooks import Hooks
 from granite.settings.rules import Note
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
     # Origin and final value by setting name.
     Source: TypeAlias = dict[str, tuple[str, Value]]
 
-__all__ = ["CONFIG_VARIABLE", "Loaded", "load", "read_environment", "reserved_notes"]
+__all__ = ["Loaded", "load"]
 
-CONFIG_VARIABLE = "GRANITE_CONFIG"
+_CONFIG_VARIABLE = "GRANITE_CONFIG"
 _PREFIX = "GRANITE_"
 # The file's path, and what steers the build of the extensions (setup.py).
-_OTHER_VARIABLES = frozenset((CONFIG_VARIABLE, "GRANITE_DEBUG", "GRANITE_JOBS", "GRANITE_SANITIZE"))
+_OTHER_VARIABLES = frozenset(
+    (_CONFIG_VARIABLE, "GRANITE_DEBUG", "GRANITE_JOBS", "GRANITE_SANITIZE")
+)
 # Settings that say where to listen, each with those that it would be hidden by.
 _HIDDEN_BY = {"host": ("bind", "uds"), "port": ("bind", "uds"), "uds": ("bind",)}
 
@@ -63,13 +66,13 @@ def load(
     UsageError, in one line, for a wrong value or an unknown key.
     """
     notes: list[Note] = []
-    file = read_config_file(config_file or environ.get(CONFIG_VARIABLE) or None)
+    file = read_config_file(config_file or environ.get(_CONFIG_VARIABLE) or None)
     notes += file.notes
     merged: Source = {}
     for source in (
         _fallbacks(environ),
         {name: (file.origin, value) for name, value in file.values.items()},
-        read_environment(environ, notes),
+        _read_environment(environ, notes),
         {name: (_option(name), value) for name, value in command_line.items()},
     ):
         _give_way(merged, source, notes)
@@ -78,7 +81,7 @@ def load(
     values = {name: value for name, (_, value) in merged.items()}
     config, remarks = Config.of(values)
     origins = {name: origin for name, (origin, _) in merged.items()}
-    return Loaded(config, file.hooks, origins, notes + reserved_notes(values) + remarks)
+    return Loaded(config, file.hooks, origins, notes + remarks)
 
 
 def _fallbacks(environ: Mapping[str, str]) -> Source:
@@ -121,23 +124,12 @@ def _option(name: str) -> str:
     return "argument TARGET" if name == "target" else BY_NAME[name][0].option
 
 
-def reserved_notes(values: Mapping[str, Value]) -> list[Note]:
-    """Return the remark about those of `values` that have no effect yet, if there are any."""
-    names = [
-        setting.name
-        for setting in SETTINGS
-        if setting.reserved and values.get(setting.name, setting.default) != setting.default
-    ]
-    if not names:
-        return []
-    return [Note("warning", f"no effect in this release: {', '.join(names)}")]
-
-
-def read_environment(environ: Mapping[str, str], notes: list[Note]) -> Source:
+def _read_environment(environ: Mapping[str, str], notes: list[Note]) -> Source:
     """Return the variable and the value by setting name for the `GRANITE_*` variables in `environ`.
 
     An empty variable counts as an empty value, not as absent. A variable that looks like a setting
-    and is none adds to `notes`. Raises UsageError for a wrong value.
+    and is none adds to `notes`. Raises UsageError for a wrong value, and for a setting that is
+    given by two names.
     """
     values: Source = {}
     for variable, text in environ.items():
@@ -150,7 +142,10 @@ def read_environment(environ: Mapping[str, str], notes: list[Note]) -> Source:
             notes.append(
                 Note("warning", f"the variable {variable} names no setting{hint}: ignored")
             )
-        else:
-            setting, kind = found
-            values[setting.name] = variable, setting.parse(text, variable, kind)
+            continue
+        setting, kind = found
+        if setting.name in values:
+            other = values[setting.name][0]
+            raise UsageError(f"{variable}: the same setting as {other}; give one")
+        values[setting.name] = variable, setting.parse(text, variable, kind)
     return values

@@ -14,7 +14,7 @@ import os
 import sys
 
 from granite.errors import UsageError
-from granite.settings import BY_NAME, gunicorn
+from granite.settings import BY_NAME, gunicorn, suggestion
 from granite.settings.files import FileValues
 from granite.settings.hooks import ARITIES, Hooks
 from granite.settings.rules import Note
@@ -33,7 +33,7 @@ __all__ = ["read_file", "read_module"]
 _MODULE = "__config__"
 # Below it, a name that nothing reads is more likely the author's own than a setting misspelt.
 _NEARNESS = 0.8
-_PLAIN = (str, int, float, list, tuple, set, frozenset, dict)
+_PLAIN = (str, bytes, int, float, list, tuple, set, frozenset, dict)
 
 
 def read_file(name: str, data: bytes) -> FileValues:
@@ -146,10 +146,23 @@ class _File:
             return
         setting, kind = BY_NAME[name]
         try:
-            file.values[setting.name] = self._parse(setting, kind, name, value)
+            parsed = self._parse(setting, kind, name, value)
         except UsageError:
             if not self._names.is_helper(name):
                 raise
+            return
+        if file.values.get(setting.name, parsed) != parsed:
+            self._refuse_second(setting, name)
+        file.values[setting.name] = parsed
+
+    def _refuse_second(self, setting: Setting, name: str) -> None:
+        """Refuse two names of a setting that contradict each other, unless the file itself has a
+        use for one of them.
+        """
+        names = (setting.name, *(alias.name for alias in setting.aliases))
+        given = [other for other in names if other in self._names.assigned and other != name]
+        if given and not any(map(self._names.is_helper, (name, *given))):
+            raise UsageError(f"{self._where(name)}: the same setting as {given[0]}; give one")
 
     def _read_theirs(self, file: FileValues, given: dict[str, object]) -> None:
         """Read settings of Gunicorn's; one of granite's own wins over its counterpart."""
@@ -170,16 +183,15 @@ class _File:
 
     def _explain(self, file: FileValues, unknown: list[str]) -> None:
         """Report names that are no settings, and that the file has no use for itself."""
+        known = {*BY_NAME, *gunicorn.NAMES, *ARITIES}
         ignored = []
         for name in unknown:
             if name not in self._names.assigned or self._names.is_helper(name):
                 continue
-            nearest = _nearest(name)
-            if nearest is not None:
-                raise UsageError(
-                    f"{self._origin}:{self._names.assigned[name]}: unknown setting {name!r} "
-                    f"(did you mean {nearest!r}?)"
-                )
+            hint = suggestion(name, known, _NEARNESS)
+            if hint:
+                line = self._names.assigned[name]
+                raise UsageError(f"{self._origin}:{line}: unknown setting {name!r}{hint}")
             ignored.append(name)
         if ignored:
             names = ", ".join(sorted(ignored))
@@ -212,10 +224,3 @@ def _is_plain(value: object) -> bool:
 
 def _is_definition(value: object) -> bool:
     return callable(value) or isinstance(value, type(sys))
-
-
-def _nearest(name: str) -> str | None:
-    from difflib import get_close_matches
-
-    known = {*BY_NAME, *gunicorn.NAMES, *ARITIES}
-    return next(iter(get_close_matches(name, known, n=1, cutoff=_NEARNESS)), None)

@@ -6,11 +6,17 @@ setting it reads. Pure functions: any thread may call them. Without `re`, as the
 
 from __future__ import annotations
 
-from granite.settings.base import Kind
+import sys
+
+from granite.settings.base import Kind, decimal, is_absent, show_optional
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import TypeVar
+
     from granite.settings.base import Value
+
+    Number = TypeVar("Number", int, float)
 
 __all__ = ["integer", "mebibytes", "milliseconds", "mode", "seconds", "size"]
 
@@ -22,25 +28,25 @@ def integer(minimum: int, maximum: int, *, optional: bool = False) -> Kind:
     """A decimal integer within a range; with `optional`, None and the empty text are None."""
 
     def read(value: object) -> int | None:
-        if optional and (value is None or value == ""):
+        if optional and is_absent(value):
             return None
-        return _bounded(_integer(value), minimum, maximum)
+        return _within(_integer(value), minimum, maximum)
 
-    return Kind(f"an integer from {minimum} to {maximum}", "INTEGER", read, show=_shown_text)
+    return Kind(f"an integer from {minimum} to {maximum}", "INTEGER", read, show=show_optional)
 
 
 def mode() -> Kind:
     """The permission bits of a file; text is octal, such as `660`; None and empty text: none."""
 
     def read(value: object) -> int | None:
-        if value is None or value == "":
+        if is_absent(value):
             return None
         if isinstance(value, str):
             digits = value[2:] if value[:2] in ("0o", "0O") else value
             if not digits.isascii() or not digits.isdigit():
                 raise ValueError
             value = int(digits, 8)
-        return _bounded(_integer(value), 0, 0o7777)
+        return _within(_integer(value), 0, 0o7777)
 
     def show(value: Value) -> str:
         return f"{value:04o}" if isinstance(value, int) else ""
@@ -52,7 +58,7 @@ def size(minimum: int, maximum: int) -> Kind:
     """A number of bytes: `4096`, `64k`, `1m`, `1g` (binary multiples)."""
 
     def read(value: object) -> int:
-        return _bounded(_bytes(value, 1), minimum, maximum)
+        return _within(_bytes(value, 1), minimum, maximum)
 
     expected = f"a size from {_shown_size(minimum)} to {_shown_size(maximum)}, such as 65536 or 64k"
     return Kind(expected, "BYTES", read, show=_shown_size)
@@ -62,12 +68,12 @@ def mebibytes(minimum: int, maximum: int) -> Kind:
     """A number of MiB as plain number, or a size with its unit: `512`, `512m`, `2g`; None: none."""
 
     def read(value: object) -> int | None:
-        if value is None or value == "":
+        if is_absent(value):
             return None
-        return _bounded(_bytes(value, 1024**2) // 1024**2, minimum, maximum)
+        return _within(_bytes(value, 1024**2) // 1024**2, minimum, maximum)
 
     expected = f"MiB from {minimum} to {maximum}, such as 512, 512m or 2g"
-    return Kind(expected, "MIB", read, show=_shown_text)
+    return Kind(expected, "MIB", read, show=show_optional)
 
 
 def seconds(maximum: float, minimum: float = 0.0, *, optional: bool = False) -> Kind:
@@ -76,9 +82,9 @@ def seconds(maximum: float, minimum: float = 0.0, *, optional: bool = False) -> 
     """
 
     def read(value: object) -> float | None:
-        if optional and (value is None or value == ""):
+        if optional and is_absent(value):
             return None
-        return _within(_duration(value), minimum, maximum)
+        return float(_within(_duration(value), minimum, maximum))
 
     expected = f"seconds from {minimum:.15g} to {maximum:.15g}, such as 30, 500ms or 5m"
     return Kind(expected, "SECONDS", read, show=_shown_number)
@@ -90,10 +96,10 @@ def milliseconds(maximum: float) -> Kind:
     """
 
     def read(value: object) -> float:
-        if value is None or value == "":
+        if is_absent(value):
             return 0.0
         if isinstance(value, str) and value[-1:].isalpha():
-            return _within(_duration(value), 0.0, maximum / 1000)
+            return float(_within(_duration(value), 0.0, maximum / 1000))
         return _within(_duration(value), 0.0, maximum) / 1000
 
     def show(value: Value) -> str:
@@ -108,9 +114,9 @@ def _integer(value: object) -> int:
         raise ValueError
     if isinstance(value, int):
         return value
-    if not isinstance(value, str) or not value.isascii() or not value.isdigit():
+    if not isinstance(value, str):
         raise ValueError
-    return int(value)
+    return decimal(value, sys.maxsize)
 
 
 def _bytes(value: object, unit: int) -> int:
@@ -120,12 +126,14 @@ def _bytes(value: object, unit: int) -> int:
 
 
 def _duration(value: object) -> float:
-    """Read a number of seconds, or numbers with units such as `1h30m`."""
+    """Read a number of seconds, or numbers with units such as `1h30m`. An integer stays one: it may
+    be too large for a float.
+    """
     if isinstance(value, str):
         return _units(value) if value[-1:].isalpha() else _number(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError
-    return float(value)
+    return value
 
 
 def _units(value: str) -> float:
@@ -148,24 +156,14 @@ def _number(value: str) -> float:
     return float(value)
 
 
-def _bounded(value: int, minimum: int, maximum: int) -> int:
-    if not minimum <= value <= maximum:
-        raise ValueError
-    return value
-
-
-def _within(value: float, minimum: float, maximum: float) -> float:
+def _within(value: Number, minimum: float, maximum: float) -> Number:
     if not minimum <= value <= maximum:  # also refuses NaN
         raise ValueError
     return value
 
 
-def _shown_text(value: Value) -> str:
-    return "" if value is None else str(value)
-
-
 def _shown_number(value: Value) -> str:
-    return "" if value is None else str(value).removesuffix(".0")
+    return show_optional(value).removesuffix(".0")
 
 
 def _shown_size(value: Value) -> str:

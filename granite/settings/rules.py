@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from granite.errors import BootError, UsageError
-from granite.settings import BY_NAME
+from granite.settings import BY_NAME, SETTINGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from granite.settings.base import Value
     from granite.settings.config import Config
 
-__all__ = ["Note", "apply", "cpu_count", "refuse_unserved"]
+__all__ = ["Note", "apply", "cpu_count", "refuse_unserved", "require_target"]
 
 _OFF_WITH_RELOAD = ("workers_lifetime", "workers_max_rss", "max_requests", "metrics")
 
@@ -44,6 +44,7 @@ def apply(values: dict[str, Value], given: Collection[str]) -> list[Note]:
     """
     _refuse(values)
     notes: list[Note] = []
+    _name_reserved(values, notes)
     _correct(values, notes)
     if values["umask"] is not None and "uds_permissions" not in given:
         # Who sets a mask means the sockets, too, and not that everybody may connect.
@@ -69,6 +70,14 @@ def refuse_unserved(config: Config) -> None:
         )
     if config.http == "2":
         raise BootError("http: HTTP/2 is not served by this release; expected auto or 1")
+
+
+def require_target(config: Config) -> None:
+    """Raise UsageError where no source names what to serve."""
+    if config.target is None:
+        raise UsageError(
+            'expected a target, "module:attribute" such as package.main:app, got nothing'
+        )
 
 
 def cpu_count() -> int:
@@ -104,6 +113,16 @@ def _refuse(values: dict[str, Value]) -> None:
             f"static_path_route: expected one for each static_path_mount ({len(mounts)}), "
             f"got {len(routes)}"
         )
+
+
+def _name_reserved(values: dict[str, Value], notes: list[Note]) -> None:
+    names = [
+        setting.name
+        for setting in SETTINGS
+        if setting.reserved and values[setting.name] != setting.default
+    ]
+    if names:
+        notes.append(Note("warning", f"no effect in this release: {', '.join(names)}"))
 
 
 def _correct(values: dict[str, Value], notes: list[Note]) -> None:

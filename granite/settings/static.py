@@ -18,7 +18,7 @@ SECTION = Section(
         "static_path_mount",
         paths(),
         (),
-        "Directories whose files are served; may be given several times.",
+        "Directories whose files are served.",
         reserved=True,
     ),
     Setting(

@@ -46,7 +46,7 @@ SECTION = Section(
         "ssl_crl",
         paths(),
         (),
-        "Files with revoked certificates of clients; may be given several times.",
+        "Files with revoked certificates of clients.",
         reserved=True,
     ),
     Setting(

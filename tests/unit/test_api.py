@@ -127,7 +127,7 @@ def test_parts_that_granite_does_not_have_are_named_in_one_warning():
         ({"http1_setings": {}}, "unknown setting 'http1_setings' (did you mean 'http1_settings'?)"),
         ({"task_imp": 1}, "unknown setting 'task_imp' (did you mean 'task_impl'?)"),
         ({"port": "x"}, "port: expected an integer from 0 to 65535, got 'x'"),
-        ({"loop": Loops.rloop}, "loop: expected one of auto, asyncio, uvloop, got 'rloop'"),
+        ({"loop": Loops.rloop}, "loop: expected one of auto, asyncio, uvloop, got <Loops.rloop"),
         (
             {"http1_settings": {"keep_live": 1}},
             "http1_settings: unknown field 'keep_live' (did you mean 'keep_alive'?)",

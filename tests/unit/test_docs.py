@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from granite.cli.arguments import parse_run
+from granite.cli.arguments import read
 from granite.settings import BY_NAME
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,7 +48,7 @@ def test_commands_are_valid(page):
                 words = words[2:]
             if words[:2] in (["granite", "run"], ["granite", "check"]):
                 options = [word for word in words[2:] if word not in ("--all", "--json")]
-                assert parse_run(options)
+                assert read(options).values
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

@@ -10,7 +10,7 @@ import dotenv
 import pytest
 
 from granite import environment
-from granite.errors import BootError, UsageError
+from granite.errors import BootError
 from granite.settings.config import Config
 
 
@@ -51,9 +51,12 @@ def test_prepare_does_all_of_it(place):
     assert sys.path[:2] == [f"{place}/lib", str(place)]
 
 
-@pytest.mark.parametrize("text", ["", "NAME", "=value", "A=b\0c"])
-def test_what_assigns_nothing(place, text):
-    before = dict(os.environ)
-    with pytest.raises(UsageError, match="raw_env: expected NAME=VALUE, got "):
-        environment.set_raw(["FIRST=1", text])
-    assert os.environ == before
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"A=\xff", "it is not UTF-8"), (b"A='x\0y'", "it holds a zero byte"), (None, "No such file")],
+)
+def test_a_file_that_cannot_be_read(place, content, reason):
+    if content is not None:
+        (place / "file").write_bytes(content)
+    with pytest.raises(BootError, match=rf"^env_files: cannot read '{place}/file': {reason}"):
+        environment.load_files([f"{place}/file"])

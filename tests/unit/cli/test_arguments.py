@@ -14,6 +14,7 @@ from granite.settings import BY_NAME, SETTINGS
     [
         ([], {}),
         (["app:app"], {"target": "app:app"}),
+        ([""], {"target": None}),
         (
             ["--port", "1", "app:app", "--port=2", "--factory"],
             {"port": 2, "target": "app:app", "factory": True},
@@ -25,7 +26,7 @@ from granite.settings import BY_NAME, SETTINGS
         (["--server-header="], {"server_header": ""}),
         (["--server-header", "--"], {"server_header": "--"}),
         (["--server-header=a=b"], {"server_header": "a=b"}),
-        (["-w", "4"], {"workers": 4}),
+        (["--workers", "1", "-w", "4"], {"workers": 4}),
         (["-w4"], {"workers": 4}),
         (["-w=4"], {"workers": 4}),
         (["-b:80", "-b", "unix:/x"], {"bind": ("0.0.0.0:80", "unix:/x")}),
@@ -39,14 +40,16 @@ from granite.settings import BY_NAME, SETTINGS
     ids=" ".join,
 )
 def test_options_stand_anywhere_and_the_last_one_wins(given, values):
-    assert arguments.parse_run(given) == (values, None)
+    found = arguments.read(given)
+    assert (found.values, found.config_file) == (values, None)
 
 
 @pytest.mark.parametrize(
     "given", [["-c", "x.py"], ["-cx.py"], ["--config", "x.py"], ["--config=x.py"]], ids=" ".join
 )
 def test_the_config_file(given):
-    assert arguments.parse_run([*given, "a"]) == ({"target": "a"}, "x.py")
+    found = arguments.read([*given, "a"])
+    assert (found.values, found.config_file) == ({"target": "a"}, "x.py")
 
 
 def test_options_of_a_command():
@@ -65,6 +68,8 @@ def test_help_ends_the_reading(option):
     ("given", "message"),
     [
         (["a", "b"], "package.main:app, got 'a' 'b'"),
+        (["a\nb"], "TARGET: expected one line of text, got 'a\\nb'"),
+        (["a", "--=x"], "unknown option '--'"),
         (["a", "--port"], "--port: expected an integer from 0 to 65535, got nothing"),
         (["a", "-w"], "-w: expected an integer from 0 to 1024, got nothing"),
         (["a", "-wx"], "-w: expected an integer from 0 to 1024, got 'x'"),
@@ -83,7 +88,7 @@ def test_help_ends_the_reading(option):
 )
 def test_mistakes_are_one_line(given, message):
     with pytest.raises(UsageError) as caught:
-        arguments.parse_run(given)
+        arguments.read(given)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -52,7 +52,7 @@ def modules_after(code: str) -> set[str]:
         (
             "import os, granite.cli, granite.launch, granite.arbiter.arbiter\n"
             "from granite.settings.load import load\n"
-            "load(*granite.cli.parse_run(['app:app', '-w4', '--bind', ':0'])[:1], {})",
+            "load(granite.cli.read(['app:app', '-w4', '--bind', ':0']).values, {})",
             HEAVY | OURS | COMMANDS,
         ),
         (

@@ -91,13 +91,23 @@ def test_what_cannot_be_read(directory):
     [
         ("worker = 2", "x.toml: unknown setting 'worker' (did you mean 'workers'?)"),
         ("xyzzy = 2", "x.toml: unknown setting 'xyzzy'"),
+        ("log-lvel = 2", "x.toml: unknown setting 'log-lvel' (did you mean 'loglevel'?)"),
         ("workers = 'many'", "x.toml: workers: expected an integer from 0 to 1024, got 'many'"),
         ("log-level = 1", "x.toml: log-level: expected one of critical, "),
         ("port = 1979-05-27", "x.toml: port: expected an integer from 0 to 65535, got datetime."),
         ("when_ready = 'x'", "x.toml: unknown setting 'when_ready'"),
-        ("pid_file = 'a'\npidfile = 'b'", "x.toml: pidfile: pid_file is set twice, by two names"),
+        (
+            "pid_file = 'a'\npidfile = 'b'",
+            "x.toml: pidfile: the same setting as pid_file; give one",
+        ),
         ("port = ", "x.toml: Invalid value (at "),
         ("port = 1\nport = 2", "x.toml: Cannot overwrite a value (at "),
+        ("[tool]\ngranite = 3", "x.toml: unknown setting 'tool'"),
+        ("[port]\nnumber = 1", "x.toml: port: expected an integer from 0 to 65535, got {'number"),
+        ("port = nan", "x.toml: port: expected an integer from 0 to 65535, got nan"),
+        ("keepalive = inf", "x.toml: keepalive: expected seconds from 0 to 86400, "),
+        ("bind = [['a']]", "x.toml: bind: expected an address, "),
+        ("bind = " + "[" * 5000, "x.toml: "),
     ],
 )
 def test_a_mistake_in_toml(text, message, directory):
@@ -129,6 +139,12 @@ def test_a_mistake_in_the_project_file(directory):
         ("raise Exception", "c.py:1: Exception"),
         ("a = 1\nassert a == 2", "c.py:2: AssertionError"),
         ("x = '\0'", "c.py"),
+        ("port = 1\nhost = (", "c.py:2: SyntaxError: '(' was never closed"),
+        ("x = " + "(" * 500, "c.py:1: "),
+        ("port = 10**5000", "c.py:1: port: expected an integer from 0 to 65535, got a value of"),
+        ("keepalive = 10**400", "c.py:1: keepalive: expected seconds from 0 to 86400, "),
+        ("host = 'x' * 10**6 + '\\n'", "c.py:1: host: expected one line of text, got 'xxxxx"),
+        ("host = b'::1'", "c.py:1: host: expected one line of text, got b'::1'"),
     ],
 )
 def test_an_exception_is_one_line_with_its_place(text, message, directory):
@@ -239,6 +255,15 @@ def test_a_file_that_reads_all_its_names(directory):
     assert read_config_file("c.py").values == {"host": "2"}
 
 
+def test_two_names_of_a_setting(directory):
+    write(directory, "c.py", "host = '::1'\n\naddress = '::'")
+    assert refused("c.py") == "c.py:3: address: the same setting as host; give one"
+    write(directory, "c.py", "host = '::1'\naddress = '::1'")
+    assert read_config_file("c.py").values == {"host": "::1"}
+    write(directory, "c.py", "address = '0.0.0.0'\nhost = '::1'\nbind = address + ':80'")
+    assert read_config_file("c.py").values["bind"] == ("0.0.0.0:80",)
+
+
 def test_a_wrong_value_names_its_line(directory):
     write(directory, "c.py", "port = 1\nport = 'http'")
     assert refused("c.py") == "c.py:2: port: expected an integer from 0 to 65535, got 'http'"
@@ -258,3 +283,16 @@ def test_a_file_in_another_encoding(directory):
     (directory / "c.py").write_bytes("# coding: latin-1\nsyslog_tag = 'é'".encode("latin-1"))
     assert read_config_file("c.py").values == {"syslog_tag": "é"}
     assert os.path.basename(sys.modules["__config__"].__file__ or "") == "c.py"  # noqa: PTH119
+
+
+@pytest.mark.parametrize(("name", "text"), [("c.py", "port = 5"), ("x.toml", "port = 5")])
+def test_a_byte_order_mark(name, text, directory):
+    (directory / name).write_text(text, encoding="utf-8-sig")
+    assert read_config_file(name).values == {"port": 5}
+
+
+def test_a_module_that_imports_itself(directory):
+    write(directory, "itself_of_test.py", "import itself_of_test\nport = 5")
+    assert read_config_file("python:itself_of_test").values == {"port": 5}
+    write(directory, "c.py", "import __config__\nassert __config__.__name__ == __name__\nport = 6")
+    assert read_config_file("c.py").values == {"port": 6}

@@ -28,6 +28,7 @@ def parse(kind, value):
     [
         (kinds.text(), "", ""),
         (kinds.text(), "some text", "some text"),
+        (kinds.text(), "\udcff", "\udcff"),  # a byte of the command line that is no UTF-8
         (kinds.text(optional=True), "", None),
         (kinds.text(optional=True), None, None),
         (kinds.account(), "nobody", "nobody"),
@@ -114,6 +115,8 @@ def test_accepted(kind, value, expected):
         (kinds.text(), "two\nlines"),
         (kinds.text(), "nul\0"),
         (kinds.text(), 3),
+        (kinds.text(), "\ud800"),
+        (kinds.text(), b"bytes"),
         (kinds.account(), -1),
         (kinds.account(), True),
         (kinds.header_value(), "line\r\nbreak"),
@@ -124,6 +127,8 @@ def test_accepted(kind, value, expected):
         (kinds.url_prefix(), "/"),
         (kinds.path(), "a\0b"),
         (kinds.path(), 3),
+        (kinds.path(), "\ud800"),
+        (kinds.path(), b"bytes"),
         (kinds.paths(), 3),
         (kinds.paths(), [3]),
         (SEVERAL, [None]),
@@ -174,6 +179,8 @@ def test_accepted(kind, value, expected):
         (quantities.seconds(60), None),
         (quantities.milliseconds(1000), 1001),
         (quantities.milliseconds(1000), "2s"),
+        (quantities.seconds(60), 10**180),
+        (quantities.milliseconds(1000), float("inf")),
     ],
 )
 def test_refused_in_one_line_that_says_what_came(kind, value):
@@ -183,6 +190,23 @@ def test_refused_in_one_line_that_says_what_came(kind, value):
     assert message == f"origin: expected {kind.expected}, got {value!r}"
     assert "\n" not in message
     assert caught.value.exit_code == EXIT_USAGE
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "got"),
+    [
+        (quantities.seconds(60), 10**400, "1000"),
+        (quantities.integer(0, 9), 10**5000, "a value of the type int"),
+        (quantities.integer(0, 9), "9" * 5000, "'9999"),
+        (kinds.log_config(), '{"a":' * 100_000, """'{"a":{"a":"""),
+    ],
+    ids=["duration", "number", "digits", "JSON"],
+)
+def test_a_long_value_is_not_shown_in_full(kind, value, got):
+    with pytest.raises(UsageError) as caught:
+        parse(kind, value)
+    assert str(caught.value).startswith(f"origin: expected {kind.expected}, got {got}")
+    assert len(str(caught.value)) < 300
 
 
 def test_names_of_a_setting():

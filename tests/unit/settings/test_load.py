@@ -99,7 +99,27 @@ def test_variables_of_the_build_are_not_settings():
     assert loaded.notes == []
 
 
-def test_a_wrong_variable():
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        (
+            {"GRANITE_PORT": "http"},
+            "GRANITE_PORT: expected an integer from 0 to 65535, got 'http'",
+        ),
+        (
+            {"GRANITE_LOG_LEVEL": "info", "GRANITE_LOGLEVEL": "debug"},
+            "GRANITE_LOGLEVEL: the same setting as GRANITE_LOG_LEVEL; give one",
+        ),
+    ],
+)
+def test_a_wrong_variable(environ, message):
     with pytest.raises(UsageError) as caught:
-        load({}, {"GRANITE_PORT": "http"})
-    assert str(caught.value) == "GRANITE_PORT: expected an integer from 0 to 65535, got 'http'"
+        load({}, environ)
+    assert str(caught.value) == message
+
+
+def test_names_of_variables_are_in_capitals():
+    loaded = load({}, {"GRANITE_port": "1", "granite_port": "2", "Granite_Port": "3"})
+    assert texts(loaded) == [
+        ("warning", "the variable GRANITE_port names no setting (did you mean 'port'?): ignored")
+    ]

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from granite.cli.arguments import parse_run
+from granite.cli.arguments import read
 from granite.settings import BY_NAME, SETTINGS
 from granite.settings.config import Config
 from granite.settings.load import load
@@ -58,7 +58,7 @@ def test_a_value_is_the_same_from_every_source(name, text, directory):
         arguments = [setting.option if final == flags[0] else f"--no{setting.option[1:]}"]
     else:
         arguments = [f"{setting.option}={text}"]
-    values, _ = parse_run(arguments)
+    values = read(arguments).values
     found["command line"] = load({**beside, **values}, {}).config
 
     lines = "".join(f"{key} = {value!r}\n" for key, value in beside.items())
@@ -85,9 +85,8 @@ def test_an_alias_is_the_setting_from_every_source(alias, directory):
     text = samples if isinstance(samples, str) else samples[0]
     final = setting.parse(text, "sample", kind)
     beside = companions(setting.name, text)
-    values, _ = parse_run(
-        [f"--{alias.replace('_', '-')}"] if kind.flags else [f"--{alias.replace('_', '-')}={text}"]
-    )
+    option = f"--{alias.replace('_', '-')}"
+    values = read([option] if kind.flags else [f"{option}={text}"]).values
     expected = kind.flags[0] if kind.flags else final
     assert values == {setting.name: expected}
     configs = [

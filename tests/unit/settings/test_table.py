@@ -85,5 +85,5 @@ def test_an_unknown_keyword_names_the_nearest():
 
 def test_a_setting_is_given_by_one_of_its_names():
     assert Config(log_access=True, access_log=None).access_log
-    with pytest.raises(UsageError, match=r"^access_log: access_log is set twice, by two names$"):
+    with pytest.raises(UsageError, match=r"^access_log: the same setting as log_access; give one$"):
         Config(log_access=True, access_log=False)

@@ -1,0 +1,75 @@
+"""An application for embedded servers, and how a test runs and asks one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import gc
+from typing import Any
+
+import httpx
+
+from granite import Server
+from granite.serving import new_event_loop, run
+
+PATIENCE = 20.0
+
+variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
+
+
+class App:
+    """Record the lifespan; answer with the path; /wait waits for `release`, or its own end."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        self.begun = asyncio.Event()
+        self.waiting = asyncio.Event()
+        self.release = asyncio.Event()
+        self.startup: asyncio.Event | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        if scope["path"] == "/raise":
+            raise KeyError("asked for")
+        if scope["path"] == "/wait":
+            self.waiting.set()
+            try:
+                await self.release.wait()
+            except asyncio.CancelledError:
+                self.events.append("cancelled")
+                raise
+        body = f"{scope['scheme']} {scope['path']} {variable.get()}".encode()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _lifespan(self, receive: Any, send: Any) -> None:
+        await receive()
+        self.events.append("startup")
+        self.begun.set()
+        if self.startup is not None:
+            await self.startup.wait()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self.events.append("shutdown")
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def on(loop: str, main: Any) -> None:
+    """Run `main` on a loop of that kind, for a limited time; no object of a server may be left."""
+
+    async def bounded() -> None:
+        await asyncio.wait_for(main, PATIENCE)
+
+    run(new_event_loop(loop), bounded())
+    gc.collect()
+    for core in [o for o in gc.get_objects() if type(o).__name__ == "Server"]:
+        if hasattr(core, "counters"):
+            assert not any(core.counters().values()), core.counters()
+
+
+async def get(server: Server, path: str = "/", **settings: Any) -> httpx.Response:
+    async with httpx.AsyncClient(**settings) as client:
+        url = server.urls[0] if server.urls[0].startswith("http") else "http://localhost"
+        return await client.get(url + path)
