@@ -68,8 +68,10 @@ class Granite:
         return self._add("on_starting", function)
 
     def on_reload(self, function: Hook) -> Hook:
-        """Have `function` called when the workers are about to be replaced by new ones; not called
-        in this release, which cannot reload. A decorator; several are called in order.
+        """Have `function` called, without arguments, in the process that called `serve()`, when
+        SIGHUP has come and workers are about to be replaced by ones that load the application anew.
+        What this process itself has imported stays as it is, in them too. A decorator; several are
+        called in order.
         """
         return self._add("on_reload", function)
 

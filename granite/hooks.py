@@ -222,9 +222,10 @@ def call(hooks: Hooks, name: str, *arguments: object) -> None:
         hooks.call(name, *arguments)
     except SystemExit as exc:
         text = f"the hook {name} ended the server"
-        if isinstance(exc.code, str):
-            raise HookError(f"{text}: {exc.code}", None) from None
-        raise HookError(text, None, exc.code if exc.code is not None else 0) from None
+        if exc.code is None or isinstance(exc.code, int):
+            # As the system cuts it: -1 is 255.
+            raise HookError(text, None, (exc.code or 0) & 0xFF) from None
+        raise HookError(f"{text}: {exc.code}", None) from None
     except Exception as exc:
         import traceback
 

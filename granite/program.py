@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 
-from granite.errors import EXIT_BOOT, EXIT_OK, GraniteError, UsageError
+from granite.errors import EXIT_BOOT, GraniteError, UsageError
 from granite.log import write_error
 from granite.settings.rules import Note
 
@@ -78,8 +78,7 @@ def serve(loaded: Loaded, load_target: Callable[[], object] | None) -> int:
     try:
         status = launch.serve(loaded, load_target)
     except GraniteError as exc:
-        details = getattr(exc, "details", None)
-        write_error(f"granite: {exc}\n{details}" if details else f"granite: {exc}")
+        write_error(f"granite: {exc.report}")
         status = exc.exit_code
     except BaseException as exc:
         if os.getpid() == arbiter:
@@ -158,7 +157,10 @@ class _Worker:
 
 def _died_of(exc: BaseException) -> int:
     if isinstance(exc, SystemExit):
-        return exc.code if isinstance(exc.code, int) else EXIT_BOOT if exc.code else EXIT_OK
+        if exc.code is None or isinstance(exc.code, int):
+            return (exc.code or 0) & 0xFF
+        write_error(str(exc.code))
+        return EXIT_BOOT
     sys.excepthook(type(exc), exc, exc.__traceback__)
     return EXIT_BOOT
 

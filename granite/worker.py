@@ -29,15 +29,30 @@ __all__ = ["main"]
 
 
 class _LogReopener:
-    """The handler of SIGUSR1 until the event loop watches the signal; `asked` is true when it came:
-    log files are not exchanged in the middle of whatever runs then.
+    """The handler of SIGUSR1. Log files are not exchanged in the middle of whatever runs when it
+    comes, but on the event loop, once that is there.
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self._asked = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def __call__(self, number: int, frame: object) -> None:
-        self.asked = True
+        if self._loop is None:
+            self._asked = True
+        elif not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(log.reopen)
+
+    def use(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Reopen on `loop`, which runs, from now on, and what was asked for before at once.
+
+        The loop watches other signals; it does not watch this one, since it would give it back its
+        default action, which kills, before the process has ended.
+        """
+        self._loop = loop
+        signal.signal(signal.SIGUSR1, self)  # the application's import may have changed it
+        if self._asked:
+            log.reopen()
 
 
 def main(start: WorkerStart, thresholds: tuple[int, int, int]) -> int:
@@ -65,8 +80,7 @@ def main(start: WorkerStart, thresholds: tuple[int, int, int]) -> int:
         reporter.failed(exc.exit_code, f"{exc}\n{details}" if details else str(exc))
         return exc.exit_code
     finally:
-        # The loop, which is closed, has given it back its default action.
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        signals.end_in_child()
         _say_goodbye(start)
 
 
@@ -144,9 +158,7 @@ async def _serve(
     reopener: _LogReopener,
 ) -> int:
     stop, hurry = _watch_signals(reporter, lambda: _interrupted(start))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, log.reopen)
-    if reopener.asked:
-        log.reopen()
+    reopener.use(asyncio.get_running_loop())
     serving = Serving(app, start.config, secure=secure)
     starting = asyncio.ensure_future(serving.start())
     stopping = asyncio.ensure_future(stop.wait())
@@ -212,7 +224,5 @@ def _watch_signals(
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, on_interrupt)
     loop.add_signal_handler(signal.SIGQUIT, on_quit)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup's
-        loop.add_signal_handler(signal.SIGHUP, stop.set)  # a terminal sends it to the whole tree
     loop.add_reader(reporter.fd, on_arbiter_gone)
     return stop, hurry

@@ -11,33 +11,32 @@ import time
 
 from granite.arbiter import signals
 from granite.arbiter.calls import Calls, HookFailed
-from granite.arbiter.fleet import BOOTING, STOPPING, BecomeWorker, Fleet, Slot, Worker
+from granite.arbiter.fleet import BecomeWorker, Fleet
+from granite.arbiter.news import News
+from granite.arbiter.reload import Reload
 from granite.arbiter.resources import Resources
 from granite.arbiter.signals import (
     SIGHUP,
     SIGINT,
-    SIGKILL,
     SIGQUIT,
     SIGTERM,
     SIGTTIN,
     SIGUSR1,
     SIGUSR2,
 )
+from granite.arbiter.slots import BOOTING, NEVER, QUICK, STOPPING
 from granite.arbiter.start import WorkerStart
 from granite.errors import EXIT_BOOT, EXIT_OK, BootError, UsageError
-from granite.log import write_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from granite.arbiter.slots import Slot, Worker
     from granite.settings.load import Loaded
 
 __all__ = ["Arbiter", "WorkerStart", "run"]
-
-# Seconds that a worker gets for a quick end before it is killed.
-_QUICK = 3.0
 
 
 class Arbiter:
@@ -51,12 +50,11 @@ class Arbiter:
         self._log = self._held.log
         self._fleet = Fleet(self._config.workers, self._config.respawn_interval)
         self._calls = Calls(loaded.hooks, self._config, self._log)
+        self._news = News(self._fleet, self._held)
+        self._reload = Reload(self._fleet, self._held, self._calls, self._fork)
         self._started = False
-        self._announced = False
-        self._status = ""
         self._exit_code: int | None = None
-        self._kill_at: float | None = None
-        self._ping_at: float | None = 0.0 if self._held.notifier.interval is not None else None
+        self._ping_at = 0.0 if self._held.notifier.interval is not None else NEVER
 
     def run(self) -> int | WorkerStart:
         """Serve until told to end; return the exit status, or in a worker process, what the worker
@@ -79,7 +77,7 @@ class Arbiter:
         assert self._held.signals is not None
         while True:
             self._manage()
-            if self._exit_code is not None and not any(self._fleet.occupied()):
+            if self._exit_code is not None and not self._fleet.workers():
                 return self._exit_code
             self._wait(self._held.signals.fd)
             for number in self._held.signals.take():
@@ -126,113 +124,112 @@ class Arbiter:
 
     def _wait(self, signal_fd: int) -> None:
         """Sleep until a signal, a message from a worker, or the next deadline."""
-        deadlines = [
-            at for at in (self._kill_at, self._ping_at, self._next_refill()) if at is not None
-        ]
-        timeout = max(0.0, min(deadlines) - time.monotonic()) * 1000 + 1 if deadlines else None
-        self._fleet.listen(signal_fd, timeout)
+        until = min(self._ping_at, self._fleet.next_kill())
+        if self._exit_code is None:
+            until = min(until, self._fleet.next_refill())
+        self._fleet.listen(signal_fd, until)
 
     def _handle(self, number: int) -> None:
+        assert self._held.signals is not None
         if number == SIGQUIT or (number == SIGINT and self._exit_code is not None):
-            self._stop(SIGQUIT, _QUICK, EXIT_OK)
-        elif number in (SIGINT, SIGTERM, SIGHUP):
-            if self._exit_code is None:
-                self._log.info("stopping: requests in flight may finish")
-                self._stop(SIGTERM, self._patience(), EXIT_OK)
+            self._stop(SIGQUIT, QUICK, EXIT_OK)
         elif number == SIGUSR1:
             self._log.reopen()  # first, so that a worker finds the new files
             self._fleet.signal(SIGUSR1)
         elif number in (SIGTTIN, SIGUSR2):
             self._log.warning(f"{signals.name(number)} has no effect in this release")
+        elif number in (SIGINT, SIGTERM, SIGHUP) and self._exit_code is None:
+            if number == SIGHUP and not self._held.signals.hung_up():
+                self._reload.ask()
+            else:
+                self._log.info("stopping: requests in flight may finish")
+                self._stop(SIGTERM, self._patience(), EXIT_OK)
 
     def _reap(self) -> None:
         now = time.monotonic()
         for slot, worker, status in self._fleet.reap():
             worker.read(now)  # what it said last may still lie in the channel
             worker.channel.close()
-            ended = f"worker {slot.index} (pid {worker.pid}) {signals.describe(status)}"
-            if self._exit_code is not None or worker.state == STOPPING:
-                slot.worker = None
-                self._log.debug(ended)
-            elif worker.state == BOOTING:
-                slot.worker = None
-                self._give_up(slot, worker, status)
-            elif not self._config.respawn_failed_workers:
-                slot.worker = None
-                self._log.error(f"{ended}, and respawn_failed_workers is off: stopping")
-                self._fail(EXIT_BOOT)
-            else:
-                delay = slot.vacate(worker, now)
-                self._log.warning(f"{ended}; a new one starts in {delay:g} s")
+            self._lose(slot, worker, status, now)
             try:
                 self._calls.reaped(worker.face, worker.pid)
             except HookFailed as failure:
                 self._fail(failure.exit_code)
 
+    def _lose(self, slot: Slot, worker: Worker, status: int, now: float) -> None:
+        """Draw the consequences of a worker's end."""
+        ended = f"{worker} {signals.describe(status)}"
+        was_next = worker is slot.next
+        slot.remove(worker)
+        if self._exit_code is not None or worker.state == STOPPING:
+            self._log.debug(ended)
+        elif was_next:
+            self._reload.failed(
+                worker.failure[1] if worker.failure else f"{ended} before it took over"
+            )
+        elif slot.current is not None:
+            self._log.warning(f"{ended}; its replacement is on the way")
+        elif worker.state == BOOTING:
+            self._give_up(slot, worker, status)
+        elif not self._config.respawn_failed_workers:
+            self._log.error(f"{ended}, and respawn_failed_workers is off: stopping")
+            self._fail(EXIT_BOOT)
+        else:
+            delay = slot.refill_after(worker, now)
+            self._log.warning(f"{ended}; a new one starts in {delay:g} s")
+
     def _manage(self) -> None:
         now = time.monotonic()
-        if self._ping_at is not None and now >= self._ping_at:
+        if now >= self._ping_at:
             assert self._held.notifier.interval is not None
             self._held.notifier.watchdog()
             self._ping_at = now + self._held.notifier.interval
         if self._exit_code is None:
+            for worker in self._fleet.promote(now + self._patience()):
+                self._log.debug(f"{worker} is replaced and finishes its requests")
             self._fill(now)
         if self._exit_code is None:
-            self._tell()
-        elif self._kill_at is not None and now >= self._kill_at:
-            self._log.warning("a worker did not end in time and is killed")
-            self._kill_at = None
-            self._fleet.stop(SIGKILL)
+            self._news.tell()
+        if self._exit_code is None and self._news.up:
+            self._go_on_reloading()
+        for worker in self._fleet.kill(now):
+            self._log.warning(f"{worker} did not end in time and is killed")
 
     def _fill(self, now: float) -> None:
         """Start a worker in each slot whose time has come."""
         while self._exit_code is None and (slot := self._fleet.empty(now)) is not None:
-            self._spawn(slot, now)
+            self._refill(slot, now)
 
-    def _spawn(self, slot: Slot, now: float) -> None:
+    def _refill(self, slot: Slot, now: float) -> None:
         try:
-            worker = self._fleet.spawn(slot, self._calls.before_fork())
+            self._fork(slot)
         except HookFailed as failure:
             self._fail(failure.exit_code)
         except BootError as exc:
-            if self._announced:
-                delay = slot.postpone(now)
-                self._log.error(f"{exc}; the next attempt follows in {delay:g} s")
-            else:
-                write_error(f"granite: {exc}")
+            if not self._news.up:
+                self._news.cannot_go_on(str(exc))
                 self._fail(EXIT_BOOT)
-        else:
-            self._calls.forked(worker.face, worker.pid)
+                return
+            delay = slot.postpone(now)
+            self._log.error(f"{exc}; the next attempt follows in {delay:g} s")
 
-    def _tell(self) -> None:
-        """Say that the server is up, once, and then what has changed."""
-        ready, size = self._fleet.ready(), len(self._fleet.slots)
-        status = f"{ready} of {size} workers ready"
-        if not self._announced and ready == size:
-            self._announced = True
-            self._log.info("1 worker is ready" if size == 1 else f"{size} workers are ready")
-            for listener in self._held.listeners:
-                origin = f" ({listener.origin})" if listener.origin else ""
-                self._log.info(f"listening on {listener.url}{origin}")
-            self._held.notifier.ready(status)
-        elif self._announced and status != self._status:
-            self._held.notifier.status(status)
-        self._status = status
+    def _fork(self, slot: Slot) -> Worker:
+        """Start a worker in a slot; raise HookFailed, BootError and, in the child, BecomeWorker."""
+        worker = self._fleet.spawn(slot, self._calls.before_fork())
+        self._calls.forked(worker.face, worker.pid)
+        return worker
+
+    def _go_on_reloading(self) -> None:
+        try:
+            self._reload.step()
+        except HookFailed as failure:
+            self._fail(failure.exit_code)
 
     def _give_up(self, slot: Slot, worker: Worker, status: int) -> None:
         """End the tree because a worker could not start: another attempt would fail alike."""
-        if worker.failure is not None:
-            code, text = worker.failure
-        else:
-            code, text = (
-                EXIT_BOOT,
-                f"worker {slot.index} {signals.describe(status)} before it was ready",
-            )
-        if self._announced:
-            for line in text.splitlines():  # the worker's traceback may follow
-                self._log.critical(line)
-        else:
-            write_error(f"granite: {text}")
+        ended = f"worker {slot.index} {signals.describe(status)} before it was ready"
+        code, text = worker.failure or (EXIT_BOOT, ended)
+        self._news.cannot_go_on(text)
         self._fail(code)
 
     def _fail(self, exit_code: int) -> None:
@@ -247,15 +244,11 @@ class Arbiter:
             self._exit_code = exit_code
             self._held.notifier.stopping("stopping")
         self._held.close_listeners()
-        self._kill_at = time.monotonic() + patience
-        self._fleet.stop(number)
+        self._fleet.stop(number, time.monotonic() + patience)
 
     def _patience(self) -> float:
         """Return the seconds after which a worker that was told to end is killed."""
         return self._config.graceful_timeout + self._config.workers_kill_timeout
-
-    def _next_refill(self) -> float | None:
-        return self._fleet.next_refill() if self._exit_code is None else None
 
 
 def run(

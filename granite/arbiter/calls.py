@@ -20,11 +20,14 @@ __all__ = ["Calls", "HookFailed"]
 
 
 class HookFailed(Exception):  # noqa: N818 (it is logged already: this unwinds the stack)
-    """A hook raised, or ended the process; the server is to end with `exit_code`."""
+    """A hook raised; the server is to end with `exit_code`. `meant` says that this is what the hook
+    wants: it has called `sys.exit()`.
+    """
 
-    def __init__(self, exit_code: int) -> None:
-        super().__init__(exit_code)
+    def __init__(self, exit_code: int, meant: bool) -> None:
+        super().__init__(exit_code, meant)
         self.exit_code = exit_code
+        self.meant = meant
 
 
 class Calls:
@@ -54,7 +57,7 @@ class Calls:
             call(self.hooks, name, self.server, *arguments)
         except HookError as exc:
             self._log.error(str(exc), exc_info=exc.__cause__)
-            raise HookFailed(exc.exit_code) from None
+            raise HookFailed(exc.exit_code, exc.details is None) from None
 
     def listening(self, listeners: Sequence[Listener]) -> None:
         """The sockets are open, no worker is forked yet."""

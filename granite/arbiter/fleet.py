@@ -1,12 +1,30 @@
-"""The worker slots: one place each for a worker process, which is filled, watched and refilled.
+"""All worker processes: how they are forked, heard, told to end, and collected.
 
-Owns forking, the state of each worker, and when a slot is filled again. Must not know signals'
-meanings, the listening sockets, or what a worker does. Main thread of the arbiter.
+Owns forking, and the sets of workers that something is to be done to. Must not know signals'
+meanings, the listening sockets, what a worker does, or why one is replaced. Main thread of the
+arbiter.
 
-Theory of operation: a worker is BOOTING from the fork to its ready message, then READY until it is
-told to end, then STOPPING. A slot whose worker ended on its own is filled again after a delay that
-doubles with each worker that did not last; how a worker that never became ready ends the whole tree
-is the arbiter's to decide.
+Theory of operation. A worker is BOOTING from the fork to its ready message, then READY until it is
+told to end, then STOPPING; once it is told, it has a time at which it is killed. What it is to its
+slot is another matter. A slot has
+
+- a current worker, which serves, or boots to fill the empty slot;
+- perhaps a next one, which boots to take the current one's place. Once it is ready it does
+  (`promote`), and the former one is told to end;
+- perhaps retiring ones, which have been told to end. Nothing follows from their deaths.
+
+All of them accept on the same sockets, so that a slot serves without a gap while its worker
+changes. The death of a worker that nobody told to end means:
+
+- of the next one: the replacement has failed. The current one is not touched.
+- of the current one while there is a next one: that one becomes current, ready or not. It is no
+  respawn, and no delay counts it.
+- of the current one alone: if it was ready, the slot is filled again, after a delay that doubles
+  with each worker that did not last. If it was still booting, the next attempt would fail alike,
+  and it is the arbiter's to decide what becomes of the tree.
+
+Whoever wants a worker replaced, for whatever reason, spawns another one into its slot and waits
+until that one has left BOOTING, or has died.
 """
 
 from __future__ import annotations
@@ -18,7 +36,8 @@ import sys
 import time
 
 from granite.arbiter import signals
-from granite.arbiter.channel import FAILED, READY, Channel, open_channel
+from granite.arbiter.channel import open_channel
+from granite.arbiter.slots import NEVER, READY_STATE, Slot, Worker
 from granite.errors import BootError
 
 TYPE_CHECKING = False
@@ -27,15 +46,10 @@ if TYPE_CHECKING:
 
     from granite.hooks import HookWorker
 
-__all__ = ["BOOTING", "READY_STATE", "STOPPING", "BecomeWorker", "Fleet", "Slot", "Worker"]
+__all__ = ["BecomeWorker", "Fleet"]
 
-BOOTING = "booting"
-READY_STATE = "ready"
-STOPPING = "stopping"
-
-# Seconds: a worker that lasted this long starts the delays anew.
-_SETTLED = 10.0
-_LONGEST_DELAY = 30.0
+# Milliseconds: poll takes no more than an int, and a timeout may be a year.
+_LONGEST_WAIT = 3_600_000
 
 
 class BecomeWorker(Exception):  # noqa: N818 (no error: it unwinds the stack)
@@ -48,64 +62,6 @@ class BecomeWorker(Exception):  # noqa: N818 (no error: it unwinds the stack)
         self.face = face
 
 
-class Worker:
-    """One worker process. `failure` is the status and text with which it reported that it could not
-    start, `face` what hooks see of it.
-    """
-
-    __slots__ = ("channel", "face", "failure", "pid", "ready_at", "state")
-
-    def __init__(self, pid: int, channel: Channel, face: HookWorker | None) -> None:
-        self.pid = pid
-        self.channel = channel
-        self.face = face
-        self.state = BOOTING
-        self.ready_at = 0.0
-        self.failure: tuple[int, str] | None = None
-
-    def read(self, now: float) -> None:
-        """Take in the messages that have arrived."""
-        for kind, payload in self.channel.receive():
-            if kind == READY and self.state == BOOTING:
-                self.state = READY_STATE
-                self.ready_at = now
-            elif kind == FAILED:
-                self.failure = payload[0], payload[1:].decode("utf-8", "replace")
-
-
-class Slot:
-    """The place of one worker. `refill_at` is the monotonic time at which an empty slot is to be
-    filled, `first_delay` the seconds after which the second worker in a row that did not last is
-    replaced.
-    """
-
-    __slots__ = ("_delay", "_first_delay", "index", "refill_at", "worker")
-
-    def __init__(self, index: int, first_delay: float) -> None:
-        self.index = index
-        self.worker: Worker | None = None
-        self.refill_at = 0.0
-        self._delay = 0.0
-        self._first_delay = first_delay
-
-    def vacate(self, worker: Worker, now: float) -> float:
-        """Empty the slot of a worker that had been ready; return the seconds until it is filled
-        again.
-        """
-        self.worker = None
-        if now - worker.ready_at >= _SETTLED:
-            self._delay = 0.0
-        return self.postpone(now)
-
-    def postpone(self, now: float) -> float:
-        """Put the filling off by the delay that is next; return its seconds."""
-        delay = self._delay
-        longest = max(self._first_delay, _LONGEST_DELAY)
-        self._delay = min(max(delay * 2, self._first_delay), longest)
-        self.refill_at = now + delay
-        return delay
-
-
 class Fleet:
     """All slots. `first_delay` is that of each slot."""
 
@@ -114,83 +70,103 @@ class Fleet:
     def __init__(self, size: int, first_delay: float) -> None:
         self.slots = [Slot(index, first_delay) for index in range(1, size + 1)]
 
-    def occupied(self) -> Iterator[tuple[Slot, Worker]]:
-        """Yield each slot that has a worker, with the worker."""
-        for slot in self.slots:
-            if slot.worker is not None:
-                yield slot, slot.worker
+    def __str__(self) -> str:
+        return f"{self.ready()} of {len(self.slots)} workers ready"
+
+    def workers(self) -> list[Worker]:
+        """Return every worker that has not been collected yet."""
+        return [worker for slot in self.slots for worker in slot.workers()]
 
     def ready(self) -> int:
-        """Return how many workers accept connections."""
-        return sum(worker.state == READY_STATE for _, worker in self.occupied())
-
-    def all_ready(self) -> bool:
-        """Say whether every slot has a worker that accepts connections."""
-        return self.ready() == len(self.slots)
+        """Return how many slots have a worker that accepts connections and is to stay."""
+        return sum(
+            slot.current is not None and slot.current.state == READY_STATE for slot in self.slots
+        )
 
     def empty(self, now: float) -> Slot | None:
         """Return a slot that is to be filled now, None if there is none."""
         for slot in self.slots:
-            if slot.worker is None and slot.refill_at <= now:
+            if slot.current is None and slot.refill_at <= now:
                 return slot
         return None
 
-    def next_refill(self) -> float | None:
-        """Return the monotonic time at which `fill` has something to do next; None if no slot is
-        empty.
-        """
-        return min((slot.refill_at for slot in self.slots if slot.worker is None), default=None)
+    def next_refill(self) -> float:
+        """Return the monotonic time at which the next empty slot is to be filled."""
+        return min((slot.refill_at for slot in self.slots if slot.current is None), default=NEVER)
 
-    def listen(self, fd: int, timeout: float | None) -> None:
-        """Take in what workers say, until `fd` is readable, somebody has spoken, or `timeout`
-        milliseconds are over.
+    def next_kill(self) -> float:
+        """Return the monotonic time at which the next worker is to be killed."""
+        return min((worker.kill_at for worker in self.workers()), default=NEVER)
+
+    def listen(self, fd: int, until: float) -> None:
+        """Take in what workers say, until `fd` is readable, somebody has spoken, or the monotonic
+        time `until`, which may be NEVER.
         """
         poll = select.poll()
         poll.register(fd, select.POLLIN)
-        workers = {
-            worker.channel.fd: worker for _, worker in self.occupied() if worker.channel.fd >= 0
-        }
-        for channel in workers:
+        heard = {worker.channel.fd: worker for worker in self.workers() if worker.channel.fd >= 0}
+        for channel in heard:
             poll.register(channel, select.POLLIN)
+        timeout = None
+        if until != NEVER:
+            timeout = min(max(0.0, until - time.monotonic()) * 1000 + 1, _LONGEST_WAIT)
         for ready, _ in poll.poll(timeout):
-            if ready in workers:
-                workers[ready].read(time.monotonic())
+            if ready in heard:
+                heard[ready].read(time.monotonic())
+
+    def promote(self, kill_at: float) -> list[Worker]:
+        """Give each next worker that is ready its slot, and tell the former one to end, to be
+        killed at `kill_at`; return those that were told.
+        """
+        told = [retired for slot in self.slots if (retired := slot.promote()) is not None]
+        for worker in told:
+            worker.end(signals.SIGTERM, kill_at)
+        return told
 
     def signal(self, number: int) -> None:
         """Send a signal to every worker."""
-        for _, worker in self.occupied():
-            os.kill(worker.pid, number)  # not reaped yet, so the pid is still the worker's
+        for worker in self.workers():
+            worker.send(number)
 
-    def stop(self, number: int) -> None:
-        """Send every worker a signal that ends it."""
-        for _, worker in self.occupied():
-            worker.state = STOPPING
-        self.signal(number)
+    def stop(self, number: int, kill_at: float) -> None:
+        """Tell every worker to end, with a signal; it is killed at `kill_at` at the latest."""
+        for worker in self.workers():
+            worker.end(number, kill_at)
+
+    def kill(self, now: float) -> list[Worker]:
+        """Kill the workers whose time is up, and return them."""
+        late = [worker for worker in self.workers() if worker.kill_at <= now]
+        for worker in late:
+            worker.kill_at = NEVER
+            worker.send(signals.SIGKILL)
+        return late
 
     def abandon(self) -> None:
         """Tell every worker to end, and do not wait for it."""
-        self.stop(signals.SIGTERM)
-        for _, worker in self.occupied():
+        self.stop(signals.SIGTERM, NEVER)
+        for worker in self.workers():
             worker.channel.close()
 
     def reap(self) -> Iterator[tuple[Slot, Worker, int]]:
-        """Collect the workers that have ended; yield them with waitpid's status.
+        """Collect the workers that have ended; yield them with waitpid's status. They are in their
+        slots still.
 
         Other children are left to whoever started them: the arbiter may run inside a program that
         has its own. Only the first process of a container has to collect orphans too.
         """
-        for slot, worker in list(self.occupied()):
-            try:
-                pid, status = os.waitpid(worker.pid, os.WNOHANG)
-            except ChildProcessError:  # somebody else was faster
-                pid, status = worker.pid, 0
-            if pid:
-                yield slot, worker, status
+        for slot in self.slots:
+            for worker in slot.workers():
+                try:
+                    pid, status = os.waitpid(worker.pid, os.WNOHANG)
+                except ChildProcessError:  # somebody else was faster
+                    pid, status = worker.pid, 0
+                if pid:
+                    yield slot, worker, status
         if os.getpid() == 1:
             self._reap_orphans()
 
     def _reap_orphans(self) -> None:
-        workers = {worker.pid for _, worker in self.occupied()}
+        workers = {worker.pid for worker in self.workers()}
         while True:
             try:
                 # Looked at only: it may be a worker that has ended just now.
@@ -202,15 +178,18 @@ class Fleet:
             os.waitpid(found.si_pid, os.WNOHANG)
 
     def spawn(self, slot: Slot, face: HookWorker | None) -> Worker:
-        """Fork a worker for an empty slot and return it; raise BecomeWorker in the child, and
-        BootError if the system refuses.
+        """Fork a worker into a slot and return it; raise BecomeWorker in the child, and BootError
+        if the system refuses.
         """
-        mine, theirs = open_channel()
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:  # None where the descriptor was closed from the start
-                stream.flush()  # else what it holds would be written by both processes
+        _flush_streams()
         # The child's garbage collector would write to every inherited object, and so copy its page.
+        if gc.get_freeze_count():
+            gc.collect()  # of what came since the last fork: frozen garbage stays for ever
         gc.freeze()
+        try:
+            mine, theirs = open_channel()
+        except OSError as exc:
+            raise _refused(exc) from None
         signals.block()
         try:
             pid = os.fork()
@@ -218,13 +197,27 @@ class Fleet:
             signals.unblock()
             mine.close()
             os.close(theirs)
-            raise BootError(f"cannot fork a worker: {(exc.strerror or str(exc)).lower()}") from None
+            raise _refused(exc) from None
         if pid == 0:
             mine.close()
-            for _, other in self.occupied():
+            for other in self.workers():
                 other.channel.close()
             raise BecomeWorker(slot.index, theirs, face)
         signals.unblock()
         os.close(theirs)
-        slot.worker = Worker(pid, mine, face)
-        return slot.worker
+        worker = Worker(slot.index, pid, mine, face)
+        slot.add(worker)
+        return worker
+
+
+def _refused(exc: OSError) -> BootError:
+    return BootError(f"cannot fork a worker: {(exc.strerror or str(exc)).lower()}")
+
+
+def _flush_streams() -> None:
+    """Write what the standard streams hold, which both processes would write otherwise."""
+    for stream in (sys.stdout, sys.stderr):
+        try:  # noqa: SIM105 (contextlib costs the arbiter memory)
+            stream.flush()
+        except (OSError, ValueError, AttributeError):  # noqa: PERF203
+            pass  # nobody reads it, or it is closed, or was from the start and is None

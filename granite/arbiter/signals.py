@@ -28,6 +28,7 @@ __all__ = [
     "SignalQueue",
     "block",
     "describe",
+    "end_in_child",
     "name",
     "reset_in_child",
     "unblock",
@@ -53,7 +54,7 @@ _IGNORED = (SIGTTOU,)
 class SignalQueue:
     """Take over the arbiter's signals. `fd` turns readable when one has arrived."""
 
-    __slots__ = ("_before", "_wakeup_before", "_write", "fd")
+    __slots__ = ("_before", "_on_terminal", "_wakeup_before", "_write", "fd")
 
     def __init__(self) -> None:
         self.fd, self._write = os.pipe()
@@ -61,6 +62,7 @@ class SignalQueue:
         os.set_blocking(self._write, False)
         self._wakeup_before = _signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         self._before = {number: _signal.getsignal(number) for number in (*_TAKEN, *_IGNORED)}
+        self._on_terminal = os.isatty(2)
         for number in _IGNORED:
             _signal.signal(number, _signal.SIG_IGN)
         for number in _TAKEN:
@@ -74,6 +76,12 @@ class SignalQueue:
             return list(os.read(self.fd, 4096))
         except BlockingIOError:
             return []
+
+    def hung_up(self) -> bool:
+        """Say whether the terminal to which this process writes is gone: SIGHUP then means that it
+        was closed.
+        """
+        return self._on_terminal and not os.isatty(2)
 
     def close(self) -> None:
         """Give the signals back to whoever had them before."""
@@ -107,13 +115,21 @@ def reset_in_child(on_usr1: Callable[[int, object], None]) -> None:
     """Give the signals their default actions in a forked child, and end `block()`.
 
     SIGUSR1 gets the handler `on_usr1`, since its default would end a worker that is told to reopen
-    its log files while it starts; an ignored SIGHUP stays ignored.
+    its log files while it starts. SIGHUP goes on doing nothing: a terminal sends it to the whole
+    tree, and what follows from it is the arbiter's to say.
     """
     for number in (*_TAKEN, *_IGNORED):
-        if number != SIGHUP or _signal.getsignal(number) != _signal.SIG_IGN:
+        if number != SIGHUP:
             _signal.signal(number, _signal.SIG_DFL)
     _signal.signal(SIGUSR1, on_usr1)
     unblock()
+
+
+def end_in_child() -> None:
+    """Have no signal but SIGKILL disturb the end of a child, which has begun."""
+    for number in (SIGINT, SIGQUIT, SIGTERM):
+        # Not ignored, which programs that it starts would inherit.
+        _signal.signal(number, _enqueue)
 
 
 def describe(status: int) -> str:
@@ -134,4 +150,6 @@ def name(number: int) -> str:
 
 
 def _enqueue(number: int, frame: object) -> None:
-    """Do nothing: a handler has to exist for the interpreter to write the number to the pipe."""
+    """Do nothing: a handler has to exist for the interpreter to write the number to the pipe, if
+    there is one.
+    """

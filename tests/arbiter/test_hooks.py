@@ -183,15 +183,16 @@ def test_one_that_raises_at_the_end_does_not_hold_it_up(
     assert granite.members() == []
 
 
-@pytest.mark.parametrize(("argument", "status"), [("", 0), ("7", 7), ("'not today'", 1)])
-def test_one_that_exits(run_granite, tmp_path, argument, status):
-    config = configured(
-        tmp_path, f"import sys\ndef on_starting(server):\n    sys.exit({argument})\n"
-    )
+@pytest.mark.parametrize("hook", ["on_starting(server)", "post_fork(server, worker)"])
+@pytest.mark.parametrize(
+    ("argument", "status"), [("", 0), ("7", 7), ("-1", 255), ("'not today'", 1), ("('a', 300)", 1)]
+)
+def test_one_that_exits(run_granite, tmp_path, hook, argument, status):
+    config = configured(tmp_path, f"import sys\ndef {hook}:\n    sys.exit({argument})\n")
     granite = run_granite("apps:plain", *config, cwd=APPS, ready=False)
     assert granite.wait() == status
     assert granite.output.count("\n") == 1
-    assert "the hook on_starting ended the server" in granite.output
+    assert f"the hook {hook.partition('(')[0]} ended the server" in granite.output
     assert granite.members() == []
 
 

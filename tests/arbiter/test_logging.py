@@ -7,14 +7,14 @@ import os
 import re
 import signal
 import socket
-import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
+
+from tests.server.apps import eventually
 
 APPS = Path(__file__).parent
 
@@ -31,17 +31,10 @@ def app_folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def eventually(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
-
-
 def port_in(path: Path) -> int:
     """Where the server whose error log is `path` says that it listens."""
     pattern = re.compile(r"listening on http://127\.0\.0\.1:(\d+)")
-    eventually(lambda: path.exists() and pattern.search(path.read_text()), f"nothing in {path}")
+    eventually(lambda: path.exists() and pattern.search(path.read_text()))
     match = pattern.search(path.read_text())
     assert match is not None
     return int(match.group(1))
@@ -55,6 +48,13 @@ def open_logs(granite) -> set[tuple[int, str]]:
         for link in Path(f"/proc/{pid}/fd").iterdir()
         if link.exists() and link.readlink().suffix in (".log", ".1")
     }
+
+
+def wait_for_new_files(granite, *paths: Path) -> None:
+    """Return when each process of the tree has these files open, and no older ones."""
+    eventually(
+        lambda: open_logs(granite) == {(pid, p.name) for pid in granite.members() for p in paths}
+    )
 
 
 def one_line(granite) -> str:
@@ -115,13 +115,7 @@ def test_rotation(run_granite, tmp_path):
         path.rename(path.with_suffix(".log.1"))
     old = errors.with_suffix(".log.1").read_text()
     granite.signal(signal.SIGUSR1)
-    eventually(
-        lambda: (
-            open_logs(granite)
-            == {(pid, path.name) for pid in granite.members() for path in (errors, access)}
-        ),
-        "a process kept the old file",
-    )
+    wait_for_new_files(granite, errors, access)
     for _ in range(20):
         assert httpx.get(url).status_code == 200
     assert granite.stop() == 0
@@ -145,10 +139,7 @@ def test_rotation_in_a_folder_of_root(run_granite):
         assert httpx.get(f"http://127.0.0.1:{port_in(path)}/").status_code == 200
         path.rename(folder / "error.log.1")
         granite.signal(signal.SIGUSR1)
-        eventually(
-            lambda: open_logs(granite) == {(pid, "error.log") for pid in granite.members()},
-            "a process kept the old file",
-        )
+        wait_for_new_files(granite, path)
         assert path.owner() == "nobody"
         assert granite.stop() == 0
         assert "cannot open" not in path.read_text()
@@ -168,12 +159,8 @@ def test_syslog(run_granite, tmp_path, kind):
             destination = f"syslog+{kind}://127.0.0.1:{daemon.getsockname()[1]}"
         if kind == "tcp":
             daemon.listen()
-        granite = run_granite(
-            *("apps:plain", "--log-file", destination, "--access-log"),
-            *("--access-log-file", destination, "--syslog-tag", "web"),
-            cwd=APPS,
-            ready=False,
-        )
+        options = ["--log-file", destination, "--access-log", "--access-log-file", destination]
+        granite = run_granite("apps:plain", *options, "--syslog-tag", "web", cwd=APPS, ready=False)
         streams: list[socket.socket] = []
 
         def read(pattern: str) -> re.Match[str]:
@@ -287,21 +274,21 @@ def test_mistakes(run_granite, tmp_path, options, status, message):
 
 
 def test_log_off(run_granite, app_folder):
-    with socket.create_server(("127.0.0.1", 0)) as finder:
-        port = finder.getsockname()[1]
+    path = app_folder / "x.sock"  # of a port nobody would hear
     granite = run_granite(
-        *("raising:app", "--no-log", "--access-log", "--port", str(port)),
+        *("raising:app", "--no-log", "--access-log", "--uds", str(path)),
         cwd=app_folder,
         ready=False,
     )
 
     def served() -> bool:
         try:
-            return httpx.get(f"http://127.0.0.1:{port}/").status_code == 500
+            return client.get("http://test/").status_code == 500
         except httpx.TransportError:
             return False
 
-    eventually(served, "it does not serve")
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client:
+        eventually(served)
     assert granite.stop() == 0
     assert granite.output == ""
 

@@ -21,7 +21,7 @@ import httpx
 import pytest
 
 from granite.arbiter.systemd import Notifier, listen_fds
-from granite.cli import parse_run
+from granite.cli.arguments import read
 from granite.errors import BootError
 from granite.settings.load import load
 from tests.granite_process import ROOT, GraniteProcess
@@ -380,11 +380,12 @@ def test_the_service_unit_runs_granite() -> None:
     program, command, *arguments = shlex.split(service["ExecStart"])
     assert Path(program).name == "granite"
     assert command == "run"
-    values, config_file = parse_run(arguments)
-    loaded = load(values, {}, config_file)
+    found = read(arguments)
+    loaded = load(found.values, {}, found.config_file)
     assert loaded.config.target is not None
     assert [note.text for note in loaded.notes if note.level == "warning"] == []
     assert service["Type"].startswith("notify")
+    assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
     # The manager's patience is longer than that of the server.
     seconds = float(service["TimeoutStopSec"].removesuffix("s"))
     assert seconds > loaded.config.graceful_timeout + loaded.config.workers_kill_timeout

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import subprocess
+import time
 from pathlib import Path
 
 import httpx
@@ -78,7 +81,96 @@ def test_the_kill_timeout(run_granite, tmp_path):
         httpx.get(granite.url(), timeout=0.5)
     granite.wait_for("begun")
     assert granite.stop() == 0
-    assert "a worker did not end in time and is killed" in granite.output
+    assert "did not end in time and is killed" in granite.output
+
+
+def test_impatience_does_not_put_the_end_off(run_granite, tmp_path):
+    (tmp_path / "stuck.py").write_text(
+        "import time\n"
+        "async def app(scope, receive, send):\n"
+        "    if scope['type'] == 'lifespan':\n"
+        "        await receive()\n"
+        "        await send({'type': 'lifespan.startup.complete'})\n"
+        "        print('begun', flush=True)\n"
+        "        time.sleep(600)\n"
+    )
+    arguments = ("--graceful-timeout", "0", "--workers-kill-timeout", "1")
+    granite = run_granite("stuck:app", *arguments, cwd=tmp_path, ready=False)
+    granite.wait_for("begun")
+    granite.signal(signal.SIGTERM)
+    granite.wait_for("stopping")
+    deadline = time.monotonic() + 20
+    while granite.process.poll() is None:
+        assert time.monotonic() < deadline
+        granite.signal(signal.SIGQUIT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            granite.process.wait(0.1)
+    assert granite.wait() == 0
+    assert granite.output.count("did not end in time and is killed") == 1
+
+
+def test_the_longest_patience(run_granite):
+    granite = run_granite("process_apps:told", "--graceful-timeout", "365d", cwd=APPS)
+    assert granite.stop() == 0
+    assert "Traceback" not in granite.output
+
+
+def test_a_thread_does_not_keep_a_worker_that_cannot_start(run_granite, tmp_path):
+    (tmp_path / "lingering.py").write_text(
+        "import threading, time\n"
+        "threading.Thread(target=time.sleep, args=(600,)).start()\n"
+        "raise ValueError('no database')\n"
+    )
+    granite = run_granite("lingering:app", cwd=tmp_path, ready=False)
+    assert granite.wait() == 3
+    assert granite.output.count("ValueError: no database") == 1
+    assert granite.members() == []
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "auto"])
+def test_nothing_disturbs_a_worker_at_its_end(run_granite, tmp_path, loop):
+    (tmp_path / "conf.py").write_text(
+        "import pathlib, time\n"
+        "def worker_exit(server, worker):\n"
+        "    print('leaving', flush=True)\n"
+        "    while not pathlib.Path('go').exists(): time.sleep(0.01)\n"
+        "    print('left', flush=True)\n"
+    )
+    (tmp_path / "plain.py").write_text("from tests.arbiter.apps import plain as app\n")
+    granite = run_granite("plain:app", "--config", "conf.py", "--loop", loop, cwd=tmp_path)
+    (worker,) = set(granite.members()) - {granite.process.pid}
+    granite.signal(signal.SIGTERM)
+    granite.wait_for("leaving")
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGHUP):
+        os.kill(worker, number)
+    (tmp_path / "go").touch()
+    assert granite.wait() == 0
+    assert granite.output.count("left\n") == 1
+    assert "Traceback" not in granite.output
+
+
+def test_output_that_nobody_reads_ends_nothing(tmp_path):
+    """What the arbiter still holds of it is written before a fork."""
+    (tmp_path / "conf.py").write_text("def pre_fork(server, worker):\n    print('lost')\n")
+    code = (
+        "import os, sys\n"
+        "reader, writer = os.pipe(); os.close(reader); os.dup2(writer, 1)\n"
+        "from granite.cli import main; sys.exit(main())"
+    )
+    granite = GraniteProcess(
+        *("run", "process_apps:told", "--port", "0", "--config", str(tmp_path / "conf.py")),
+        cwd=APPS,
+        launcher=("-c", code),
+    )
+    try:
+        pid = facts(granite)["pid"]
+        os.kill(pid, signal.SIGKILL)
+        assert facts(granite)["pid"] != pid
+        granite.stop()
+        assert "Traceback" not in granite.output
+        assert granite.members() == []
+    finally:
+        granite.destroy()
 
 
 @pytest.mark.parametrize(
@@ -91,15 +183,6 @@ def test_signals_of_later_releases_end_nothing(run_granite, number):
         granite.wait_for(f"{number.name} has no effect in this release")
     assert facts(granite)["uids"] == [os.getuid(), os.geteuid()]
     assert granite.stop() == 0
-
-
-def test_a_hang_up_is_an_orderly_end(run_granite, tmp_path):
-    pid_file = tmp_path / "pid"
-    granite = run_granite("process_apps:told", "--pid-file", str(pid_file), cwd=APPS)
-    os.killpg(granite.process.pid, signal.SIGHUP)  # as a closing terminal does
-    assert granite.wait() == 0
-    assert not pid_file.exists()
-    assert granite.members() == []
 
 
 def test_nohup_is_respected():
@@ -117,6 +200,7 @@ def test_nohup_is_respected():
         os.kill(pid, signal.SIGUSR1)
         assert facts(granite)["pid"] == pid
         assert granite.stop() == 0
+        assert "reload" not in granite.output
     finally:
         granite.destroy()
 

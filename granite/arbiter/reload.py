@@ -1,0 +1,116 @@
+"""What SIGHUP does: the workers are replaced by ones that load the application anew.
+
+Owns the order of a reload and how it ends, in the log and for the service manager. Must not know
+how a worker is forked or what ends it. Main thread of the arbiter.
+
+Theory of operation: one slot after the other gets a next worker, and the reload goes on when that
+one is ready. So no more than one worker boots at a time, as many as before serve, and code that
+cannot start is met by the first slot, where it ends the reload and nothing else; slots that were
+replaced before stay so. The former workers finish their requests meanwhile and afterwards: the
+reload is over when the last replacement serves. What is asked for during a reload becomes one more
+after it, however often.
+"""
+
+from __future__ import annotations
+
+from granite.arbiter.calls import HookFailed
+from granite.arbiter.signals import SIGUSR1
+from granite.arbiter.slots import BOOTING
+from granite.errors import BootError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from granite.arbiter.calls import Calls
+    from granite.arbiter.fleet import Fleet
+    from granite.arbiter.resources import Resources
+    from granite.arbiter.slots import Slot, Worker
+
+__all__ = ["Reload"]
+
+
+class Reload:
+    """The reload that is under way, if one is. `fork` starts a worker in a slot; it raises
+    BootError and HookFailed.
+    """
+
+    __slots__ = ("_asked", "_calls", "_fleet", "_fork", "_held", "_left", "_log", "_worker")
+
+    def __init__(
+        self, fleet: Fleet, held: Resources, calls: Calls, fork: Callable[[Slot], Worker]
+    ) -> None:
+        self._fleet = fleet
+        self._held = held
+        self._log = held.log
+        self._calls = calls
+        self._fork = fork
+        self._asked = False
+        # The slots that are still to come; None while there is no reload.
+        self._left: list[Slot] | None = None
+        self._worker: Worker | None = None
+
+    def ask(self) -> None:
+        """Reload, as soon as a reload that is under way is over."""
+        self._asked = True
+        if self._left is not None:
+            waits = f", which waits for {self._worker}" if self._worker is not None else ""
+            self._log.info(f"another reload follows the one that is under way{waits}")
+
+    def step(self) -> None:
+        """Do what can be done without waiting. Raises HookFailed if a hook ends the server."""
+        while self._asked or self._left is not None:
+            if self._left is None:
+                self._begin()
+            elif self._worker is not None and self._worker.state == BOOTING:
+                return
+            elif self._left:
+                self._replace(self._left.pop(0))
+            else:
+                self._log.info("reloaded")
+                self._end(str(self._fleet))
+
+    def failed(self, text: str) -> None:
+        """End the reload, since its worker has died; `text` says of what, its details in further
+        lines.
+        """
+        reason, *details = text.splitlines() or [""]
+        self._log.error(f"the reload failed, the workers that serve go on: {reason}")
+        for line in details:
+            self._log.error(line)
+        self._end(f"{self._fleet}; the reload failed: {reason}")
+
+    def _begin(self) -> None:
+        self._asked = False
+        self._log.info("reloading: one worker after the other is replaced")
+        self._held.notifier.reloading("reloading")
+        self._log.reopen()  # first, so that a worker finds the new files
+        self._fleet.signal(SIGUSR1)
+        try:
+            self._calls.call("on_reload")
+        except HookFailed as failure:
+            self._hook_failed(failure)
+        else:
+            self._left = list(self._fleet.slots)
+
+    def _replace(self, slot: Slot) -> None:
+        self._worker = None
+        if slot.current is None:
+            slot.hasten()  # who fills it loads the application anew by nature
+            return
+        try:
+            self._worker = self._fork(slot)
+        except BootError as exc:
+            self.failed(str(exc))
+        except HookFailed as failure:
+            self._hook_failed(failure)
+
+    def _hook_failed(self, failure: HookFailed) -> None:
+        if failure.meant:
+            raise failure
+        self.failed("a hook raised")
+
+    def _end(self, status: str) -> None:
+        self._left = None
+        self._worker = None
+        self._held.notifier.ready(status)

@@ -1,0 +1,231 @@
+"""Reloads and signals, deaths and refusals that come in between; what is left behind."""
+
+from __future__ import annotations
+
+import os
+import pty
+import resource
+import signal
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from tests.arbiter.asking import until, wait_for_port
+from tests.arbiter.changing import MODULE, hang_up, told, workers
+from tests.arbiter.test_drain import HEAD, connect, read_response
+from tests.granite_process import GraniteProcess
+
+APPS = Path(__file__).parent
+
+
+# several signals
+
+
+def test_hang_ups_during_a_reload_make_one_more(changing):
+    granite = changing.start("--workers", "2")
+    changing.gate.touch()
+    granite.signal(signal.SIGHUP)
+    granite.wait_for("at the gate")
+    for _ in range(3):
+        hang_up(granite, "another reload follows the one that is under way, which waits for worker")
+    changing.gate.unlink()
+    granite.wait_for(r"reloaded(.|\n)*reloaded")
+    assert granite.stop() == 0
+    assert granite.output.count("info: reloading: one worker after the other") == 2
+    assert granite.output.count("info: reloaded") == 2
+
+
+def test_a_hang_up_during_the_start_reloads_after_it(changing):
+    changing.gate.touch()
+    granite = changing.start(ready=False)
+    granite.wait_for("at the gate")
+    granite.signal(signal.SIGHUP)
+    changing.gate.unlink()
+    granite.wait_for(r"listening on (.|\n)*reloading(.|\n)*reloaded")
+    assert granite.stop() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+@pytest.mark.parametrize("module", [MODULE, "from tests.arbiter.apps import starting as app"])
+def test_an_end_during_a_reload(changing, number, module):
+    granite = changing.start("--workers", "2")
+    changing.write("", module)
+    changing.gate.touch()
+    granite.signal(signal.SIGHUP)
+    granite.wait_for("at the gate|startup begun")
+    granite.signal(signal.SIGHUP)
+    granite.signal(number)
+    assert granite.wait() == 0
+    assert granite.members() == []
+    assert "killed" not in granite.output
+    assert "reloaded" not in granite.output
+    assert "failed" not in granite.output
+
+
+def test_the_whole_tree_hangs_up(run_granite):
+    """A signal to the process group is one to the arbiter: the workers leave it to that."""
+    granite = run_granite("apps:upload", cwd=APPS)
+    with connect(granite) as client:
+        client.sendall(HEAD + b"12")
+        granite.wait_for("request begun")
+        os.killpg(granite.process.pid, signal.SIGHUP)
+        granite.wait_for("info: reloaded")
+        client.sendall(b"345")
+        assert read_response(client)[1] == b"uploaded"
+    assert granite.stop() == 0
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_terminal_that_closes_ends_the_server(changing, closed):
+    # The launcher takes the terminal, as a shell does, so that its end is a signal to the group.
+    code = (
+        "import fcntl, os, sys, termios\n"
+        "fcntl.ioctl(2, termios.TIOCSCTTY)\n"
+        "from granite.cli import main; sys.exit(main())"
+    )
+    mine, theirs = pty.openpty()
+    granite = GraniteProcess(
+        *("run", "changing:app", "--port", "0"),
+        cwd=changing.folder,
+        launcher=("-c", f"import os; os.dup2({theirs}, 2); os.close({theirs})\n{code}"),
+        pass_fds=(theirs,),
+    )
+    os.close(theirs)
+    with open(mine, "rb", closefd=False) as screen:
+        try:
+            wait_for_line(screen, b"listening on")
+            if not closed:
+                granite.signal(signal.SIGHUP)
+                wait_for_line(screen, b"reloaded")
+                granite.signal(signal.SIGTERM)
+                assert granite.wait() == 0
+            os.close(mine)
+            assert granite.wait() == 0
+            assert granite.members() == []
+        finally:
+            granite.destroy()
+
+
+def wait_for_line(screen: BinaryIO, text: bytes) -> None:
+    while text not in screen.readline():
+        pass
+
+
+# workers that die meanwhile
+
+
+def test_a_worker_that_dies_before_it_is_replaced(changing):
+    granite = changing.start()
+    (old,) = workers(granite)
+    changing.gate.touch()
+    changing.write("two")
+    granite.signal(signal.SIGHUP)
+    granite.wait_for("at the gate")
+    os.kill(old, signal.SIGKILL)
+    granite.wait_for(rf"pid {old}\) was killed by SIGKILL; its replacement is on the way")
+    (new,) = workers(granite)
+    changing.gate.unlink()
+    assert told(granite) == ("two", new)
+    granite.wait_for("info: reloaded")
+    os.kill(new, signal.SIGKILL)
+    granite.wait_for(rf"pid {new}\) was killed by SIGKILL; a new one starts in 0 s")
+    assert granite.stop() == 0
+
+
+def test_a_replacement_that_dies_before_it_is_ready(changing):
+    granite = changing.start("--no-respawn-failed-workers")
+    (old,) = workers(granite)
+    changing.gate.touch()
+    granite.signal(signal.SIGHUP)
+    granite.wait_for("at the gate")
+    (new,) = workers(granite) - {old}
+    os.kill(new, signal.SIGKILL)
+    granite.wait_for(rf"the reload failed.*\(pid {new}\) was killed by SIGKILL before it took over")
+    assert told(granite) == ("one", old)
+    assert granite.stop() == 0
+
+
+def test_both_die(changing):
+    """Then the slot is empty, and what filled it last has never been ready: nobody serves."""
+    granite = changing.start()
+    (old,) = workers(granite)
+    changing.gate.touch()
+    changing.write("two", MODULE + "\nraise ValueError('{text}')")
+    granite.signal(signal.SIGHUP)
+    granite.wait_for("at the gate")
+    os.kill(old, signal.SIGKILL)
+    granite.wait_for("its replacement is on the way")
+    changing.gate.unlink()
+    assert granite.wait() == 3
+    assert granite.output.count("ValueError: two") == 1
+    assert granite.members() == []
+
+
+def test_a_slot_that_waits_to_be_filled_is_filled(changing):
+    granite = changing.start("--respawn-interval", "1h")
+    for again in ("0 s", "3600 s"):
+        (pid,) = workers(granite)
+        told(granite)
+        os.kill(pid, signal.SIGKILL)
+        granite.wait_for(rf"\(pid {pid}\) was killed by SIGKILL; a new one starts in {again}")
+        if again == "0 s":
+            told(granite)
+    assert workers(granite) == set()
+    changing.write("two")
+    granite.signal(signal.SIGHUP)
+    assert told(granite)[0] == "two"
+    assert granite.stop() == 0
+
+
+# what is left behind
+
+
+def test_nothing_is_left_behind(changing):
+    granite = changing.start("--workers", "2", "--access-log")
+    hang_up(granite)
+    until(lambda: len(workers(granite)) == 2)
+    descriptors = Path(f"/proc/{granite.process.pid}/fd")
+    before = len(list(descriptors.iterdir()))
+    theirs = descriptors_of(workers(granite))
+    for _ in range(5):
+        changing.write("two")
+        hang_up(granite)
+        changing.write("", "not Python")
+        hang_up(granite, "error: the reload failed")
+    until(lambda: len(granite.members()) == 3)
+    pid = granite.process.pid
+    until(lambda: len(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()) == 2)
+    assert len(list(descriptors.iterdir())) == before
+    assert descriptors_of(workers(granite)) == theirs
+    assert granite.stop() == 0
+
+
+def descriptors_of(pids: set[int]) -> list[int]:
+    return sorted(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids)
+
+
+def test_a_system_that_refuses_a_fork(changing):
+    granite = changing.start()
+    pid = granite.process.pid
+    taken = max(int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir()) + 1
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (taken, limits[1]))
+    granite.signal(signal.SIGHUP)
+    granite.wait_for("the reload failed.*: cannot fork a worker: too many open files")
+    assert told(granite)[0] == "one"
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    hang_up(granite)
+    assert granite.stop() == 0
+
+
+def test_the_logs_are_reopened(changing):
+    log = changing.folder / "log"
+    granite = changing.start("--log-file", str(log), "--workers", "2", ready=False)
+    wait_for_port(log)
+    log.rename(changing.folder / "log.1")
+    granite.signal(signal.SIGHUP)
+    until(lambda: log.exists() and "info: reloaded" in log.read_text())
+    assert granite.stop() == 0
+    assert "stopping" in log.read_text()
+    assert "reloading" in (changing.folder / "log.1").read_text()
