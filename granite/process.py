@@ -94,6 +94,18 @@ def owner(identity: Identity | None) -> tuple[int, int] | None:
     return os.geteuid() if identity.uid is None else identity.uid, identity.gid
 
 
+def keep_streams() -> None:
+    """Open what is closed of the standard input, output and error: their numbers must not come to
+    name a socket, to which somebody's output would go.
+    """
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:  # noqa: PERF203
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            os.set_inheritable(fd, True)
+
+
 def limit(config: Config) -> None:
     """Set the file mode creation mask and the limit of open files, for this process and its
     children.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from granite.errors import BootError
+from granite.errors import BootError, reason
 
 if TYPE_CHECKING:
     from granite._core.transport import SecureContext
@@ -21,9 +21,9 @@ __all__ = ["load_context"]
 def load_context(config: Config) -> SecureContext | None:
     """Return what makes connections secure, or None where no certificate is set.
 
-    Without `ssl_keyfile` the key is looked for in the certificate's file. In a process that gives up
-    its privileges, call it before. Raises BootError for a file that cannot be read, a wrong password,
-    and a certificate that has expired or does not belong to the key.
+    Without `ssl_keyfile` the key is looked for in the certificate's file. In a process that gives
+    up its privileges, call it before. Raises BootError for a file that cannot be read, a wrong
+    password, and a certificate that has expired or does not belong to the key.
     """
     if config.ssl_certificate is None:
         return None
@@ -43,6 +43,4 @@ def _read(name: str, path: str) -> bytes:
         with open(path, "rb") as file:  # noqa: PTH123
             return file.read()
     except OSError as exc:
-        raise BootError(
-            f"{name}: cannot read {path}: {(exc.strerror or str(exc)).lower()}"
-        ) from None
+        raise BootError(f"{name}: cannot read {path}: {reason(exc).lower()}") from None

@@ -17,6 +17,7 @@ from granite._core.server import Server
 from granite._core.transport import SecureContext
 from granite.errors import BootError
 from granite.interfaces.asgi import Lifespan
+from granite.interfaces.loading import require_asgi
 from granite.settings.config import Config
 
 __all__ = ["Serving", "new_event_loop", "run"]
@@ -54,8 +55,9 @@ class Serving:
     async def start(self) -> None:
         """Run the lifespan's startup and make the server, which does not accept yet.
 
-        Raises LifespanError if the application's startup fails.
+        Raises LoadError if the application is none of ASGI 3, LifespanError if its startup fails.
         """
+        require_asgi(self._app)
         await self._lifespan.startup()
         try:
             self.server = Server(

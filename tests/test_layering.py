@@ -67,7 +67,7 @@ PYTHON: dict[str, set[str]] = {
     "hooks": {"errors", "settings"},
     "keywords": {"errors", "settings"},
     "arbiter": {"environment", "errors", "hooks", "log", "process", "settings"},
-    "interfaces": {"errors"},
+    "interfaces": {"errors", "settings"},
     "request_hooks": {"settings"},
     "secure": {"_core", "errors", "settings"},
     "serving": {"_core", "interfaces", "settings", "errors"},

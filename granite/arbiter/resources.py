@@ -44,6 +44,7 @@ class Resources:
     )
 
     def __init__(self, config: Config) -> None:
+        process.keep_streams()
         self.config = config
         self.listeners: list[Listener] = []
         self.signals: SignalQueue | None = None

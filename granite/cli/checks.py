@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from granite.errors import BootError, GraniteError, LoadError, reason
+from granite.errors import BootError, GraniteError, reason
 from granite.settings.address import UNIX, Address
 from granite.settings.config import Config
 from granite.settings.destination import FILE, Destination
-from granite.settings.hooks import arity
 from granite.settings.rules import Note
 
 __all__ = ["load_application", "look_at_surroundings"]
@@ -60,19 +58,8 @@ def load_application(config: Config) -> str:
     finally:
         asyncio.set_event_loop(None)
         loop.close()
-    _refuse_other_interfaces(app, config.target)
+    loading.require_asgi(app)
     return "ASGI"
-
-
-def _refuse_other_interfaces(app: Any, target: str) -> None:
-    """Refuse an application that says by its arguments that it is none of ASGI's."""
-    found = {2: "2 arguments, as WSGI or RSGI has", 1: "1 argument, as ASGI 2 has"}
-    count = arity(app, (3, *found))
-    if count in found:
-        raise LoadError(
-            f"cannot serve {target!r}: expected an ASGI application, which takes scope, receive "
-            f"and send, got one of {found[count]}; granite does not serve these yet"
-        )
 
 
 def _identity(config: Config, notes: list[Note]) -> None:

@@ -14,8 +14,9 @@ from types import TracebackType
 from typing import Any
 
 from granite.errors import GraniteError, LoadError
+from granite.settings.hooks import arity
 
-__all__ = ["call", "load"]
+__all__ = ["call", "load", "require_asgi"]
 
 _MACHINERY = (__file__, importlib.__file__)
 
@@ -59,6 +60,17 @@ def load(target: str, factory: bool = False) -> Any:
             f"got an object of type {type(found).__name__}"
         )
     return _call_factory(found, target) if factory else found
+
+
+def require_asgi(app: Any) -> None:
+    """Raise LoadError for an application that says by its arguments that it is none of ASGI 3."""
+    found = {2: "2 arguments, as WSGI or RSGI has", 1: "1 argument, as ASGI 2 has"}
+    count = arity(app, (3, *found))
+    if count in found:
+        raise LoadError(
+            "cannot serve the application: expected an ASGI application, which takes scope, receive "
+            f"and send, got one of {found[count]}; granite does not serve these yet"
+        )
 
 
 def call(loader: Callable[[], Any]) -> Any:

@@ -33,7 +33,8 @@ SECTION = Section(
         "uds_owner",
         text(optional=True),
         None,
-        "Owner of the Unix sockets that are made, as USER, USER:GROUP or :GROUP.",
+        "Owner of the Unix sockets that are made, as USER, USER:GROUP or :GROUP; without it, what "
+        "user and group say.",
     ),
     Setting(
         "backlog",

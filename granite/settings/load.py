@@ -135,6 +135,8 @@ def _read_environment(environ: Mapping[str, str], notes: list[Note]) -> Source:
     for variable, text in environ.items():
         if not variable.startswith(_PREFIX) or variable in _OTHER_VARIABLES:
             continue
+        if _is_service_link(variable, text):
+            continue
         name = variable[len(_PREFIX) :].lower()
         found = BY_NAME.get(name) if variable.isupper() else None
         if found is None:
@@ -149,3 +151,12 @@ def _read_environment(environ: Mapping[str, str], notes: list[Note]) -> Source:
             raise UsageError(f"{variable}: the same setting as {other}; give one")
         values[setting.name] = variable, setting.parse(text, variable, kind)
     return values
+
+
+def _is_service_link(variable: str, text: str) -> bool:
+    """Say whether Kubernetes has set this variable for a Service called granite, or granite-…."""
+    if "_SERVICE_HOST" in variable or "_SERVICE_PORT" in variable:
+        return True
+    if variable.endswith("_PORT"):
+        return "://" in text
+    return "_PORT_" in variable and any(word in variable for word in ("_TCP", "_UDP", "_SCTP"))

@@ -126,6 +126,10 @@ def _name_reserved(values: dict[str, Value], notes: list[Note]) -> None:
 
 
 def _correct(values: dict[str, Value], notes: list[Note]) -> None:
+    user, group = values["user"], values["group"]
+    if values["uds_owner"] is None and (user or group):
+        # Who may connect is decided by the owner, and who reads is the worker.
+        values["uds_owner"] = f"{user or ''}:{group}" if group else user
     if values["workers"] == 0:
         values["workers"] = cpu_count()
     if values["interface"] == "asginl":

@@ -89,3 +89,9 @@ def factory():
 
 
 not_callable = 3
+
+
+def wsgi(environ, start_response):
+    """Another interface."""
+    start_response("200 OK", [])
+    return [b"wsgi"]

@@ -141,6 +141,11 @@ def test_an_address_of_nobody(run_granite):
         ("nosuch:app", "cannot load 'nosuch:app': there is no module 'nosuch'"),
         ("apps:nosuch", "cannot load 'apps:nosuch': module 'apps' has no attribute 'nosuch'"),
         (
+            "apps:wsgi",
+            "cannot serve the application: expected an ASGI application, which takes scope, receive "
+            "and send, got one of 2 arguments, as WSGI or RSGI has; granite does not serve these yet",
+        ),
+        (
             "apps:not_callable",
             "cannot load 'apps:not_callable': expected a callable, got an object of type int",
         ),

@@ -18,7 +18,7 @@ import httpx
 import pytest
 import trustme
 
-from tests.arbiter.asking import facts, one_line, title, until
+from tests.arbiter.asking import facts, one_line, title, until, wait_for_port
 from tests.granite_process import PATIENCE, ROOT
 
 APPS = Path(__file__).parent
@@ -197,6 +197,28 @@ def test_the_watchdog_hears_of_a_loop_that_turns(run_granite, notifications, mon
     heard = [notifications() for _ in range(8)]
     assert heard.count(["WATCHDOG=1"]) == 7
     assert granite.stop() == 0
+
+
+def test_streams_that_are_closed_do_not_become_sockets(tmp_path):
+    log = tmp_path / "log"
+    arguments = ["-m", "granite", "run", "process_apps:told", "--port=0", f"--log-file={log}"]
+    process = subprocess.Popen(
+        ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, *arguments],
+        cwd=ROOT / "tests" / "arbiter",
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    try:
+        url = f"http://127.0.0.1:{wait_for_port(log)}/"
+        pid = ast.literal_eval(httpx.get(url, timeout=20).text)["now"]["pid"]
+        for member in (process.pid, pid):
+            for fd in (0, 1, 2):
+                assert os.readlink(f"/proc/{member}/fd/{fd}") == "/dev/null"  # noqa: PTH115
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+        assert "killed" not in log.read_text()
+    finally:
+        process.kill()
+        process.wait(PATIENCE)
 
 
 def test_titles(run_granite):

@@ -123,3 +123,15 @@ def test_names_of_variables_are_in_capitals():
     assert texts(loaded) == [
         ("warning", "the variable GRANITE_port names no setting (did you mean 'port'?): ignored")
     ]
+
+
+def test_what_kubernetes_says_of_services_is_not_for_granite():
+    links = {
+        "GRANITE_PORT": "tcp://10.0.0.7:80",
+        "GRANITE_SERVICE_HOST": "10.0.0.7",
+        "GRANITE_HELLO_SERVICE_PORT_HTTP": "80",
+        "GRANITE_HELLO_PORT_80_TCP": "tcp://10.0.0.7:80",
+        "GRANITE_HELLO_PORT_80_TCP_ADDR": "10.0.0.7",
+    }
+    loaded = load({}, links | {"GRANITE_TCP_NODELAY": "no"})
+    assert (loaded.config.port, loaded.config.tcp_nodelay, loaded.notes) == (8000, False, [])

@@ -125,3 +125,17 @@ def test_what_is_not_served_is_refused(values, name):
     assert str(caught.value).startswith(name)
     assert caught.value.exit_code == EXIT_BOOT
     refuse_unserved(Config())
+
+
+@pytest.mark.parametrize(
+    ("given", "owner"),
+    [
+        ({"user": "www"}, "www"),
+        ({"group": "web"}, ":web"),
+        ({"user": "www", "group": "web"}, "www:web"),
+        ({"user": "www", "uds_owner": "root"}, "root"),
+        ({}, None),
+    ],
+)
+def test_unix_sockets_belong_to_who_serves(given, owner):
+    assert Config(**given).uds_owner == owner
