@@ -13,7 +13,7 @@ import logging
 cimport cython
 from cpython.object cimport PyObject
 from granite._core.http1 cimport SESSION_BODY, SESSION_HEAD, Http1Context, Http1Session
-from granite._core.net cimport HANDLE_NEW, HANDLE_OPEN, Listener, Reactor, StreamHandle
+from granite._core.net cimport HANDLE_NEW, HANDLE_OPEN, LINGER_TIMEOUT, Listener, Reactor, StreamHandle
 from granite._core.transport cimport UNWRAP_ENDED, UNWRAP_OK, SecureContext, SecureLayer, Unwrapped, name_of
 
 cdef object _log = logging.getLogger("granite.error")
@@ -191,7 +191,11 @@ cdef class Connection(StreamHandle):
 
     cdef int _on_timeout(self) except -1:
         cdef Http1Session session = self.session
-        if self.lingering or session is None or self.waiting == WAITING_NEXT or self.waiting == WAITING_REST:
+        if session is None and self.layer is not None and not self.shutting:
+            # The client can tell this end from a cut, unless it takes nothing.
+            self.shut(False)
+            self.arm(LINGER_TIMEOUT)
+        elif self.lingering or session is None or self.waiting == WAITING_NEXT or self.waiting == WAITING_REST:
             self._close()
         elif session.state == SESSION_HEAD:
             session.refuse(408, "the request's head took too long")

@@ -11,6 +11,7 @@ cdef enum:
     MAX_ROUNDS = 4                      # of uv_run() in one pump
     WHEEL_SLOTS = 128
     WHEEL_TICK = 250                    # ms; deadlines are met within one tick
+    LINGER_TIMEOUT = 2000               # ms that a closed answer waits for the peer's end
 
 cdef struct WheelNode:
     WheelNode *next

@@ -3,12 +3,18 @@
 Owns every picotls object, and is the one extension that links picotls. It must not know sockets, event loops or the
 protocol above; it runs on whichever thread holds the connection. It is imported only by a process that serves TLS.
 
-Theory of operation: a layer is in its handshake until picotls says that it is complete; from then on records are turned into plain
-bytes and back. After an error or the peer's alert nothing is read any more. Session tickets, and with them early data, are off.
+Theory of operation: picotls reports the handshake as done when the server's flight is made (TLS 1.3 lets a server write from then on);
+it reads the client's Finished like any record, and gives no plain bytes before it. From then on records are turned into plain bytes
+and back. After an error or the peer's alert nothing is read any more, and after a fatal alert of our own nothing is written. Session
+tickets, and with them early data, are off. picotls answers a KeyUpdate with the next record, and changes its own keys in time.
+
+OpenSSL's error queue belongs to the thread, which is also the application's: what is left on it would be taken for the failure of the
+next call of whoever uses OpenSSL (the module ssl). No call here leaves anything on it.
 """
 
+cimport cython
 from libc.string cimport memcmp, memcpy, memset
-from granite._core.buf cimport OutPool, out_copy
+from granite._core.buf cimport OutPool, out_commit, out_copy, out_reserve
 from granite._core.capi.picotls cimport *
 from granite._core.transport cimport UNWRAP_ENDED, UNWRAP_ERROR, UNWRAP_FAILED, UNWRAP_OK, SecureContext, SecureLayer, Unwrapped
 
@@ -17,6 +23,9 @@ OPENSSL_VERSION = OpenSSL_version(OPENSSL_VERSION_STRING).decode("ascii")
 cdef enum:
     MOST_CERTIFICATES = 16              # of a chain
     MOST_HANDSHAKE = 65536              # bytes of handshake messages that are put together
+    RECORD_SIZE = 16384                 # plain bytes of a full record
+    RECORD_ROOM = 64                    # bytes that a record, or a KeyUpdate before it, takes besides
+    ALERT_USER_CANCELED = 90
 
 cdef dict _ALERTS = {
     10: "unexpected message", 20: "bad record", 22: "record overflow", 40: "handshake failure", 42: "bad certificate",
@@ -60,6 +69,7 @@ cdef int _cb_client_hello(ptls_on_client_hello_t *self, ptls_t *tls, ptls_on_cli
     return PTLS_ALERT_NO_APPLICATION_PROTOCOL
 
 
+@cython.final
 cdef class TlsContext(SecureContext):
     """A certificate chain with its key, and what all connections that show it share.
 
@@ -144,26 +154,31 @@ cdef class TlsContext(SecureContext):
         cdef unsigned char *der
         cdef int size
         cdef size_t count = 0
-        while count < MOST_CERTIFICATES:
-            certificate = PEM_read_bio_X509(bio, NULL, _cb_password, <void *>b"")
-            if certificate is NULL:
-                break
-            der = NULL
-            size = i2d_X509(certificate, &der)
-            if leaf is NULL:
-                leaf = certificate
-            else:
-                X509_free(certificate)
-            if size <= 0:
-                break
-            self.c_certificates[count].base = der
-            self.c_certificates[count].len = <size_t>size
-            count += 1
-            self.c_context.certificates.count = count
-        if leaf is NULL or count == 0:
+        try:
+            while True:
+                ERR_clear_error()
+                certificate = PEM_read_bio_X509(bio, NULL, _cb_password, <void *>b"")
+                if certificate is NULL:
+                    if count and ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE:
+                        return leaf     # the end
+                    raise ValueError(f"certificate {count + 1} can't be read" if count else "no certificate in PEM that can be read")
+                if leaf is NULL:
+                    leaf = certificate
+                der = NULL
+                size = i2d_X509(certificate, &der) if count < MOST_CERTIFICATES else 0
+                if certificate is not leaf:
+                    X509_free(certificate)
+                if count == MOST_CERTIFICATES:
+                    raise ValueError(f"the chain has more than {MOST_CERTIFICATES} certificates")
+                if size <= 0:
+                    raise MemoryError()
+                self.c_certificates[count].base = der
+                self.c_certificates[count].len = <size_t>size
+                count += 1
+                self.c_context.certificates.count = count
+        except BaseException:
             X509_free(leaf)
-            raise ValueError("no certificate in PEM that can be read")
-        return leaf
+            raise
 
     cdef SecureLayer layer(self):
         cdef TlsLayer layer = TlsLayer.__new__(TlsLayer)
@@ -175,6 +190,8 @@ cdef class TlsContext(SecureContext):
         return layer
 
 
+@cython.final
+@cython.no_gc
 cdef class TlsLayer(SecureLayer):
     """One connection's TLS."""
 
@@ -206,8 +223,8 @@ cdef class TlsLayer(SecureLayer):
                     code = ptls_handshake(self.c_tls, &answer, data, &used, NULL)
                     if code == 0:
                         self.established = True
-                if code == PTLS_ERROR_IN_PROGRESS:
-                    code = 0
+                if code == PTLS_ERROR_IN_PROGRESS or code == PTLS_ALERT_TO_PEER_ERROR(ALERT_USER_CANCELED):
+                    code = 0            # RFC 8446, 6.1: what user_canceled announces is close_notify
                 data += used
                 size -= used
             if code == PTLS_ERROR_NO_MEMORY:
@@ -218,6 +235,7 @@ cdef class TlsLayer(SecureLayer):
                 out_copy(pool, &self.wire, <char *>answer.base, answer.off)
         finally:
             ptls_buffer_dispose(&answer)
+            ERR_clear_error()
         self.plain = <const char *>self.c_plain.base
         self.plain_size = self.c_plain.off
         if code == 0:
@@ -239,10 +257,16 @@ cdef class TlsLayer(SecureLayer):
     cdef int wrap(self, OutPool pool, const void *data, size_t size) except -1:
         cdef ptls_buffer_t records
         cdef int code
-        ptls_buffer_init(&records, b"", 0)
+        cdef size_t room = size + (size // RECORD_SIZE + 2) * RECORD_ROOM
+        cdef char *place = out_reserve(pool, &self.wire, room)
+        ptls_buffer_init(&records, place, room)
+        code = ptls_send(self.c_tls, &records, data, size)
+        if code == 0 and <char *>records.base == place:
+            out_commit(&self.wire, records.off)
+            return 0
         try:
-            code = ptls_send(self.c_tls, &records, data, size)
             if code:
+                ERR_clear_error()
                 raise MemoryError() if code == PTLS_ERROR_NO_MEMORY else OSError(f"TLS: {_described(code)}")
             out_copy(pool, &self.wire, <char *>records.base, records.off)
         finally:

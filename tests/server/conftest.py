@@ -16,6 +16,33 @@ import pytest
 
 from granite.testing import TestServer
 from tests.server.raw import Client
+from tests.server.tls import Authority, SecureSocket
+
+# The modules whose tests run over TLS too: those about how bytes flow and connections end.
+OVER_TLS = {"test_back_pressure", "test_closing", "test_transfer"}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    module = metafunc.module.__name__.rpartition(".")[2]
+    if "connect" in metafunc.fixturenames and module in OVER_TLS:
+        metafunc.parametrize("transport", ["plain", "tls"])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """TLS knows nothing of the loop: one is enough."""
+    left_out = [item for item in items if {"tls", "uvloop"} <= _parameters(item)]
+    if left_out:
+        items[:] = [item for item in items if item not in set(left_out)]
+        config.hook.pytest_deselected(items=left_out)
+
+
+def _parameters(item: pytest.Item) -> set[str]:
+    params = (
+        item.callspec.params
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+        else {}
+    )
+    return {params[name] for name in ("transport", "loop") if name in params}
 
 
 class Serve(Protocol):
@@ -76,6 +103,12 @@ def log() -> Iterator[Log]:
     assert not unexpected, "\n".join(unexpected)
 
 
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A certificate for the server, and who trusts it."""
+    return Authority(tmp_path_factory.mktemp("certificates"))
+
+
 @pytest.fixture
 def loop() -> str:
     """The event loop of the servers; tests for which it matters are marked with `both_loops`."""
@@ -83,13 +116,26 @@ def loop() -> str:
 
 
 @pytest.fixture
-def serve(loop: str, log: Log) -> Iterator[Serve]:
+def transport() -> str:
+    """What carries the tests' connections: "plain" TCP or "tls"."""
+    return "plain"
+
+
+@pytest.fixture
+def serve(loop: str, log: Log, transport: str, request: pytest.FixtureRequest) -> Iterator[Serve]:
     """A function that serves an application, without lifespan unless told otherwise."""
     servers: list[TestServer] = []
+    secured = request.getfixturevalue("authority").settings if transport == "tls" else {}
     with ExitStack() as stack:
 
         def serve(app: Any, **settings: Any) -> TestServer:
-            settings = {"lifespan": "off", "loop": loop, "graceful_timeout": 1.0, **settings}
+            settings = {
+                "lifespan": "off",
+                "loop": loop,
+                "graceful_timeout": 1.0,
+                **secured,
+                **settings,
+            }
             servers.append(stack.enter_context(TestServer(app, **settings)))
             return servers[-1]
 
@@ -100,14 +146,17 @@ def serve(loop: str, log: Log) -> Iterator[Serve]:
 
 
 @pytest.fixture
-def connect(serve: Serve) -> Iterator[Connect]:
+def connect(serve: Serve, transport: str, request: pytest.FixtureRequest) -> Iterator[Connect]:
     """A function that opens a connection to a server, or to a new one of the application given."""
+    secured = request.getfixturevalue("authority").trusting() if transport == "tls" else None
     with ExitStack() as stack:
 
         def connect(served: Any, *, receive_buffer: int = 0, **settings: Any) -> Client:
             server = served if isinstance(served, TestServer) else serve(served, **settings)
             client = Client(server.host, server.port, receive_buffer=receive_buffer)
             stack.callback(client.close)
+            if secured is not None:
+                client.sock = SecureSocket(client.sock, secured)
             return client
 
         yield connect

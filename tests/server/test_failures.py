@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from granite.errors import LoadError
 from tests.server.apps import Seen, answer, body, eventually, sending, start
 from tests.server.loops import both_loops
 from tests.server.raw import request
@@ -176,10 +177,9 @@ def test_an_application_that_returns_no_awaitable_is_a_500(connect, serve, log, 
     assert len(log.errors) == 1
 
 
-def test_a_wsgi_application_is_a_500(connect, serve):
-    server = serve(lambda environ, start_response: [b"hello"])
-    assert connect(server).ask().status == 500
-    assert isinstance(server.exceptions[0], TypeError)
+def test_a_wsgi_application_is_refused(serve):
+    with pytest.raises(LoadError, match="expected an ASGI application"):
+        serve(lambda environ, start_response: [b"hello"])
 
 
 def test_an_exception_in_the_call_itself_is_a_500(connect, serve):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import socket
 import ssl
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import httpx
@@ -21,25 +24,20 @@ from granite.settings.config import Config
 from granite.testing import TestServer
 from tests.server.apps import answer, body, body_of, eventually, hello, start
 from tests.server.loops import both_loops
+from tests.server.tls import Records
 
 TIMEOUT = 5.0
 
 
-@pytest.fixture(scope="session")
-def ca() -> trustme.CA:
-    return trustme.CA()
+@pytest.fixture
+def ca(authority) -> trustme.CA:
+    return authority.ca
 
 
-@pytest.fixture(scope="session")
-def certificate(ca, tmp_path_factory):
+@pytest.fixture
+def certificate(authority):
     """The settings of a server with a certificate for 127.0.0.1 and localhost."""
-    folder = tmp_path_factory.mktemp("certificates")
-    issued = ca.issue_cert("127.0.0.1", "localhost")
-    issued.private_key_pem.write_to_path(folder / "key.pem")
-    for number, pem in enumerate(issued.cert_chain_pems):
-        pem.write_to_path(folder / "chain.pem", append=number > 0)
-    ca.cert_pem.write_to_path(folder / "ca.pem")
-    return {"ssl_certificate": folder / "chain.pem", "ssl_keyfile": folder / "key.pem"}
+    return authority.settings
 
 
 @pytest.fixture
@@ -49,61 +47,8 @@ def secured(serve, certificate):
 
 
 @pytest.fixture
-def trusting(ca) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    ca.configure_trust(context)
-    return context
-
-
-class Records:
-    """A TLS client whose records are moved by hand: `wire()` is what it would send."""
-
-    def __init__(self, server: TestServer, context: ssl.SSLContext) -> None:
-        self.sock = socket.create_connection((server.host, server.port), TIMEOUT)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=server.host)
-
-    def step(self, action, size: int = 65536):
-        """Do `action`, sending what it wants sent, `size` bytes at a time, until it is done."""
-        while True:
-            try:
-                return action()
-            except ssl.SSLWantReadError:  # noqa: PERF203
-                self.send(self.outgoing.read(), size)
-                data = self.sock.recv(65536)
-                if not data:
-                    self.incoming.write_eof()
-                self.incoming.write(data)
-
-    def handshake(self, size: int = 65536) -> None:
-        self.step(self.tls.do_handshake, size)
-        self.send(self.outgoing.read(), size)
-
-    def seal(self, data: bytes) -> bytes:
-        """Return the records of `data`."""
-        self.tls.write(data)
-        return self.outgoing.read()
-
-    def send(self, data: bytes, size: int = 65536) -> None:
-        for at in range(0, len(data), size):
-            self.sock.sendall(data[at : at + size])
-
-    def read(self, end: bytes) -> bytes:
-        """Read until `end` came."""
-        data = b""
-        while not data.endswith(end):
-            piece = self.step(lambda: self.tls.read(65536))
-            assert piece, data
-            data += piece
-        return data
-
-    def rest(self) -> bytes:
-        """Read raw bytes to the connection's end."""
-        data = b""
-        while piece := self.sock.recv(65536):
-            data += piece
-        return data
+def trusting(authority) -> ssl.SSLContext:
+    return authority.trusting()
 
 
 @pytest.fixture
@@ -111,7 +56,7 @@ def records(trusting, request):
     """A function that opens a connection whose records the test moves."""
 
     def open_records(server: TestServer, context: ssl.SSLContext = trusting) -> Records:
-        client = Records(server, context)
+        client = Records(server.host, server.port, context)
         request.addfinalizer(client.sock.close)
         return client
 
@@ -208,6 +153,27 @@ def test_an_idle_connection_is_told_when_the_server_ends(secured, records):
     assert client.step(lambda: client.tls.read(100)) == b""
 
 
+def test_a_handshake_and_its_request_are_completed_while_the_server_ends(secured, records):
+    """Whoever has connected before the end is served once."""
+    server = secured(hello)
+    client = records(server)
+    with pytest.raises(ssl.SSLWantReadError):
+        client.tls.do_handshake()
+    client.send(client.outgoing.read())
+    client.incoming.write(client.sock.recv(65536))
+    ending = threading.Thread(target=server.stop)
+    ending.start()
+    with contextlib.suppress(OSError):
+        while True:  # as long as it listens
+            socket.create_connection((server.host, server.port), TIMEOUT).close()
+    client.step(client.tls.do_handshake)
+    client.send(client.outgoing.read() + client.seal(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+    assert b"connection: close" in client.read(b"hello")
+    assert client.step(lambda: client.tls.read(100)) == b""
+    client.sock.close()
+    ending.join()
+
+
 def test_the_end_of_the_client_is_noticed(secured, records):
     gone = []
 
@@ -247,10 +213,29 @@ def test_alpn(secured, records, trusting, protocols, chosen):
     assert client.tls.selected_alpn_protocol() == chosen
 
 
+def test_an_idle_connections_deadline_is_announced(secured, records):
+    """The client of a connection that was kept long enough can tell the end from a cut."""
+    server = secured(hello, keep_alive_timeout=0.3)
+    client = records(server)
+    client.handshake()
+    client.send(client.seal(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+    assert client.read(b"hello")
+    assert client.step(lambda: client.tls.read(100)) == b""
+    eventually(lambda: server.counters()["connections"] == 0)
+
+
+def test_the_request_comes_with_the_end_of_the_handshake(secured, records):
+    client = records(secured(hello))
+    client.step(client.tls.do_handshake)
+    finished = client.outgoing.read()
+    client.send(finished + client.seal(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+    assert client.read(b"hello")
+
+
 def test_a_client_that_wants_another_protocol_is_refused(secured, records, trusting, log):
     trusting.set_alpn_protocols(["h2"])
     client = records(secured(hello), trusting)
-    with pytest.raises(ssl.SSLError, match="(?i)no.application.protocol"):
+    with pytest.raises(ssl.SSLError, match=r"(?i)no.application.protocol"):
         client.handshake()
     assert any("alert 120 (no application protocol)" in line for line in log.messages)
 
@@ -327,6 +312,7 @@ def test_a_record_that_was_tampered_with_ends_the_connection(secured, records, b
     client.send(bytes(record))
     with pytest.raises(ssl.SSLError, match="BAD_RECORD_MAC"):
         client.step(lambda: client.tls.read(1000))
+    client.sock.close()
     eventually(lambda: server.counters()["connections"] == 0)
     assert any("alert 20 (bad record)" in line for line in log.messages)
 
@@ -353,6 +339,7 @@ def test_curl(secured, certificate):
         text=True,
         timeout=20,
         check=False,
+        env={"PATH": os.environ["PATH"]},  # no preloaded sanitizer: curl hangs with it
     )
     assert (done.stdout, done.stderr) == ("hello" * 2, "")
 
@@ -407,6 +394,23 @@ def test_a_chain_with_an_intermediate_authority(serve, ca, tmp_path, trusting):
     assert httpx.get(server.url("/"), verify=trusting).text == "hello"
 
 
+def test_what_else_may_lie_in_the_files(serve, tmp_path, authority):
+    """Text between the blocks, CRLF, and what `openssl ecparam -genkey` writes before a key."""
+    key = KEYS["p256"]()
+    path, alone = _self_signed(tmp_path, key, None)
+    traditional = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    )
+    parameters = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
+    text = b"subject=/CN=test\n" + parameters + traditional + b"a note\n" + alone.read_bytes()
+    path.write_bytes(text.replace(b"\n", b"\r\n") + b"the end")
+    server = serve(hello, ssl_certificate=path)
+    context = ssl.create_default_context(cafile=alone)
+    assert httpx.get(server.url("/"), verify=context).text == "hello"
+
+
 def test_files_that_cannot_be_used(ca, tmp_path):
     issued, other = ca.issue_cert("a"), ca.issue_cert("b")
     chain, key, wrong, empty = (tmp_path / name for name in ("chain", "key", "wrong", "empty"))
@@ -414,6 +418,11 @@ def test_files_that_cannot_be_used(ca, tmp_path):
     issued.private_key_pem.write_to_path(key)
     other.private_key_pem.write_to_path(wrong)
     empty.write_bytes(b"")
+    leaf = issued.cert_chain_pems[0].bytes()
+    cut, long, der = (tmp_path / name for name in ("cut", "long", "der"))
+    cut.write_bytes(leaf + leaf[:300] + leaf[-100:])
+    long.write_bytes(leaf * 17)
+    der.write_bytes(ssl.PEM_cert_to_DER_cert(leaf.decode()))
     old, _ = _self_signed(tmp_path, KEYS["p256"](), None, days=-1)
     locked, _ = _self_signed(tmp_path / "locked", KEYS["p256"](), "sesame")
     for settings, reason in (
@@ -421,6 +430,9 @@ def test_files_that_cannot_be_used(ca, tmp_path):
         ({"ssl_certificate": chain, "ssl_keyfile": tmp_path / "no"}, "ssl_keyfile: cannot read"),
         ({"ssl_certificate": chain}, "no private key in PEM"),
         ({"ssl_certificate": empty, "ssl_keyfile": key}, "no certificate in PEM"),
+        ({"ssl_certificate": cut, "ssl_keyfile": key}, "certificate 2 can't be read"),
+        ({"ssl_certificate": long, "ssl_keyfile": key}, "more than 16 certificates"),
+        ({"ssl_certificate": der, "ssl_keyfile": key}, "no certificate in PEM"),
         ({"ssl_certificate": chain, "ssl_keyfile": wrong}, "does not belong to the certificate"),
         ({"ssl_certificate": old}, "the certificate has expired"),
         ({"ssl_certificate": locked}, "no private key in PEM that can be read"),
@@ -433,6 +445,44 @@ def test_files_that_cannot_be_used(ca, tmp_path):
             load_context(Config(**settings))
         assert reason in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("group", ["prime256v1", "X25519"])
+def test_a_broken_key_share_does_not_disturb_the_applications_own_tls(
+    secured, records, trusting, certificate, group
+):
+    """OpenSSL's error queue is the thread's: what is left on it is taken for the next call's."""
+    accepting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    accepting.load_cert_chain(certificate["ssl_certificate"], certificate["ssl_keyfile"])
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    one = trusting.wrap_bio(there, back, server_hostname="localhost")
+    other = accepting.wrap_bio(back, there, server_side=True)
+    for side in (one, other, one, other):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+
+    async def app(scope, receive, send):
+        try:
+            one.read(1)
+        except ssl.SSLError as exc:
+            await answer(send, type(exc).__name__.encode())
+
+    server = secured(app)
+    good = records(server)
+    good.handshake()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.set_ecdh_curve(group)
+    bad = records(server, context)
+    with pytest.raises(ssl.SSLWantReadError):
+        bad.tls.do_handshake()
+    hello = bytearray(bad.outgoing.read())
+    share = hello.index(b"\x00\x33\x00", 100) + 10  # extension, lengths, group, length
+    hello[share + 1 : share + 32] = bytes(31)
+    hello[share] = 4 if group == "prime256v1" else 0
+    bad.send(bytes(hello))
+    assert bad.rest()[:1] == b"\x15"
+    good.send(good.seal(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+    assert good.read(b"Error").endswith(b"SSLWantReadError")
 
 
 def test_without_a_certificate_the_core_of_tls_is_not_loaded():

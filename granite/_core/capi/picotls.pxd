@@ -70,6 +70,7 @@ cdef extern from "picotls.h" nogil:
     int PTLS_ALERT_LEVEL_WARNING
     int PTLS_ERROR_GET_CLASS(int error)
     int PTLS_ERROR_TO_ALERT(int error)
+    int PTLS_ALERT_TO_PEER_ERROR(int alert)
 
     ptls_t *ptls_server_new(ptls_context_t *ctx)
     void ptls_free(ptls_t *tls)
@@ -118,6 +119,8 @@ cdef extern from "openssl/bio.h" nogil:
 
 cdef extern from "openssl/err.h" nogil:
     void ERR_clear_error()
+    unsigned long ERR_peek_last_error()
+    int ERR_GET_REASON(unsigned long error)
 
 
 cdef extern from "openssl/evp.h" nogil:
@@ -142,5 +145,6 @@ ctypedef int (*pem_password_cb)(char *buf, int size, int rwflag, void *userdata)
 
 
 cdef extern from "openssl/pem.h" nogil:
+    int PEM_R_NO_START_LINE
     X509 *PEM_read_bio_X509(BIO *bio, X509 **x, pem_password_cb cb, void *u)
     EVP_PKEY *PEM_read_bio_PrivateKey(BIO *bio, EVP_PKEY **x, pem_password_cb cb, void *u)

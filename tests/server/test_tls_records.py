@@ -1,0 +1,171 @@
+"""TLS records that clients rarely or never send: key updates, alerts, floods, misplaced ones."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+import pytest
+
+from tests.server.apps import answer, eventually, hello
+from tests.server.tls import ALERT, CHANGE_CIPHER_SPEC, DATA, HANDSHAKE, Forger
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+CLOSE_NOTIFY, USER_CANCELED, INTERNAL_ERROR = b"\x01\x00", b"\x01\x5a", b"\x02\x50"
+UNEXPECTED_MESSAGE, HANDSHAKE_FAILURE, DECODE_ERROR = 10, 40, 50
+
+
+@pytest.fixture
+def forger(authority, serve):
+    """A function that serves an application and takes over a connection to it."""
+    with contextlib.ExitStack() as stack:
+
+        def open_forger(app, **settings):
+            server = serve(app, **authority.settings, **settings)
+            client = Forger(server.host, server.port, authority)
+            stack.callback(client.sock.close)
+            return server, client
+
+        yield open_forger
+
+
+def ask(client: Forger, *before: bytes) -> bytes:
+    """Send the records and a request; return the data of the response's first record."""
+    client.sock.sendall(b"".join(before) + client.seal(DATA, GET))
+    kind, data = client.open()
+    while kind == HANDSHAKE:
+        kind, data = client.open()
+    assert kind == DATA
+    return data
+
+
+def alert(client: Forger) -> int:
+    """The fatal alert that comes next, and after it the connection's end."""
+    kind, data = client.open()
+    assert (kind, data[:1]) == (ALERT, b"\x02")
+    with contextlib.suppress(ConnectionResetError):
+        assert client.open() == (0, b"")
+    return data[1]
+
+
+async def until_the_end(scope, receive, send):
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def test_key_updates_are_answered_before_the_next_data(forger):
+    """RFC 8446, 4.6.3: one update answers all that came since the last data."""
+    _, client = forger(hello)
+    assert ask(client).endswith(b"hello")
+    updates = client.update(request=True) + client.update(request=True)
+    client.sock.sendall(updates + client.seal(DATA, GET))
+    assert client.open() == (HANDSHAKE, b"\x18\0\0\x01\0")
+    assert client.open()[1].endswith(b"hello")
+    assert ask(client, client.update(request=False)).endswith(b"hello")
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        pytest.param(lambda client: client.update(request=True), id="key-updates"),
+        pytest.param(lambda client: client.seal(DATA, b""), id="empty"),
+        pytest.param(lambda client: client.seal(DATA, b"", 3000), id="padding-alone"),
+        pytest.param(lambda client: client.seal(ALERT, USER_CANCELED), id="user-canceled"),
+        pytest.param(lambda client: client.seal(DATA, b"\n"), id="line-ends"),
+    ],
+)
+def test_a_flood_of_records_without_data_does_no_harm(forger, flood):
+    server, client = forger(hello)
+    records = b"".join(flood(client) for _ in range(2000))
+    began = time.process_time()
+    assert ask(client, records).endswith(b"hello")
+    assert time.process_time() - began < 1
+    assert server.counters()["connections"] == 1
+
+
+def test_records_without_data_put_no_deadline_off(forger):
+    server, client = forger(hello, request_head_timeout=0.3)
+    with contextlib.suppress(OSError):
+        while server.counters()["connections"]:
+            client.sock.sendall(client.seal(DATA, b""))
+            time.sleep(0.02)
+
+
+def test_user_canceled_announces_the_end(forger):
+    """What Java's clients send before close_notify (RFC 8446, 6.1)."""
+    gone = []
+
+    async def app(scope, receive, send):
+        await receive()
+        gone.append((await receive())["type"])
+
+    _, client = forger(app)
+    client.sock.sendall(client.seal(DATA, GET) + client.seal(ALERT, USER_CANCELED))
+    client.sock.sendall(client.seal(ALERT, CLOSE_NOTIFY))
+    eventually(lambda: gone == ["http.disconnect"])
+
+
+def test_the_clients_alert_ends_the_connection(forger, log):
+    server, client = forger(until_the_end)
+    client.sock.sendall(client.seal(DATA, GET) + client.seal(ALERT, INTERNAL_ERROR))
+    eventually(lambda: server.counters()["connections"] == 0)
+    assert any("the client sent the alert 80" in line for line in log.messages)
+
+
+def test_what_comes_after_the_clients_end_is_not_read(forger):
+    server, client = forger(hello)
+    client.sock.sendall(client.seal(ALERT, CLOSE_NOTIFY) + client.seal(DATA, GET))
+    assert client.open() == (ALERT, CLOSE_NOTIFY)
+    with contextlib.suppress(ConnectionResetError):
+        assert client.open() == (0, b"")
+    assert server.counters()["exchanges"] == 0
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        pytest.param((HANDSHAKE, b"\x01\0\0\x04abcd"), UNEXPECTED_MESSAGE, id="client-hello"),
+        pytest.param((HANDSHAKE, b"\x0b\0\0\x04\0\0\0\0"), UNEXPECTED_MESSAGE, id="certificate"),
+        pytest.param((HANDSHAKE, b"\x14\0\0\x04abcd"), UNEXPECTED_MESSAGE, id="finished-again"),
+        pytest.param((HANDSHAKE, b"\x18\0\0\x01\x02"), DECODE_ERROR, id="bad-key-update"),
+        pytest.param((HANDSHAKE, b"\x18\0\0\x02\x01\x01"), DECODE_ERROR, id="long-key-update"),
+        pytest.param((HANDSHAKE, b""), UNEXPECTED_MESSAGE, id="empty-handshake"),
+        pytest.param((ALERT, b""), UNEXPECTED_MESSAGE, id="empty-alert"),
+        pytest.param((ALERT, b"\x02"), DECODE_ERROR, id="short-alert"),
+        pytest.param((CHANGE_CIPHER_SPEC, b"\x01"), UNEXPECTED_MESSAGE, id="change-cipher-spec"),
+        pytest.param((99, b"data"), UNEXPECTED_MESSAGE, id="unknown-kind"),
+    ],
+)
+@pytest.mark.parametrize("asked", [False, True])
+def test_records_out_of_place(forger, record, expected, asked):
+    server, client = forger(until_the_end)
+    client.sock.sendall((client.seal(DATA, GET) if asked else b"") + client.seal(*record))
+    assert alert(client) == expected
+    client.sock.close()
+    eventually(lambda: server.counters()["connections"] == 0)
+
+
+def test_a_handshake_message_larger_than_what_is_put_together(forger):
+    _, client = forger(hello)
+    head = b"\x0b\xff\xff\xff"
+    records = [client.seal(HANDSHAKE, head + bytes(16_000))]
+    records += [client.seal(HANDSHAKE, bytes(16_000)) for _ in range(6)]
+    client.sock.sendall(b"".join(records))
+    assert alert(client) == HANDSHAKE_FAILURE
+
+
+def test_nothing_follows_an_alert(forger):
+    """What waits for a slow client is not sent behind the alert that ends the connection."""
+
+    async def app(scope, receive, send):
+        await answer(send, bytes(20_000_000))
+
+    _, client = forger(app)
+    client.sock.sendall(client.seal(DATA, GET))
+    kinds = [client.open()[0]]
+    client.sock.sendall(client.seal(HANDSHAKE, b"\x14\0\0\x04abcd"))
+    with contextlib.suppress(ConnectionResetError):
+        while kinds[-1]:
+            kinds.append(client.open()[0])
+    assert ALERT not in kinds or kinds.index(ALERT) == len(kinds) - 2
+    assert len(kinds) < 1000
