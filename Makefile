@@ -5,6 +5,7 @@ VENV ?= .venv
 HOST ?= 127.0.0.1
 PORT ?= 8000
 ARGS ?=
+PROCESSES ?= 2
 RUN ?=
 
 export PYTHON
@@ -18,9 +19,9 @@ serve: system  ## build, and serve examples/hello.py on http://HOST:PORT
 	@tools/venv.sh $(VENV)
 	$(VENV)/bin/granite run --working-dir examples --host $(HOST) --port $(PORT) $(ARGS) hello:app
 
-test: system  ## build, and run the tests (ARGS="-k name" to choose)
+test: system  ## build, and run the tests (ARGS="-k name" to choose, PROCESSES=0 for one process)
 	@tools/venv.sh $(VENV) test
-	$(RUN) $(VENV)/bin/pytest $(ARGS)
+	$(RUN) $(VENV)/bin/pytest --numprocesses $(PROCESSES) --dist loadfile $(ARGS)
 
 build: system  ## build in place
 	@tools/venv.sh $(VENV)
