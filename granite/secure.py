@@ -35,6 +35,10 @@ def load_context(config: Config) -> SecureContext | None:
     try:
         return TlsContext(chain, key, config.ssl_keyfile_password)
     except ValueError as exc:
+        if config.ssl_keyfile_password is None and b"ENCRYPTED" in key:
+            raise BootError(
+                f"TLS: {key_file}: the key is encrypted; expected an ssl_keyfile_password, got none"
+            ) from None
         raise BootError(f"TLS: {config.ssl_certificate}, {key_file}: {exc}") from None
 
 

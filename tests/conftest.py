@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +11,12 @@ from typing import Protocol
 import pytest
 
 from tests.granite_process import GraniteProcess
+
+
+# Processes inherit what is ignored, as under nohup or behind a shell's &, and keep it so.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class RunGranite(Protocol):

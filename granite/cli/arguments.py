@@ -24,6 +24,10 @@ __all__ = ["CONFIG_OPTIONS", "HELP_OPTIONS", "Arguments", "options", "read"]
 
 CONFIG_OPTIONS = ("-c", "--config")
 HELP_OPTIONS = ("-h", "--help")
+# Gunicorn's, for the worker classes that say which interface is served.
+_CLASS_OPTIONS = ("-k", "--worker-class")
+# Not in the table of settings.
+_OTHERS = (*CONFIG_OPTIONS, *_CLASS_OPTIONS)
 
 
 class Arguments:
@@ -95,9 +99,9 @@ def options() -> dict[str, Option]:
 def _split(argument: str, known: dict[str, Option]) -> tuple[str, str | None]:
     """Return the option and its value where they are one argument: `--name=VALUE`, `-w4`."""
     option, equals, text = argument.partition("=")
-    if not argument.startswith("--") and option not in known and option not in CONFIG_OPTIONS:
+    if not argument.startswith("--") and option not in known and option not in _OTHERS:
         short = argument[:2]
-        if len(argument) > 2 and (short in known or short in CONFIG_OPTIONS):
+        if len(argument) > 2 and (short in known or short in _OTHERS):
             return short, argument[2:]
     return option, text if equals else None
 
@@ -111,6 +115,12 @@ def _read_option(
 ) -> None:
     if option in CONFIG_OPTIONS:
         found.config_file = text if text is not None else _following(rest, option, "a path")
+        return
+    if option in _CLASS_OPTIONS:
+        from granite.cli.foreign import interface_of
+
+        text = text if text is not None else _following(rest, option, "a class of workers")
+        found.values["interface"] = interface_of(option, text)
         return
     setting, kind, flag = _find(option, known)
     if flag is not None and not (text is not None and kind.choices):

@@ -16,7 +16,7 @@ from granite import __version__
 from granite.cli.arguments import Arguments, read
 from granite.cli.help import SWITCHES, of_command
 from granite.cli.output import write
-from granite.errors import EXIT_OK, GraniteError
+from granite.errors import EXIT_OK, GraniteError, LoadError
 from granite.log import write_error
 from granite.settings import SETTINGS
 from granite.settings.load import Loaded, load
@@ -91,6 +91,8 @@ def _check(found: Arguments, outcome: Outcome) -> None:
         outcome.interface = checks.load_application(config)
     except GraniteError as exc:
         outcome.errors.append(exc)
+    except KeyboardInterrupt:  # of the terminal, or the application's own
+        outcome.errors.append(LoadError(f"cannot load {config.target!r}: it was interrupted"))
 
 
 def _shown(loaded: Loaded, everything: bool) -> list[Setting]:

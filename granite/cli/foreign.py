@@ -1,13 +1,14 @@
 """Options of other servers that granite does not have, and what to use in their place.
 
-Owns the table. Must not know how options are read. Imported only for an option that is unknown.
+Owns the table, and the meaning of Gunicorn's worker classes. Must not know how options are read.
+Imported only for an option that is unknown.
 """
 
 from __future__ import annotations
 
 from granite.errors import UsageError
 
-__all__ = ["HINTS", "refuse"]
+__all__ = ["HINTS", "interface_of", "refuse"]
 
 _NO_THREADS = "granite has no threads of its own to set; leave it out"
 _ONE_PROTOCOL = "granite has one implementation of it; leave it out"
@@ -138,6 +139,18 @@ HINTS: dict[str, str] = {
     "--server-name": "let the application check the host, such as by a middleware",
     "--websocket-ping-interval": "cannot be set in this release",
 }
+
+
+def interface_of(option: str, worker_class: str) -> str:
+    """Return the interface that a worker class of Gunicorn's serves, as a config file has it; raise
+    UsageError, in one line that says what to do, if it is not one that granite stands in for.
+    """
+    from granite.settings import gunicorn
+
+    meaning = gunicorn.translate({"worker_class": worker_class}, lambda name: option)
+    if meaning.unmatched or "worker_class" not in {name for name, _ in meaning.values.values()}:
+        raise UsageError(f"{option}: {HINTS[option]}")
+    return str(meaning.values["interface"][1])
 
 
 def refuse(option: str) -> None:

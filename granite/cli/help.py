@@ -49,8 +49,9 @@ sizes 65536, 64k or 1m.
 """,
     "check": """\
 Reads the settings as run does, with the same options, then checks what can be
-checked without serving, imports the application and calls its factory. Prints
-the settings that are not at their defaults, and where each value comes from.
+checked without serving (it opens no sockets), imports the application and calls
+its factory. Prints the settings that are not at their defaults, and where each
+value comes from.
 
 The exit status is 0 if all is well, 2 if a setting is wrong, 3 if the
 application cannot be loaded, and 1 if something that the settings name is not

@@ -12,9 +12,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["WIDTH", "bold", "entry", "wrap", "write"]
+__all__ = ["bold", "entry", "width", "wrap", "write"]
 
-WIDTH = 80
+_WIDTH = 80
+_LEAST, _MOST = 60, 100
 _BOLD, _PLAIN = "\033[1m", "\033[0m"
 
 
@@ -37,13 +38,22 @@ def bold(text: str) -> str:
     return f"{_BOLD}{text}{_PLAIN}"
 
 
-def wrap(text: str, width: int) -> list[str]:
-    """Return the words of `text` in lines of at most `width` characters, but for longer words. A
+def width() -> int:
+    """Return how many characters a line may have: 80, or as the terminal has it, from 60 to 100."""
+    if not sys.stdout.isatty():
+        return _WIDTH
+    from shutil import get_terminal_size
+
+    return max(_LEAST, min(get_terminal_size((_WIDTH, 0)).columns, _MOST))
+
+
+def wrap(text: str, length: int) -> list[str]:
+    """Return the words of `text` in lines of at most `length` characters, but for longer words. A
     no-break space is shown as a space and does not part words.
     """
     lines: list[str] = []
     for word in filter(None, text.split(" ")):
-        if lines and len(lines[-1]) + 1 + len(word) <= width:
+        if lines and len(lines[-1]) + 1 + len(word) <= length:
             lines[-1] += " " + word
         else:
             lines.append(word)
@@ -55,7 +65,7 @@ def entry(name: str, text: str, column: int, indent: str = "  ") -> Iterable[str
     before it gets a line of its own.
     """
     first = indent + name
-    lines = wrap(text, WIDTH - column)
+    lines = wrap(text, width() - column)
     if len(first) > column - 2 or not lines:
         yield first
     else:

@@ -7,7 +7,7 @@ the main thread. docs/settings.md is `granite settings --markdown`; a test fails
 from __future__ import annotations
 
 from granite.cli.help import default_of, metavar_of
-from granite.cli.output import WIDTH, bold, entry, wrap, write
+from granite.cli.output import bold, entry, width, wrap, write
 from granite.errors import EXIT_OK, UsageError
 from granite.settings import BY_NAME, SECTIONS, SETTINGS, suggestion
 
@@ -44,6 +44,10 @@ have a unit: `65536`, `64k`, `1m`. Lists are lists in Python and TOML; in a vari
 stand in one text, with commas between where the setting does not say otherwise; on the command line
 the option may be repeated.
 
+A variable that is empty turns an optional setting off, and counts as not set where the setting
+needs a value or is a list. Below the config file, some variables of other servers stand in for the
+default; they are listed with their settings.
+
 A setting that is marked “no effect in this release” is accepted and checked, so that a
 configuration can already name it; the server says so in a warning.
 """
@@ -75,7 +79,7 @@ def find(name: str) -> Setting:
     Raises UsageError, which names the nearest one, if there is none.
     """
     for setting in SETTINGS:
-        if name == setting.short or name == setting.fallback:
+        if name in (setting.short, setting.fallback and setting.fallback.name):
             return setting
     found = BY_NAME.get(_key(name))
     if found is None:
@@ -116,7 +120,7 @@ def describe(setting: Setting) -> dict[str, object]:
         "negative_option": setting.negative_option,
         "short_option": setting.short,
         "variable": setting.variable,
-        "fallback_variable": setting.fallback,
+        "fallback_variable": setting.fallback.name if setting.fallback else None,
         "aliases": {alias.name: (alias.kind or kind).expected for alias in setting.aliases},
         "expected": kind.expected,
         "choices": list(kind.choices),
@@ -142,7 +146,7 @@ def _list() -> str:
 
 
 def _page(setting: Setting) -> str:
-    lines = [bold(setting.name), *(f"  {line}" for line in wrap(setting.help, WIDTH - 2)), ""]
+    lines = [bold(setting.name), *(f"  {line}" for line in wrap(setting.help, width() - 2)), ""]
     for title, text in _facts(setting):
         lines += entry(title, text, 14)
     if setting.reserved:
@@ -163,7 +167,9 @@ def _facts(setting: Setting, code: str = "") -> list[tuple[str, str]]:
         option += ", may be repeated"
     variable = typed(setting.variable)
     if setting.fallback:
-        variable += f", or {typed(setting.fallback)} where nothing else sets it"
+        variable += f", or {typed(setting.fallback.name)} where nothing else sets it"
+        if setting.fallback.kind is not None:
+            variable += f" ({setting.fallback.kind.expected})"
     facts = [("option", option), ("variable", variable), ("key", typed(setting.name))]
     if setting.aliases:
         facts.append(("aliases", _aliases(setting, code)))

@@ -1,6 +1,7 @@
 """The notation of an address to listen on.
 
-Owns the reading of `HOST:PORT`, `[IPV6]:PORT`, `:PORT`, `unix:PATH`, `unix:@NAME` and `fd://N`.
+Owns the reading of `HOST:PORT`, `[IPV6]:PORT`, `:PORT`, `unix:PATH`, `unix:@NAME` and `fd://N`,
+and the kinds of values that are a part of one.
 Must not know how a socket is opened. Pure functions: any thread may call them.
 """
 
@@ -8,9 +9,9 @@ from __future__ import annotations
 
 import _socket
 
-from granite.settings.base import decimal
+from granite.settings.base import Kind, decimal
 
-__all__ = ["ABSTRACT", "DESCRIPTOR", "TCP", "UNIX", "Address"]
+__all__ = ["ABSTRACT", "DESCRIPTOR", "TCP", "UNIX", "Address", "host", "port_address"]
 
 TCP = "tcp"
 UNIX = "unix"
@@ -98,6 +99,29 @@ class Address:
         if self.kind == DESCRIPTOR:
             return f"fd://{self.fd}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def host() -> Kind:
+    """An address or a name to listen on. The empty text, which systems take for all addresses, is
+    none.
+    """
+
+    def read(value: object) -> str:
+        if not isinstance(value, str) or not value.isprintable() or not value.strip():
+            raise ValueError
+        return value
+
+    return Kind("an address or a name", "HOST", read)
+
+
+def port_address() -> Kind:
+    """The number of a port as text, of which every IPv4 address is made: a list of one address."""
+
+    def read(value: object) -> tuple[str, ...]:
+        assert isinstance(value, str)
+        return (str(Address(TCP, host="0.0.0.0", port=decimal(value, 65535))),)
+
+    return Kind("an integer from 0 to 65535", "PORT", read, several=True)
 
 
 def _is_ipv6(text: str) -> bool:

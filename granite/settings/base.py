@@ -74,8 +74,8 @@ class Setting:
     `name` is the attribute of `Config` and the key in files; the option is `--name-with-dashes`
     (and `--no-…` where the kind has flags), the variable is `GRANITE_NAME`. `default` is a final
     value and is not parsed. `fallback` is a variable of other servers that stands in for the
-    default. A `reserved` setting is accepted and checked, and has no effect yet. A `secret` one is
-    not shown: not in a message, not by `masked`.
+    default, with a kind of its own where it needs one. A `reserved` setting is accepted and
+    checked, and has no effect yet. A `secret` one is not shown: not in a message, not by `masked`.
     """
 
     __slots__ = (
@@ -91,7 +91,7 @@ class Setting:
         *,
         aliases: tuple[str | Alias, ...] = (),
         short: str | None = None,
-        fallback: str | None = None,
+        fallback: str | Alias | None = None,
         reserved: bool = False,
         secret: bool = False,
     ) -> None:
@@ -101,7 +101,7 @@ class Setting:
         self.help = help
         self.aliases = tuple(Alias(alias) if isinstance(alias, str) else alias for alias in aliases)
         self.short = short
-        self.fallback = fallback
+        self.fallback = Alias(fallback) if isinstance(fallback, str) else fallback
         self.reserved = reserved
         self.secret = secret
 
@@ -133,8 +133,17 @@ class Setting:
         try:
             return kind.read(getattr(value, "value", value))
         except (ValueError, RecursionError):  # the latter from JSON that is nested too deep
-            got = "" if self.secret else f", got {_shown(value)}"
-            raise UsageError(f"{origin}: expected {kind.expected}{got}") from None
+            raise UsageError(f"{origin}: expected {kind.expected}{self._got(value)}") from None
+
+    def _got(self, value: object) -> str:
+        if not self.secret:
+            return f", got {_shown(value)}"
+        if not isinstance(value, str):
+            return f", got a value of the type {type(value).__name__}"
+        if not self.kind.several:
+            return ""
+        name, equals, _ = value.partition("=")
+        return f", got {_shown(f'{name}=***' if equals else name)}"
 
     def show(self, value: Value) -> str:
         """Return the text of a final value, which `parse` reads as the same."""

@@ -1,6 +1,7 @@
 """Settings of the section "Binding": where the server listens. Declarations only."""
 
-from granite.settings.base import Section, Setting
+from granite.settings.address import host, port_address
+from granite.settings.base import Alias, Section, Setting
 from granite.settings.kinds import addresses, boolean, path, text
 from granite.settings.quantities import integer, mode, seconds
 
@@ -13,8 +14,9 @@ SECTION = Section(
         "Address to listen on: HOST:PORT, [IPV6]:PORT, unix:PATH, unix:@NAME (abstract) or fd://N. "
         "It replaces host, port and uds.",
         short="-b",
+        fallback=Alias("PORT", port_address()),
     ),
-    Setting("host", text(), "127.0.0.1", "Address or name to listen on.", aliases=("address",)),
+    Setting("host", host(), "127.0.0.1", "Address or name to listen on.", aliases=("address",)),
     Setting(
         "port",
         integer(0, 65535),

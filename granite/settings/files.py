@@ -24,6 +24,8 @@ __all__ = ["FileValues", "read_config_file"]
 
 _DEFAULT = "granite.conf.py"
 _PROJECT = "pyproject.toml"
+# Some of these are Python by chance, and would set nothing.
+_OTHER_FORMATS = (".yaml", ".yml", ".json", ".ini", ".cfg")
 
 
 class FileValues:
@@ -54,16 +56,16 @@ def read_config_file(name: str | None) -> FileValues:
     if name is None:
         if os.path.isfile(_DEFAULT):
             name = _DEFAULT
-        elif _has_table(_PROJECT):
-            name = _PROJECT
         else:
-            return FileValues()
+            return _read_project()
     if name.startswith("python:"):
         from granite.settings.python_file import read_module
 
         return read_module(name.removeprefix("python:"))
     name = name.removeprefix("file:")
     data = _contents(name)
+    if name.lower().endswith(_OTHER_FORMATS):
+        raise UsageError(f"{name}: expected a config file in Python or TOML")
     if name.endswith(".toml"):
         return _read_toml(name, data)
     # Costs memory, which only an operator with a Python file pays.
@@ -82,36 +84,60 @@ def _contents(name: str) -> bytes:
         raise UsageError(f"{name}: the config file cannot be read: {reason(exc)}") from None
 
 
-def _has_table(name: str) -> bool:
-    """Tell whether a project has settings of ours, at less than the cost of a TOML parser."""
+def _read_project() -> FileValues:
+    """Return what the project in the working directory says, which need not be about us."""
+    if _mentions_us(_PROJECT):
+        table = _own_table(_PROJECT, _document(_PROJECT, _contents(_PROJECT)))
+        if table is not None:
+            return _read_table(_PROJECT, table)
+    return FileValues()
+
+
+def _mentions_us(name: str) -> bool:
+    """Tell whether a project may have settings of ours, at less than the cost of a TOML parser."""
     try:
         with open(name, "rb") as file:
-            return any(
-                line.replace(b" ", b"").startswith((b"[tool.granite]", b"[tool.granite."))
-                for line in file
-            )
+            return any(map(_is_mention, file))
     except OSError:
         return False
 
 
+def _is_mention(line: bytes) -> bool:
+    line = line.replace(b" ", b"")
+    _, found, rest = line.partition(b"tool.granite")
+    another = rest[:1].isalnum() or rest[:1] in (b"_", b"-")
+    return bool(found) and not another and not line.startswith(b"#")
+
+
 def _read_toml(name: str, data: bytes) -> FileValues:
+    document = _document(name, data)
+    table = _own_table(name, document)
+    if table is None:
+        if os.path.basename(name) == _PROJECT:
+            raise UsageError(f"{name}: expected a table [tool.granite], found none")
+        table = document
+    return _read_table(name, table)
+
+
+def _read_table(name: str, table: dict[str, object]) -> FileValues:
     file = FileValues(name)
-    found = read_named(_table(name, data).items(), f"{name}: ")
+    found = read_named(table.items(), f"{name}: ")
     file.values.update((setting, value) for setting, (_, value) in found.items())
     return file
 
 
-def _table(name: str, data: bytes) -> dict[str, object]:
+def _document(name: str, data: bytes) -> dict[str, object]:
     from granite.settings.toml import parse_toml
 
     try:
-        document = parse_toml(data)
+        return parse_toml(data)
     except ValueError as exc:
         raise UsageError(f"{name}: {exc}") from None
+
+
+def _own_table(name: str, document: dict[str, object]) -> dict[str, object] | None:
     tool = document.get("tool")
     table = tool.get("granite") if isinstance(tool, dict) else None
-    if isinstance(table, dict):
-        return table
-    if os.path.basename(name) == _PROJECT:
-        raise UsageError(f"{name}: expected a table [tool.granite], found none")
-    return document
+    if table is not None and not isinstance(table, dict):
+        raise UsageError(f"{name}: expected a table [tool.granite], got {table!r}")
+    return table

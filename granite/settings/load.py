@@ -1,4 +1,5 @@
-"""Where values come from, and which one wins: default < file < environment < command line.
+"""Where values come from, and which one wins: default < variables of other servers < file <
+environment < command line.
 
 Owns the order of the sources and the reading of the environment. Must not know how the command
 line is parsed nor how a file is found; it gets those sources as mappings. Runs in the arbiter,
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import TypeAlias
 
-    from granite.settings.base import Value
+    from granite.settings.base import Kind, Setting, Value
 
     # Origin and final value by setting name.
     Source: TypeAlias = dict[str, tuple[str, Value]]
@@ -70,13 +71,13 @@ def load(
     notes += file.notes
     merged: Source = {}
     for source in (
-        _fallbacks(environ),
         {name: (file.origin, value) for name, value in file.values.items()},
         _read_environment(environ, notes),
         {name: (_option(name), value) for name, value in command_line.items()},
     ):
         _give_way(merged, source, notes)
         merged.update(source)
+    _fall_back(merged, environ)
     _drop_threads(merged, file, notes)
     values = {name: value for name, (_, value) in merged.items()}
     config, remarks = Config.of(values)
@@ -84,15 +85,20 @@ def load(
     return Loaded(config, file.hooks, origins, notes + remarks)
 
 
-def _fallbacks(environ: Mapping[str, str]) -> Source:
-    return {
-        setting.name: (
-            setting.fallback,
-            setting.parse(environ[setting.fallback], setting.fallback),
-        )
-        for setting in SETTINGS
-        if setting.fallback is not None and environ.get(setting.fallback)
-    }
+def _fall_back(merged: Source, environ: Mapping[str, str]) -> None:
+    """Add what variables of other servers say of settings that no source gives."""
+    for setting in SETTINGS:
+        variable = setting.fallback
+        if variable is None or not environ.get(variable.name):
+            continue
+        if setting.name == "bind":
+            given = any(_is_given(name, merged) for name in ("bind", *_HIDDEN_BY))
+        else:
+            given = setting.name in merged
+        if given:
+            continue
+        value = setting.parse(environ[variable.name], variable.name, variable.kind)
+        merged[setting.name] = variable.name, value
 
 
 def _give_way(merged: Source, source: Source, notes: list[Note]) -> None:
@@ -101,10 +107,15 @@ def _give_way(merged: Source, source: Source, notes: list[Note]) -> None:
     """
     for name, hiding in _HIDDEN_BY.items():
         for other in hiding:
-            if name in source and other in merged and other not in source:
+            if _is_given(name, source) and other in merged and other not in source:
                 origin, _ = merged.pop(other)
                 stronger = source[name][0]
                 notes.append(Note("info", f"{other} ({origin}) gives way to {name} ({stronger})"))
+
+
+def _is_given(name: str, source: Source) -> bool:
+    """Say whether `source` gives an address by `name`, and not that there is none."""
+    return name in source and source[name][1] not in (None, ())
 
 
 def _drop_threads(merged: Source, file: FileValues, notes: list[Note]) -> None:
@@ -127,9 +138,9 @@ def _option(name: str) -> str:
 def _read_environment(environ: Mapping[str, str], notes: list[Note]) -> Source:
     """Return the variable and the value by setting name for the `GRANITE_*` variables in `environ`.
 
-    An empty variable counts as an empty value, not as absent. A variable that looks like a setting
-    and is none adds to `notes`. Raises UsageError for a wrong value, and for a setting that is
-    given by two names.
+    An empty variable is a value only where the setting can be empty, see `_is_blank`. A variable
+    that looks like a setting and is none adds to `notes`. Raises UsageError for a wrong value, and
+    for a setting that is given by two names.
     """
     values: Source = {}
     for variable, text in environ.items():
@@ -146,11 +157,26 @@ def _read_environment(environ: Mapping[str, str], notes: list[Note]) -> Source:
             )
             continue
         setting, kind = found
+        if not text and _is_blank(setting, kind):
+            continue
         if setting.name in values:
             other = values[setting.name][0]
             raise UsageError(f"{variable}: the same setting as {other}; give one")
         values[setting.name] = variable, setting.parse(text, variable, kind)
     return values
+
+
+def _is_blank(setting: Setting, kind: Kind) -> bool:
+    """Say whether the empty text is no value of a setting, so that an empty variable, as compose
+    files make them, counts as not set. An empty list is a value where the default is another one.
+    """
+    if kind.several:
+        return not setting.default
+    try:
+        kind.read("")
+    except ValueError:
+        return True
+    return False
 
 
 def _is_service_link(variable: str, text: str) -> bool:

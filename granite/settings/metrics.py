@@ -1,7 +1,8 @@
 """Settings of the section "Metrics". Declarations only."""
 
+from granite.settings.address import host
 from granite.settings.base import Section, Setting
-from granite.settings.kinds import boolean, text
+from granite.settings.kinds import boolean
 from granite.settings.quantities import integer, seconds
 
 SECTION = Section(
@@ -23,7 +24,7 @@ SECTION = Section(
     ),
     Setting(
         "metrics_address",
-        text(),
+        host(),
         "127.0.0.1",
         "Address on which metrics are served.",
         reserved=True,

@@ -131,6 +131,7 @@ SECTION = Section(
         "rlimit_nofile",
         integer(0, 1_048_576_000),
         0,
-        "Open files that a process may have (RLIMIT_NOFILE); 0 raises it as far as is allowed.",
+        "Open files that a process may have (RLIMIT_NOFILE), at least 64; 0 raises it as far as is "
+        "allowed.",
     ),
 )

@@ -33,6 +33,8 @@ __all__ = ["read_file", "read_module"]
 _MODULE = "__config__"
 # Below it, a name that nothing reads is more likely the author's own than a setting misspelt.
 _NEARNESS = 0.8
+# The same for a function, which has more reasons to be in the file.
+_HOOK_NEARNESS = 0.85
 _PLAIN = (str, bytes, int, float, list, tuple, set, frozenset, dict)
 
 
@@ -135,10 +137,21 @@ class _File:
                 self._read_own(file, name, value)
             elif not _is_definition(value):
                 unknown.append(name)
+            else:
+                self._refuse_near_hook(name, value)
         self._read_theirs(file, theirs)
         file.hooks = Hooks.of(hooks, self._origin)
         self._explain(file, unknown)
         return file
+
+    def _refuse_near_hook(self, name: str, value: object) -> None:
+        """Refuse a function of this file that nothing in it reads, by a name like a hook's."""
+        code = getattr(value, "__code__", None)
+        if code is None or code.co_filename != self._path or self._names.is_helper(name):
+            return
+        hint = suggestion(name, ARITIES, _HOOK_NEARNESS)
+        if hint:
+            raise UsageError(f"{self._origin}:{code.co_firstlineno}: unknown hook {name!r}{hint}")
 
     def _read_own(self, file: FileValues, name: str, value: object) -> None:
         """Read a setting that only granite has; a helper of the file's author may have its name."""

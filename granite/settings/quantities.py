@@ -22,6 +22,10 @@ __all__ = ["integer", "mebibytes", "milliseconds", "mode", "seconds", "size"]
 
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE_UNITS = {"k": 1024, "m": 1024**2, "g": 1024**3}
+# Decimal numbers whose digits are a usual mode or mask in octal, and which are none themselves.
+_OCTAL_DIGITS = frozenset(
+    (22, 26, 27, 37, 77, 137, 177, *(n for n in range(0o1000, 778) if set("89").isdisjoint(str(n))))
+)
 
 
 def integer(minimum: int, maximum: int, *, optional: bool = False) -> Kind:
@@ -36,7 +40,10 @@ def integer(minimum: int, maximum: int, *, optional: bool = False) -> Kind:
 
 
 def mode() -> Kind:
-    """The permission bits of a file; text is octal, such as `660`; None and empty text: none."""
+    """The permission bits of a file; text is octal, such as `660`; None and empty text: none.
+
+    A number such as 660 or 22 is refused: it was meant to be octal, and has other bits.
+    """
 
     def read(value: object) -> int | None:
         if is_absent(value):
@@ -46,12 +53,14 @@ def mode() -> Kind:
             if not digits.isascii() or not digits.isdigit():
                 raise ValueError
             value = int(digits, 8)
+        elif isinstance(value, int) and value in _OCTAL_DIGITS:
+            raise ValueError
         return _within(_integer(value), 0, 0o7777)
 
     def show(value: Value) -> str:
         return f"{value:04o}" if isinstance(value, int) else ""
 
-    return Kind("permission bits in octal, such as 0660", "MODE", read, show=show)
+    return Kind('permission bits in octal, such as 0o660 or "0660"', "MODE", read, show=show)
 
 
 def size(minimum: int, maximum: int) -> Kind:
@@ -96,7 +105,7 @@ def milliseconds(maximum: float) -> Kind:
     """
 
     def read(value: object) -> float:
-        if is_absent(value):
+        if value is None:
             return 0.0
         if isinstance(value, str) and value[-1:].isalpha():
             return float(_within(_duration(value), 0.0, maximum / 1000))

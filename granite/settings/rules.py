@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from granite.errors import BootError, UsageError
+from granite.errors import UsageError
 from granite.settings import BY_NAME, SETTINGS
 
 TYPE_CHECKING = False
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Note", "apply", "cpu_count", "refuse_unserved", "require_target"]
 
+# An idle worker has about twenty open.
+_FEWEST_FILES = 64
 _OFF_WITH_RELOAD = ("workers_lifetime", "workers_max_rss", "max_requests", "metrics")
 
 
@@ -54,22 +56,22 @@ def apply(values: dict[str, Value], given: Collection[str]) -> list[Note]:
 
 
 def refuse_unserved(config: Config) -> None:
-    """Raise BootError, in one line, for a setting that is valid and not served by this release.
+    """Raise UsageError, in one line, for a setting that is valid and not served by this release.
 
     Serving something else instead, anybody where a certificate was asked for, would be worse than
     not to start.
     """
     if config.ssl_client_verify != "none":
-        raise BootError(
+        raise UsageError(
             "ssl_client_verify: this release does not check clients' certificates; expected none"
         )
     if config.interface in ("wsgi", "rsgi"):
-        raise BootError(
+        raise UsageError(
             f"interface: {config.interface.upper()} is not served by this release; expected auto, "
             "asgi or asginl"
         )
     if config.http == "2":
-        raise BootError("http: HTTP/2 is not served by this release; expected auto or 1")
+        raise UsageError("http: HTTP/2 is not served by this release; expected auto or 1")
 
 
 def require_target(config: Config) -> None:
@@ -91,6 +93,10 @@ def _refuse(values: dict[str, Value]) -> None:
     assert isinstance(high, int)
     if low > high:
         raise UsageError(f"write_low_water: expected at most write_high_water ({high}), got {low}")
+    limit = values["rlimit_nofile"]
+    assert isinstance(limit, int)
+    if 0 < limit < _FEWEST_FILES:
+        raise UsageError(f"rlimit_nofile: expected 0 or at least {_FEWEST_FILES}, got {limit}")
     interface = values["interface"]
     threads = values["blocking_threads"]
     if interface not in ("auto", "wsgi") and isinstance(threads, int) and threads > 1:

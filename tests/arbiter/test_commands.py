@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import trustme
+from cryptography.hazmat.primitives import serialization
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,6 +28,9 @@ def make():
 
 def broken():
     raise RuntimeError("no database")
+
+def interrupted():
+    raise KeyboardInterrupt
 """
 
 
@@ -108,11 +113,12 @@ def test_check_of_what_is_not_there(granite):
         (["app:app", "--working-dir", "none"], 1, "working directory 'none'"),
         (["app:app", "--ssl-certificate", "none.pem"], 1, "ssl_certificate: cannot read"),
         (["app:app", "--ssl-certificate", "app.py"], 1, "TLS: app.py"),
-        (["app:app", "--interface", "wsgi"], 1, "interface: WSGI is not served"),
+        (["app:app", "--interface", "wsgi"], 2, "interface: WSGI is not served"),
         (["app:nothing"], 3, "module 'app' has no attribute 'nothing'"),
         (["none:app"], 3, "there is no module 'none'"),
         (["app:wsgi"], 3, "expected an ASGI application"),
         (["app:broken", "--factory"], 3, "RuntimeError: no database"),
+        (["app:interrupted", "--factory"], 3, "cannot load 'app:interrupted': it was interrupted"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -123,6 +129,28 @@ def test_check_of_what_is_wrong(granite, arguments, status, message):
     (error,) = found["errors"]
     assert message in error["text"] + (error["details"] or "")
     assert "Traceback" not in done.stderr
+
+
+def test_check_of_an_encrypted_key_without_its_password(granite, tmp_path):
+    certificate = trustme.CA().issue_cert("localhost")
+    key = serialization.load_pem_private_key(certificate.private_key_pem.bytes(), None)
+    (tmp_path / "key.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"hunter2"),
+        )
+    )
+    certificate.cert_chain_pems[0].write_to_path(str(tmp_path / "chain.pem"))
+    files = ("--ssl-certificate", "chain.pem", "--ssl-keyfile", "key.pem")
+    done = granite("check", "app:app", *files)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "granite: TLS: key.pem: the key is encrypted; expected an ssl_keyfile_password, got none"
+    )
+    assert (
+        granite("check", "app:app", *files, GRANITE_SSL_KEYFILE_PASSWORD="hunter2").returncode == 0
+    )
 
 
 def test_check_ends_although_the_application_has_a_thread(granite, tmp_path):

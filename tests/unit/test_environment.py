@@ -41,6 +41,18 @@ def test_a_missing_working_directory(place):
         environment.change_dir(str(place / "missing"))
 
 
+@pytest.mark.parametrize(
+    "step", [lambda: environment.change_dir(None), lambda: environment.extend_path(())]
+)
+def test_a_working_directory_that_is_gone(place, step):
+    gone = place / "gone"
+    gone.mkdir()
+    os.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(BootError, match=r"^cannot find the working directory: No such file or dir"):
+        step()
+
+
 def test_prepare_does_all_of_it(place):
     assert dotenv.__name__ in sys.modules  # it could not be found from here
     (place / "file").write_text("ONE=1\nTWO=2\n")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from granite import Server
-from granite.errors import BootError, LifespanError, LoadError
+from granite.errors import BootError, LifespanError, LoadError, UsageError
 from tests.server.embedded.apps import App, on
 from tests.server.loops import both_loops
 
@@ -49,7 +49,7 @@ def test_port_in_use(loop, app):
     ("target", "settings", "error", "match"),
     [
         ("no_such_module:app", {}, LoadError, "no module 'no_such_module'"),
-        (App, {"interface": "rsgi"}, BootError, "RSGI is not served"),
+        (App, {"interface": "rsgi"}, UsageError, "RSGI is not served"),
         (App, {"ssl_cert": "/no/such/file"}, BootError, "ssl_certificate: cannot read"),
     ],
 )

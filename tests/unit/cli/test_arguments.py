@@ -107,6 +107,24 @@ def test_short_options_belong_to_one_setting():
     assert len(shorts) == len(set(shorts))
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["-k", "uvicorn.workers.UvicornWorker"],
+        ["-kasgi"],
+        ["--worker-class=uvicorn_worker.UvicornH11Worker"],
+    ],
+)
+def test_gunicorns_classes_of_asgi_workers(given):
+    assert arguments.read(given).values == {"interface": "asgi"}
+
+
+@pytest.mark.parametrize("worker_class", ["gevent", "sync", "mine.UvicornWorkers", ""])
+def test_other_classes_of_workers(worker_class):
+    with pytest.raises(UsageError, match=r"^-k: granite has one kind of worker; use --interface "):
+        arguments.read(["-k", worker_class])
+
+
 def test_what_is_said_of_other_servers_options():
     known = arguments.options()
     for option, hint in foreign.HINTS.items():

@@ -40,6 +40,11 @@ def test_a_reader_that_has_gone_is_no_error():
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_the_width_of_what_is_no_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    assert output.width() == 80
+
+
 def test_titles_are_bold_on_a_terminal():
     master, slave = pty.openpty()
     subprocess.run(
@@ -52,3 +57,14 @@ def test_titles_are_bold_on_a_terminal():
     shown = os.read(master, 10000)
     os.close(master)
     assert b"\x1b[1mworkers\x1b[0m" in shown
+
+
+@pytest.mark.parametrize(("columns", "longest"), [(40, 60), (90, 90), (300, 100)])
+def test_the_width_of_a_terminal(columns, longest):
+    master, slave = pty.openpty()
+    environ = {**os.environ, "COLUMNS": str(columns)}
+    script = "from granite.cli.output import width; print(width())"
+    subprocess.run([sys.executable, "-c", script], stdout=slave, env=environ, check=True)
+    os.close(slave)
+    assert int(os.read(master, 100)) == longest
+    os.close(master)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from granite.settings.address import ABSTRACT, DESCRIPTOR, TCP, UNIX, Address
+from granite.settings.address import ABSTRACT, DESCRIPTOR, TCP, UNIX, Address, host
 
 
 def parts(address: Address) -> tuple[str, str, int, str, int]:
@@ -128,3 +128,9 @@ def test_an_address_or_value_error(text: str) -> None:
         return
     assert parts(Address.parse(str(address))) == parts(address)
     assert str(Address.parse(str(address))) == str(address)
+
+
+@pytest.mark.parametrize("value", ["", " ", "a\n", "\0", b"::1", None, 1])
+def test_what_is_no_host(value):
+    with pytest.raises(ValueError):
+        host().read(value)

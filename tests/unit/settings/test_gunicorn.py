@@ -81,7 +81,7 @@ def test_every_setting_of_gunicorn_has_its_place():
         ("threads = 0", {"blocking_threads": None}),
         ('access_log_format = """\n%(h)s\n"""', {"access_log_fmt": "%(h)s"}),
         ("umask = '022'", {"umask": 0o22}),
-        ("umask = '22'", {"umask": 22}),
+        ("umask = '18'", {"umask": 0o22}),
         ("umask = 0o7", {"umask": 7}),
         ("user = 33; group = 'www-data'", {"user": "33", "group": "www-data"}),
         ("raw_env = ['A=1,2', 'B=3']", {"raw_env": ("A=1,2", "B=3")}),

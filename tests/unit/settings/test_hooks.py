@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from granite.errors import UsageError
+from granite.settings.files import read_config_file
 from granite.settings.hooks import ARITIES, Hooks, arity
 
 
@@ -48,3 +49,15 @@ def test_refused(name, function, message):
     with pytest.raises(UsageError) as caught:
         Hooks.of({name: function}, "origin")
     assert str(caught.value) == message
+
+
+def test_a_function_with_nearly_the_name_of_a_hook(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "c.py"
+    file.write_text("import os\ndef post_frok(server, worker): ...\n")
+    with pytest.raises(UsageError) as caught:
+        read_config_file("c.py")
+    assert str(caught.value) == "c.py:2: unknown hook 'post_frok' (did you mean 'post_fork'?)"
+    text = "def post_frok(server, worker): ...\npost_fork = post_frok\ndef on_start(): ...\n"
+    file.write_text(text)
+    assert read_config_file("c.py").hooks.names() == ["post_fork"]

@@ -78,6 +78,10 @@ def parse(kind, value):
         (quantities.mode(), "660", 0o660),
         (quantities.mode(), "0o22", 0o22),
         (quantities.mode(), 0o777, 0o777),
+        *(
+            (quantities.mode(), bits, bits)
+            for bits in (0, 2, 7, 0o17, 0o22, 0o27, 0o37, 0o77, 0o177, 0o600, 0o644, 0o660, 0o770)
+        ),
         (quantities.mode(), "", None),
         (quantities.size(0, 2**30), "64k", 65536),
         (quantities.size(0, 2**30), "1M", 2**20),
@@ -157,6 +161,8 @@ def test_accepted(kind, value, expected):
         (quantities.integer(0, 9), True),
         (quantities.integer(0, 9), ""),
         (quantities.mode(), "888"),
+        *((quantities.mode(), number) for number in (22, 27, 77, 600, 644, 660, 666, 755, 777)),
+        (quantities.milliseconds(1000), ""),
         (quantities.mode(), "u+x"),
         (quantities.mode(), 0o10000),
         (quantities.size(0, 100), "k"),
@@ -225,3 +231,14 @@ def test_a_secret_is_shown_nowhere():
     assert base.Setting("name", kinds.text(), "", "Help.").masked("word") == "word"
     with pytest.raises(UsageError, match=r"^origin: expected one line of text$"):
         password.parse("hunter2\n", "origin")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [("FOO", "'FOO'"), ("1A=hunter2", "'1A=***'"), ({"A": "x"}, "a value of the type dict")],
+)
+def test_a_wrong_variable_is_shown_without_its_value(value, shown):
+    setting = base.Setting("name", kinds.assignments(), (), "Help.", secret=True)
+    with pytest.raises(UsageError) as caught:
+        setting.parse(value, "origin")
+    assert str(caught.value) == f"origin: expected NAME=VALUE, got {shown}"

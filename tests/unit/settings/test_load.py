@@ -58,6 +58,64 @@ def test_a_variable_of_other_servers_stands_in_for_the_default():
 
 
 @pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, (("0.0.0.0:5000",), "127.0.0.1", 8000, None)),
+        ({"port": 2}, ((), "127.0.0.1", 2, None)),
+        ({"host": "::1"}, ((), "::1", 8000, None)),
+        ({"uds": "/x"}, ((), "127.0.0.1", 8000, "/x")),
+        ({"bind": ("[::]:1",)}, (("[::]:1",), "127.0.0.1", 8000, None)),
+    ],
+)
+def test_the_port_of_a_platform(given, expected, directory):
+    def address(loaded):
+        assert loaded.notes == []
+        return loaded.config.bind, loaded.config.host, loaded.config.port, loaded.config.uds
+
+    loaded = load(given, {"PORT": "5000"})
+    assert address(loaded) == expected
+    assert loaded.origins == ({name: f"--{name}" for name in given} or {"bind": "PORT"})
+    (directory / "c.py").write_text("\n".join(f"{n} = {value!r}" for n, value in given.items()))
+    assert address(load({}, {"PORT": "5000"}, "c.py")) == expected
+
+
+def test_a_wrong_port_of_a_platform():
+    with pytest.raises(UsageError, match=r"^PORT: expected an integer from 0 to 65535, got 'a'$"):
+        load({}, {"PORT": "a"})
+    assert load({"port": 1}, {"PORT": "a"}).config.bind == ()
+
+
+def test_no_address_is_none(directory):
+    """Neither hides one that is weaker."""
+    (directory / "c.py").write_text("bind = ':1'")
+    assert load({}, {"GRANITE_UDS": "", "PORT": "2"}, "c.py").config.bind == ("0.0.0.0:1",)
+    assert load({"bind": ()}, {"GRANITE_UDS": "", "PORT": "2"}).config.bind == ("0.0.0.0:2",)
+
+
+# What an empty variable makes of the settings for which it means something else than the default.
+EMPTY = {
+    "server_header": "",
+    "syslog_tag": "",
+    "forwarded_allow_ips": (),
+    "uds_permissions": None,
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_an_empty_variable(setting):
+    config = load({}, {setting.variable: ""}).config
+    assert getattr(config, setting.name) == EMPTY.get(setting.name, setting.default)
+
+
+def test_an_empty_variable_and_the_file(directory):
+    (directory / "c.py").write_text("host = '::1'\npid_file = 'x'\nbind = ':1'\nworkers = 1")
+    names = ("HOST", "PID_FILE", "BIND", "WORKERS", "WORKER_TIMEOUT")
+    environ = {f"GRANITE_{name}": "" for name in names} | {"GRANITE_TIMEOUT": "0"}
+    config = load({}, environ, "c.py").config
+    assert (config.host, config.pid_file, config.bind) == ("::1", None, ("0.0.0.0:1",))
+
+
+@pytest.mark.parametrize(
     ("weaker", "stronger", "expected"),
     [
         ({"bind": "[::]:1"}, {"port": 2}, ((), "127.0.0.1", 2, None)),
