@@ -95,6 +95,8 @@ class Serving:
         drained = True
         if self.server is not None:
             drained = await self._drain(self.server, timeout, hurry)
+            if not drained:
+                _tell_cut(self.server, timeout - (deadline - loop.time()))
             self.server.close()
         left = 0.0 if hurry is not None and hurry.is_set() else deadline - loop.time()
         shut_down = await self._lifespan.shutdown(max(left, 1.0))
@@ -110,6 +112,17 @@ class Serving:
         for wait in waits:
             wait.cancel()
         return idle.is_set()
+
+
+def _tell_cut(server: Server, seconds: float) -> None:
+    """Log what is about to be cut short, after so many seconds of draining."""
+    counters = server.counters()
+    # An application that has returned may still have its response on the way.
+    what, count = "request", counters["running"]
+    if not count:
+        what, count = "connection", counters["connections"]
+    were = " was" if count == 1 else "s were"
+    logger.warning("%d %s%s cut short after %g s", count, what, were, round(seconds, 1))
 
 
 def new_event_loop(kind: str) -> asyncio.AbstractEventLoop:

@@ -1,6 +1,6 @@
 """The arbiter's main loop: wait → handle → reap → manage.
 
-Owns the decisions: when the server is up, when a dead worker is replaced, when everything ends and
+Owns the decisions: when the server is up, when an empty slot is filled, when everything ends and
 with which status. Must not know the application nor anything of HTTP. Main thread of the arbiter,
 the only one.
 """
@@ -11,6 +11,7 @@ import time
 
 from granite.arbiter import signals
 from granite.arbiter.calls import Calls, HookFailed
+from granite.arbiter.deaths import Deaths
 from granite.arbiter.fleet import BecomeWorker, Fleet
 from granite.arbiter.news import News
 from granite.arbiter.reload import Reload
@@ -24,9 +25,9 @@ from granite.arbiter.signals import (
     SIGUSR1,
     SIGUSR2,
 )
-from granite.arbiter.slots import BOOTING, NEVER, QUICK, STOPPING
+from granite.arbiter.slots import NEVER, QUICK
 from granite.arbiter.start import WorkerStart
-from granite.errors import EXIT_BOOT, EXIT_OK, BootError, UsageError
+from granite.errors import EXIT_BOOT, EXIT_OK, BootError, GraniteError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,8 +53,10 @@ class Arbiter:
         self._calls = Calls(loaded.hooks, self._config, self._log)
         self._news = News(self._fleet, self._held)
         self._reload = Reload(self._fleet, self._held, self._calls, self._fork)
+        self._deaths = Deaths(self._fleet, self._held, self._news, self._reload)
         self._started = False
         self._exit_code: int | None = None
+        self._stop_told: int | None = None
         self._ping_at = 0.0 if self._held.notifier.interval is not None else NEVER
 
     def run(self) -> int | WorkerStart:
@@ -66,7 +69,9 @@ class Arbiter:
             return self._become_worker(child)
         except HookFailed as failure:
             exit_code = failure.exit_code
-        except BaseException:
+        except BaseException as exc:
+            if isinstance(exc, GraniteError):
+                self._held.notifier.stopping(str(exc))
             self._fleet.abandon()
             self._end()
             raise
@@ -104,6 +109,8 @@ class Arbiter:
         except HookFailed as failure:
             exit_code = failure.exit_code
         finally:
+            if self._news.up or self._stop_told:  # else one line has said it all
+                self._log.info("stopped")
             self._held.release()
         return exit_code
 
@@ -124,7 +131,7 @@ class Arbiter:
 
     def _wait(self, signal_fd: int) -> None:
         """Sleep until a signal, a message from a worker, or the next deadline."""
-        until = min(self._ping_at, self._fleet.next_kill())
+        until = min(self._ping_at, self._fleet.next_deadline())
         if self._exit_code is None:
             until = min(until, self._fleet.next_refill())
         self._fleet.listen(signal_fd, until)
@@ -132,10 +139,14 @@ class Arbiter:
     def _handle(self, number: int) -> None:
         assert self._held.signals is not None
         if number == SIGQUIT or (number == SIGINT and self._exit_code is not None):
+            if self._stop_told != SIGQUIT:
+                self._log.info("stopping at once: requests in flight are cut short")
+                self._stop_told = SIGQUIT
             self._stop(SIGQUIT, QUICK, EXIT_OK)
         elif number == SIGUSR1:
             self._log.reopen()  # first, so that a worker finds the new files
             self._fleet.signal(SIGUSR1)
+            self._log.info("logs reopened")
         elif number in (SIGTTIN, SIGUSR2):
             self._log.warning(f"{signals.name(number)} has no effect in this release")
         elif number in (SIGINT, SIGTERM, SIGHUP) and self._exit_code is None:
@@ -143,6 +154,7 @@ class Arbiter:
                 self._reload.ask()
             else:
                 self._log.info("stopping: requests in flight may finish")
+                self._stop_told = number
                 self._stop(SIGTERM, self._patience(), EXIT_OK)
 
     def _reap(self) -> None:
@@ -150,33 +162,15 @@ class Arbiter:
         for slot, worker, status in self._fleet.reap():
             worker.read(now)  # what it said last may still lie in the channel
             worker.channel.close()
-            self._lose(slot, worker, status, now)
+            exit_code = self._deaths.follow(
+                slot, worker, status, now, ending=self._exit_code is not None
+            )
+            if exit_code is not None:
+                self._fail(exit_code)
             try:
                 self._calls.reaped(worker.face, worker.pid)
             except HookFailed as failure:
                 self._fail(failure.exit_code)
-
-    def _lose(self, slot: Slot, worker: Worker, status: int, now: float) -> None:
-        """Draw the consequences of a worker's end."""
-        ended = f"{worker} {signals.describe(status)}"
-        was_next = worker is slot.next
-        slot.remove(worker)
-        if self._exit_code is not None or worker.state == STOPPING:
-            self._log.debug(ended)
-        elif was_next:
-            self._reload.failed(
-                worker.failure[1] if worker.failure else f"{ended} before it took over"
-            )
-        elif slot.current is not None:
-            self._log.warning(f"{ended}; its replacement is on the way")
-        elif worker.state == BOOTING:
-            self._give_up(slot, worker, status)
-        elif not self._config.respawn_failed_workers:
-            self._log.error(f"{ended}, and respawn_failed_workers is off: stopping")
-            self._fail(EXIT_BOOT)
-        else:
-            delay = slot.refill_after(worker, now)
-            self._log.warning(f"{ended}; a new one starts in {delay:g} s")
 
     def _manage(self) -> None:
         now = time.monotonic()
@@ -192,6 +186,7 @@ class Arbiter:
             self._news.tell()
         if self._exit_code is None and self._news.up:
             self._go_on_reloading()
+        self._news.slow(now)
         for worker in self._fleet.kill(now):
             self._log.warning(f"{worker} did not end in time and is killed")
 
@@ -225,13 +220,6 @@ class Arbiter:
         except HookFailed as failure:
             self._fail(failure.exit_code)
 
-    def _give_up(self, slot: Slot, worker: Worker, status: int) -> None:
-        """End the tree because a worker could not start: another attempt would fail alike."""
-        ended = f"worker {slot.index} {signals.describe(status)} before it was ready"
-        code, text = worker.failure or (EXIT_BOOT, ended)
-        self._news.cannot_go_on(text)
-        self._fail(code)
-
     def _fail(self, exit_code: int) -> None:
         """End the tree with `exit_code`; if it is ending already, that remains how."""
         if self._exit_code is None:
@@ -242,7 +230,7 @@ class Arbiter:
     def _stop(self, number: int, patience: float, exit_code: int) -> None:
         if self._exit_code is None:
             self._exit_code = exit_code
-            self._held.notifier.stopping("stopping")
+            self._held.notifier.stopping(self._news.ending)
         self._held.close_listeners()
         self._fleet.stop(number, time.monotonic() + patience)
 

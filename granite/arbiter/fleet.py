@@ -20,8 +20,8 @@ changes. The death of a worker that nobody told to end means:
 - of the current one while there is a next one: that one becomes current, ready or not. It is no
   respawn, and no delay counts it.
 - of the current one alone: if it was ready, the slot is filled again, after a delay that doubles
-  with each worker that did not last. If it was still booting, the next attempt would fail alike,
-  and it is the arbiter's to decide what becomes of the tree.
+  with each worker that did not last. If it was still booting, the next attempt would fail alike:
+  the slot is filled again, with that delay, as long as other workers serve; else the tree ends.
 
 Whoever wants a worker replaced, for whatever reason, spawns another one into its slot and waits
 until that one has left BOOTING, or has died.
@@ -94,9 +94,26 @@ class Fleet:
         """Return the monotonic time at which the next empty slot is to be filled."""
         return min((slot.refill_at for slot in self.slots if slot.current is None), default=NEVER)
 
-    def next_kill(self) -> float:
-        """Return the monotonic time at which the next worker is to be killed."""
-        return min((worker.kill_at for worker in self.workers()), default=NEVER)
+    def next_deadline(self) -> float:
+        """Return the monotonic time at which the next worker is to be killed, or is late."""
+        return min((min(w.kill_at, w.slow_at) for w in self.workers()), default=NEVER)
+
+    def slow(self, now: float) -> list[Worker]:
+        """Return the workers that are late with getting ready, each one once."""
+        late = [worker for worker in self.workers() if worker.slow_at <= now]
+        for worker in late:
+            worker.slow_at = NEVER
+        return late
+
+    def filled(self) -> list[Worker]:
+        """Return the workers that serve in the place of one that died, each one once."""
+        found = []
+        for slot in self.slots:
+            if slot.vacant and slot.current is not None and slot.current.state == READY_STATE:
+                slot.vacant = False
+                slot.trouble = ""
+                found.append(slot.current)
+        return found
 
     def listen(self, fd: int, until: float) -> None:
         """Take in what workers say, until `fd` is readable, somebody has spoken, or the monotonic

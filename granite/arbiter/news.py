@@ -13,24 +13,29 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from granite.arbiter.fleet import Fleet
     from granite.arbiter.resources import Resources
+    from granite.arbiter.slots import Slot
 
 __all__ = ["News"]
 
 
 class News:
-    """`up` turns true when all workers are ready for the first time."""
+    """`up` turns true when all workers are ready for the first time; `ending` is what the service
+    manager is told when the server ends.
+    """
 
-    __slots__ = ("_fleet", "_held", "_status", "up")
+    __slots__ = ("_fleet", "_held", "_status", "ending", "up")
 
     def __init__(self, fleet: Fleet, held: Resources) -> None:
         self._fleet = fleet
         self._held = held
         self._status = ""
         self.up = False
+        self.ending = "stopping"
 
     def tell(self) -> None:
         """Say that the server is up, once, and then what has changed."""
         size, status = len(self._fleet.slots), str(self._fleet)
+        filled = self._fleet.filled()
         if not self.up and self._fleet.ready() == size:
             self.up = True
             log = self._held.log
@@ -39,14 +44,35 @@ class News:
                 origin = f" ({listener.origin})" if listener.origin else ""
                 log.info(f"listening on {listener.url}{origin}")
             self._held.notifier.ready(status)
-        elif self.up and status != self._status:
-            self._held.notifier.status(status)
+        elif self.up:
+            for worker in filled:
+                self._held.log.info(f"{worker} is ready")
+            if status != self._status:
+                self._held.notifier.status(status)
         self._status = status
+
+    def slow(self, now: float) -> None:
+        """Name the workers that are late."""
+        for worker in self._fleet.slow(now):
+            self._held.log.warning(
+                f"{worker} is not ready yet: waiting for the application's import and startup"
+            )
+
+    def cannot_fill(self, slot: Slot, text: str, delay: float) -> None:
+        """Say why a slot stays empty while others serve; once, until it is another reason."""
+        again = f"worker {slot.index} cannot start, the next attempt follows in {delay:g} s"
+        if any(text == other.trouble for other in self._fleet.slots):
+            self._held.log.debug(again)
+        else:
+            reason, _, details = text.partition("\n")
+            self._held.log.error(f"{again}; the others serve: {reason}", details=details)
+        slot.trouble = text
 
     def cannot_go_on(self, text: str) -> None:
         """Say why the server ends; `text` may have further lines, such as a worker's traceback."""
-        if not self.up:
+        reason, _, details = text.partition("\n")
+        self.ending = reason
+        if self.up:
+            self._held.log.critical(reason, details=details)
+        else:
             write_error(f"granite: {text}")
-            return
-        for line in text.splitlines():
-            self._held.log.critical(line)

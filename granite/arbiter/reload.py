@@ -57,6 +57,10 @@ class Reload:
             waits = f", which waits for {self._worker}" if self._worker is not None else ""
             self._log.info(f"another reload follows the one that is under way{waits}")
 
+    def waits_for(self, worker: Worker) -> bool:
+        """Say whether the reload goes on when `worker` is ready."""
+        return worker is self._worker
+
     def step(self) -> None:
         """Do what can be done without waiting. Raises HookFailed if a hook ends the server."""
         while self._asked or self._left is not None:
@@ -74,10 +78,10 @@ class Reload:
         """End the reload, since its worker has died; `text` says of what, its details in further
         lines.
         """
-        reason, *details = text.splitlines() or [""]
-        self._log.error(f"the reload failed, the workers that serve go on: {reason}")
-        for line in details:
-            self._log.error(line)
+        reason, _, details = text.partition("\n")
+        self._log.error(
+            f"the reload failed, the workers that serve go on: {reason}", details=details
+        )
         self._end(f"{self._fleet}; the reload failed: {reason}")
 
     def _begin(self) -> None:

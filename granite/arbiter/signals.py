@@ -84,9 +84,13 @@ class SignalQueue:
         return self._on_terminal and not os.isatty(2)
 
     def close(self) -> None:
-        """Give the signals back to whoever had them before."""
+        """Give the signals back to whoever had them before; those that end a process stay ignored,
+        for its end has begun. A program that goes on takes them back itself.
+        """
         for number, handler in self._before.items():
-            if handler is not None:  # else it was installed by something other than Python
+            if number in (SIGHUP, SIGINT, SIGQUIT, SIGTERM):
+                _signal.signal(number, _signal.SIG_IGN)
+            elif handler is not None:  # else it was installed by something other than Python
                 _signal.signal(number, handler)
         _signal.set_wakeup_fd(self._wakeup_before, warn_on_full_buffer=False)
         os.close(self.fd)

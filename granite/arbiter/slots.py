@@ -8,6 +8,7 @@ of the arbiter.
 from __future__ import annotations
 
 import os
+import time
 
 from granite.arbiter.channel import FAILED, READY
 from granite.arbiter.signals import SIGQUIT, SIGTERM
@@ -27,6 +28,8 @@ NEVER = float("inf")
 # Seconds that a worker gets for a quick end before it is killed.
 QUICK = 3.0
 
+# Seconds after which a worker that still boots is talked about.
+_SLOW = 10.0
 # Seconds: a worker that lasted this long starts the delays anew.
 _SETTLED = 10.0
 _LONGEST_DELAY = 30.0
@@ -35,10 +38,21 @@ _LONGEST_DELAY = 30.0
 class Worker:
     """One worker process of the slot `index`. `failure` is the status and text with which it
     reported that it could not start, `face` what hooks see of it; `kill_at` is the monotonic time
-    at which it is killed, NEVER as long as it may live.
+    at which it is killed, NEVER as long as it may live, `slow_at` the one at which it is late with
+    getting ready, NEVER once that has been told.
     """
 
-    __slots__ = ("channel", "face", "failure", "index", "kill_at", "pid", "ready_at", "state")
+    __slots__ = (
+        "channel",
+        "face",
+        "failure",
+        "index",
+        "kill_at",
+        "pid",
+        "ready_at",
+        "slow_at",
+        "state",
+    )
 
     def __init__(self, index: int, pid: int, channel: Channel, face: HookWorker | None) -> None:
         self.index = index
@@ -48,6 +62,7 @@ class Worker:
         self.state = BOOTING
         self.ready_at = 0.0
         self.kill_at = NEVER
+        self.slow_at = time.monotonic() + _SLOW
         self.failure: tuple[int, str] | None = None
 
     def __str__(self) -> str:
@@ -59,6 +74,7 @@ class Worker:
             if kind == READY and self.state == BOOTING:
                 self.state = READY_STATE
                 self.ready_at = now
+                self.slow_at = NEVER
             elif kind == FAILED:
                 self.failure = payload[0], payload[1:].decode("utf-8", "replace")
                 # It ends by itself, unless a thread of the application holds it up.
@@ -78,6 +94,7 @@ class Worker:
         if self.state == BOOTING and number == SIGQUIT:
             number = SIGTERM  # at which a process that has no handler yet leaves no core file
         self.state = STOPPING
+        self.slow_at = NEVER
         self.kill_at = min(self.kill_at, kill_at)
         self.send(number)
 
@@ -85,10 +102,21 @@ class Worker:
 class Slot:
     """The place of one worker at a time; see `granite.arbiter.fleet`. `refill_at` is the monotonic
     time at which an empty slot is to be filled, `first_delay` the seconds after which the second
-    worker in a row that did not last is replaced.
+    worker in a row that did not last is replaced. `vacant` says that no worker has become ready
+    since the last one died, `trouble` why the last attempt failed.
     """
 
-    __slots__ = ("_delay", "_first_delay", "current", "index", "next", "refill_at", "retiring")
+    __slots__ = (
+        "_delay",
+        "_first_delay",
+        "current",
+        "index",
+        "next",
+        "refill_at",
+        "retiring",
+        "trouble",
+        "vacant",
+    )
 
     def __init__(self, index: int, first_delay: float) -> None:
         self.index = index
@@ -96,6 +124,8 @@ class Slot:
         self.next: Worker | None = None
         self.retiring: list[Worker] = []
         self.refill_at = 0.0
+        self.vacant = False
+        self.trouble = ""
         self._delay = 0.0
         self._first_delay = first_delay
 
@@ -131,6 +161,7 @@ class Slot:
         """
         if worker is self.current:
             self.current, self.next = self.next, None
+            self.vacant = self.current is None
         elif worker is self.next:
             self.next = None
         else:

@@ -172,11 +172,10 @@ class Lifespan:
             )
 
     def _startup_failed(self, reason: str) -> LifespanError:
-        # Frameworks send a whole traceback: its last line says what happened.
-        lines = reason.splitlines() or ["no reason was given"]
-        return LifespanError(
-            f"the application's startup failed: {lines[-1]}", reason if len(lines) > 1 else None
-        )
+        first, _, rest = (reason.lstrip("\r\n") or "no reason was given").partition("\n")
+        if "Traceback" in first:  # frameworks send a whole one: its last line says what happened
+            first, rest = reason.splitlines()[-1], reason
+        return LifespanError(f"the application's startup failed: {first}", rest or None)
 
     def _ended_early(self, task: asyncio.Task[None]) -> None:
         self._phase = _Phase.STOPPED

@@ -68,8 +68,8 @@ def require_asgi(app: Any) -> None:
     count = arity(app, (3, *found))
     if count in found:
         raise LoadError(
-            "cannot serve the application: expected an ASGI application, which takes scope, receive "
-            f"and send, got one of {found[count]}; granite does not serve these yet"
+            "cannot serve the application: expected an ASGI application, which takes scope, "
+            f"receive and send, got one of {found[count]}; granite does not serve these yet"
         )
 
 

@@ -35,6 +35,8 @@ class ErrorHandler(logging.Handler):
             parts = []
             if record.exc_info:
                 parts.append(_traceback.formatException(record.exc_info))
+            elif record.exc_text:
+                parts.append(record.exc_text)
             if record.stack_info:
                 parts.append(record.stack_info)
             level = record.levelname.lower()

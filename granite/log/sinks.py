@@ -14,7 +14,7 @@ import stat
 import sys
 
 from granite.errors import BootError, reason
-from granite.settings.destination import FILE, STANDARD, STDERR, STDOUT, Destination
+from granite.settings.destination import FILE, STANDARD, STDERR, STDOUT, SYSLOG, Destination
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -164,7 +164,15 @@ def _open(
         return FileSink(destination.path, owner)
     from granite.log.syslog import SyslogSink
 
-    return SyslogSink(destination, config.syslog_facility, config.syslog_tag)
+    sink = SyslogSink(destination, config.syslog_facility, config.syslog_tag)
+    if sink.is_away():
+        from granite.log import write_error
+
+        where = destination.path if destination.kind == SYSLOG else str(destination)
+        write_error(
+            f"granite: syslog: nobody listens at {where}; lines are lost until somebody does"
+        )
+    return sink
 
 
 def reopen() -> list[str]:

@@ -95,6 +95,10 @@ class SyslogSink(Sink):
                 pass  # it is lost
             self._drop()
 
+    def is_away(self) -> bool:
+        """Whether the daemon has refused the connection at once."""
+        return self._socket is None
+
     def take_over(self) -> None:
         """Connect, if it was the parent that did so, while there is time to wait."""
         if self._leave_to_parent():

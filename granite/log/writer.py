@@ -34,7 +34,7 @@ class Log:
     away. Raises BootError if a destination cannot be opened, UsageError if `log_config` is wrong.
 
     The methods take what those of `logging.Logger` take: a text, the arguments for its `%`, and
-    `exc_info`. They never raise.
+    `exc_info`; or, in its place, `details`, a traceback that is text already. They never raise.
     """
 
     def __init__(self, config: Config, owner: tuple[int, int] | None = None) -> None:
@@ -80,10 +80,13 @@ class Log:
         """Write a line of severity `level`, a name or the standard library's number for it."""
         name, number = _level(level)
         exception = options.get("exc_info")
-        if self._logger is not None:
+        details = str(options.get("details") or "")
+        if self._logger is not None and details:
+            _log_details(self._logger, number, text, args, details)
+        elif self._logger is not None:
             self._logger.log(number, text, *args, exc_info=_exception(exception), stacklevel=3)
         elif number >= self._least and self._output is not None:
-            details = _traceback(exception) if exception else ""
+            details = details or (_traceback(exception) if exception else "")
             self._output.error(name, _NAME, _merged(text, args), details, time.time())
 
     def reopen(self) -> None:
@@ -106,6 +109,15 @@ def _logger(config: Config, owner: tuple[int, int] | None) -> Logger:
 
     handlers.configure(config, owner, fresh=True)
     return logging.getLogger(_NAME)
+
+
+def _log_details(
+    logger: Logger, number: int, text: object, args: tuple[object, ...], details: str
+) -> None:
+    if logger.isEnabledFor(number):
+        record = logger.makeRecord(_NAME, number, __file__, 0, text, args, None)
+        record.exc_text = details  # where formatters keep, and look for, a traceback's text
+        logger.handle(record)
 
 
 def _level(level: int | str) -> tuple[str, int]:

@@ -142,8 +142,9 @@ def test_an_address_of_nobody(run_granite):
         ("apps:nosuch", "cannot load 'apps:nosuch': module 'apps' has no attribute 'nosuch'"),
         (
             "apps:wsgi",
-            "cannot serve the application: expected an ASGI application, which takes scope, receive "
-            "and send, got one of 2 arguments, as WSGI or RSGI has; granite does not serve these yet",
+            "cannot serve the application: expected an ASGI application, which takes scope, "
+            "receive and send, got one of 2 arguments, as WSGI or RSGI has; granite does not serve "
+            "these yet",
         ),
         (
             "apps:not_callable",

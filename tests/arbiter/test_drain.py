@@ -12,6 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.granite_process import GraniteProcess
+
 APPS = Path(__file__).parent
 HEAD = b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\n"
 
@@ -55,6 +57,7 @@ def test_new_connections_are_refused_while_draining(run_granite):
         client.sendall(b"345")
         assert read_response(client)[1] == b"uploaded"
     assert granite.wait() == 0
+    assert "cut short" not in granite.output
 
 
 def test_an_idle_connection_is_closed(run_granite):
@@ -89,6 +92,8 @@ def test_the_graceful_timeout_bounds_a_request_that_hangs(run_granite, loop):
         granite.signal(signal.SIGTERM)
         assert received_until_closed(client) == b""
     assert granite.wait() == 0
+    granite.wait_for(r"warning: 1 request was cut short after \d\.\d s\n")
+    assert granite.output.endswith("info: stopped\n")
     assert "killed" not in granite.output
 
 
@@ -134,6 +139,8 @@ def test_quit_ends_it_at_once(run_granite):
         granite.signal(signal.SIGQUIT)
         assert received_until_closed(client) == b""
     assert granite.wait() == 0
+    assert granite.output.count("info: stopping at once: ") == 1
+    assert granite.output.endswith("info: stopped\n")
 
 
 def test_a_blocked_worker_is_killed(run_granite, tmp_path):
@@ -161,13 +168,23 @@ def test_the_lifespan_is_shut_down(run_granite):
     assert granite.output.count("shutdown ran") == 1
 
 
-def test_an_end_during_the_startup(run_granite):
-    granite = run_granite("apps:starting", cwd=APPS, ready=False)
-    granite.wait_for("startup begun")
-    granite.signal(signal.SIGTERM)
-    assert granite.wait() == 0
-    assert "startup cancelled" in granite.output
-    assert "listening" not in granite.output
+def test_an_end_during_the_startup():
+    code = (
+        "import sys; from granite.arbiter import slots; slots._SLOW = 0.2\n"
+        "from granite.cli import main; sys.exit(main())"
+    )
+    granite = GraniteProcess("run", "apps:starting", "--port", "0", cwd=APPS, launcher=("-c", code))
+    try:
+        granite.wait_for("startup begun")
+        granite.wait_for(r"warning: worker 1 \(pid \d+\) is not ready yet: ")
+        granite.signal(signal.SIGTERM)
+        assert granite.wait() == 0
+        assert "startup cancelled" in granite.output
+        assert "listening" not in granite.output
+        assert granite.output.count("not ready yet") == 1
+        assert granite.output.endswith("info: stopped\n")
+    finally:
+        granite.destroy()
 
 
 def test_an_end_during_the_import(run_granite, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.arbiter.changing import told, workers
 from tests.granite_process import GraniteProcess
 
 APPS = Path(__file__).parent
@@ -30,6 +32,7 @@ def test_a_worker_that_dies_is_replaced(run_granite, number):
     granite.wait_for(rf"worker 1 \(pid {first}\) was killed by {number.name}; a new one starts")
     second = worker_pid(granite)
     assert second != first
+    granite.wait_for(rf"info: worker 1 \(pid {second}\) is ready\n")
     os.kill(second, number)
     granite.wait_for(rf"pid {second}\) was killed by {number.name}; a new one starts in 0.1 s")
     assert worker_pid(granite) not in (first, second)
@@ -65,6 +68,39 @@ def test_a_replacement_that_cannot_load_ends_the_server(run_granite, tmp_path):
     os.kill(worker_pid(granite), signal.SIGKILL)
     assert granite.wait() == 3
     assert "module 'changing' has no attribute 'plain'" in granite.output
+
+
+def test_a_replacement_that_cannot_load_is_tried_again_while_others_serve(changing):
+    granite = changing.start("--workers", "2", "--respawn-interval", "10ms", "--log-level", "debug")
+    first, other = workers(granite)
+    changing.write("", "raise ValueError('half a copy')")
+    os.kill(first, signal.SIGKILL)
+    # The reason once, however often it is met.
+    granite.wait_for(r"debug: worker \d cannot start, the next attempt follows in 0.04 s")
+    assert granite.output.count("error: worker") == 1
+    assert granite.output.count("; the others serve: cannot load 'changing:app'") == 1
+    assert granite.output.count("\n  ValueError: half a copy\n") == 1
+    assert told(granite) == ("one", other)
+    changing.write("two")
+    granite.wait_for(r"info: worker \d \(pid \d+\) is ready\n")
+    (new,) = workers(granite) - {other}
+    os.kill(other, signal.SIGKILL)
+    assert told(granite) == ("two", new)
+    assert granite.stop() == 0
+
+
+def test_it_ends_when_the_last_one_that_serves_dies(changing):
+    granite = changing.start("--workers", "2", "--respawn-interval", "1h", "--log-format", "json")
+    changing.write("", "raise ValueError('half a copy')")
+    first, other = workers(granite)
+    os.kill(first, signal.SIGKILL)
+    granite.wait_for("; the others serve: ")
+    os.kill(other, signal.SIGKILL)
+    assert granite.wait() == 3
+    records = [json.loads(line) for line in granite.output.splitlines()]
+    (critical,) = [record for record in records if record["level"] == "critical"]
+    assert critical["message"] == "cannot load 'changing:app': the application raised ValueError"
+    assert critical["exception"].endswith("\nValueError: half a copy")
 
 
 def worker_pid(granite) -> int:

@@ -19,7 +19,7 @@ import pytest
 import trustme
 
 from tests.arbiter.asking import facts, one_line, title, until, wait_for_port
-from tests.granite_process import PATIENCE, ROOT
+from tests.granite_process import PATIENCE, ROOT, GraniteProcess
 
 APPS = Path(__file__).parent
 NOBODY = pwd.getpwnam("nobody")
@@ -259,6 +259,23 @@ def test_what_surrounds_the_application(run_granite, tmp_path):
     assert response.headers["server"] == "granite"
     assert told["cwd"] == str(APPS)
     assert told["path"][:3] == [f"{tmp_path}/library", str(APPS.parent), str(APPS)]
+
+
+@pytest.mark.parametrize("command", [("run", "apps:plain", "--port", "0"), ("check", "apps:plain")])
+def test_a_working_directory_that_is_gone(tmp_path, command):
+    code = (
+        "import os, sys; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')\n"
+        "from granite.cli import main; sys.exit(main())"
+    )
+    granite = GraniteProcess(*command, cwd=tmp_path, launcher=("-c", code))
+    try:
+        assert granite.wait() == 1
+        assert granite.output.splitlines()[-1] == (
+            "granite: cannot find the working directory: No such file or directory"
+        )
+        assert "Traceback" not in granite.output
+    finally:
+        granite.destroy()
 
 
 @pytest.mark.parametrize(

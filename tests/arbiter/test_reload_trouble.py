@@ -129,7 +129,7 @@ def test_a_worker_that_dies_before_it_is_replaced(changing):
     assert told(granite) == ("two", new)
     granite.wait_for("info: reloaded")
     os.kill(new, signal.SIGKILL)
-    granite.wait_for(rf"pid {new}\) was killed by SIGKILL; a new one starts in 0 s")
+    granite.wait_for(rf"pid {new}\) was killed by SIGKILL; a new one starts now")
     assert granite.stop() == 0
 
 
@@ -162,14 +162,35 @@ def test_both_die(changing):
     assert granite.members() == []
 
 
+def test_both_die_while_another_one_serves(changing):
+    """Then the reload has failed, and what is left is an empty slot."""
+    granite = changing.start("--workers", "2", "--respawn-interval", "10ms")
+    old = workers(granite)
+    changing.gate.touch()
+    changing.write("", MODULE + "\nraise ValueError('half a copy')")
+    granite.signal(signal.SIGHUP)
+    granite.wait_for("at the gate")
+    os.kill(min(old), signal.SIGKILL)  # that of the first slot
+    granite.wait_for(r"worker 1 \(pid \d+\) was killed by SIGKILL; its replacement is on the way")
+    changing.gate.unlink()
+    granite.wait_for("error: the reload failed, the workers that serve go on: cannot load")
+    assert told(granite) == ("one", max(old))
+    changing.write("two")
+    granite.wait_for(r"info: worker 1 \(pid \d+\) is ready")
+    hang_up(granite)
+    assert told(granite)[0] == "two"
+    assert len(workers(granite) - old) == 2
+    assert granite.stop() == 0
+
+
 def test_a_slot_that_waits_to_be_filled_is_filled(changing):
     granite = changing.start("--respawn-interval", "1h")
-    for again in ("0 s", "3600 s"):
+    for again in ("now", "in 3600 s"):
         (pid,) = workers(granite)
         told(granite)
         os.kill(pid, signal.SIGKILL)
-        granite.wait_for(rf"\(pid {pid}\) was killed by SIGKILL; a new one starts in {again}")
-        if again == "0 s":
+        granite.wait_for(rf"\(pid {pid}\) was killed by SIGKILL; a new one starts {again}")
+        if again == "now":
             told(granite)
     assert workers(granite) == set()
     changing.write("two")

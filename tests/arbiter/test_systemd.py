@@ -353,13 +353,21 @@ def test_a_servers_notifications(run_granite, manager: Manager) -> None:
     assert granite.wait() == 0
 
 
-def test_a_server_that_cannot_start_is_never_ready(run_granite, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "status", "reason"),
+    [
+        (["apps:failing"], 3, "the application's startup failed: the database is not there"),
+        (["apps:plain", "--uds", "/no/such/socket"], 1, "cannot listen on unix:/no/such/socket"),
+    ],
+)
+def test_a_server_that_cannot_start_is_never_ready(
+    run_granite, tmp_path: Path, arguments: list[str], status: int, reason: str
+) -> None:
     manager = Manager(str(tmp_path / "notify"))
-    granite = run_granite(
-        "apps:failing", cwd=APPS, env={"NOTIFY_SOCKET": manager.name}, ready=False
-    )
-    assert granite.wait() == 3
+    granite = run_granite(*arguments, cwd=APPS, env={"NOTIFY_SOCKET": manager.name}, ready=False)
+    assert granite.wait() == status
     manager._sock.setblocking(False)
+    assert manager.wait_for("STOPPING")["STATUS"].startswith(reason)
     with pytest.raises(BlockingIOError):
         manager.wait_for("READY")
     manager.close()

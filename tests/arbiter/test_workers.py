@@ -61,10 +61,10 @@ def test_without_respawn_a_death_is_the_end(run_granite):
 
 def test_the_first_delay_of_a_respawn(run_granite):
     granite = run_granite("process_apps:told", "--respawn-interval", "10ms", cwd=APPS)
-    for delay in ("0", "0.01", "0.02"):
+    for delay in ("now", "in 0.01 s", "in 0.02 s"):
         pid = facts(granite)["pid"]
         os.kill(pid, signal.SIGKILL)
-        granite.wait_for(rf"\(pid {pid}\) was killed by SIGKILL; a new one starts in {delay} s")
+        granite.wait_for(rf"\(pid {pid}\) was killed by SIGKILL; a new one starts {delay}")
 
 
 def test_the_kill_timeout(run_granite, tmp_path):
@@ -219,6 +219,7 @@ def test_logs_are_reopened(run_granite, tmp_path):
     until(lambda: httpx.get(url).status_code == 200 and access.read_text())
     assert granite.stop() == 0
     assert "stopping" in log.read_text()
+    assert "info: logs reopened\n" in log.read_text()
     assert "stopping" not in (tmp_path / "log.1").read_text()
 
 

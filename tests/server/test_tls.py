@@ -435,7 +435,7 @@ def test_files_that_cannot_be_used(ca, tmp_path):
         ({"ssl_certificate": der, "ssl_keyfile": key}, "no certificate in PEM"),
         ({"ssl_certificate": chain, "ssl_keyfile": wrong}, "does not belong to the certificate"),
         ({"ssl_certificate": old}, "the certificate has expired"),
-        ({"ssl_certificate": locked}, "no private key in PEM that can be read"),
+        ({"ssl_certificate": locked}, "the key is encrypted; expected an ssl_keyfile_password"),
         (
             {"ssl_certificate": locked, "ssl_keyfile_password": "x" * 2000},
             "no private key in PEM that can be read with this password",
@@ -471,7 +471,10 @@ def test_a_broken_key_share_does_not_disturb_the_applications_own_tls(
     good = records(server)
     good.handshake()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.set_ecdh_curve(group)
+    try:
+        context.set_ecdh_curve(group)
+    except ssl.SSLError:
+        pytest.skip(f"this Python's ssl does not know {group}")
     bad = records(server, context)
     with pytest.raises(ssl.SSLWantReadError):
         bad.tls.do_handshake()

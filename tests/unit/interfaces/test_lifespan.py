@@ -119,6 +119,7 @@ def test_on_takes_a_return_for_a_failure():
     [
         ({}, "no reason was given", None),
         ({"message": "no database"}, "no database", None),
+        ({"message": "no database\nat db\n"}, "no database", "at db"),
         ({"message": "Traceback:\n  x\nE: y\n"}, "E: y", "Traceback:\n  x\nE: y"),
     ],
 )

@@ -22,7 +22,12 @@ def dictionary(path: Path, *names: str, **logger: object) -> dict[str, object]:
         "version": 1,
         "formatters": {"short": {"format": "%(name)s|%(levelname)s|%(message)s"}},
         "handlers": {
-            "file": {"class": "logging.FileHandler", "filename": str(path), "formatter": "short"}
+            "file": {
+                "class": "logging.FileHandler",
+                "filename": str(path),
+                "formatter": "short",
+                "delay": True,  # one that no logger has would never be closed
+            }
         },
         "loggers": {name: {"handlers": ["file"], "level": "INFO"} | logger for name in names},
     }
@@ -46,6 +51,7 @@ def dictionary(path: Path, *names: str, **logger: object) -> dict[str, object]:
 def test_names_of_other_servers(tmp_path, capfd, monkeypatch, names, expected):
     monkeypatch.setattr(logging.root, "handlers", [])  # pytest's own
     path = tmp_path / "log"
+    path.touch()
     config = Config(log_config=dictionary(path, *names), access_log=True)
     writer = log.Log(config)
     writer.info("e")
@@ -85,6 +91,7 @@ def test_what_other_servers_supply(capfd):
 
 def test_log_false_silences_a_configuration(tmp_path):
     path = tmp_path / "log"
+    path.touch()
     config = Config(log_config=dictionary(path, "granite", "gunicorn.error"), log=False)
     log.Log(config).critical("x")
     log.configure(config)
@@ -94,6 +101,7 @@ def test_log_false_silences_a_configuration(tmp_path):
 
 def test_reopen_of_a_configured_file(tmp_path):
     path = tmp_path / "log"
+    path.touch()
     writer = log.Log(Config(log_config=dictionary(path, "granite")))
     path.rename(tmp_path / "log.1")
     writer.reopen()
@@ -156,3 +164,15 @@ def test_reading_changes_nothing(tmp_path):
     assert not path.exists()
     with pytest.raises(UsageError, match="log_config: root: expected a dictionary"):
         configuration.read({"root": 1})
+
+
+def test_the_guides_example_writes_each_line_once(capfd):
+    tomllib = pytest.importorskip("tomllib")
+    guide = Path(log.__file__).parents[2] / "docs" / "guides" / "logging.md"
+    example = guide.read_text().partition("```toml\n")[2].partition("```")[0]
+    config = Config(log_config=tomllib.loads(example), access_log=True)
+    log.Log(config).info("started")
+    log.configure(config)
+    access("/seen")
+    written = capfd.readouterr().err
+    assert (written.count("started"), written.count("GET /seen")) == (1, 1)

@@ -175,6 +175,19 @@ def test_syslog_after_a_fork(tmp_path, kind):
     assert any(str(child) in message for message in found)
 
 
+def test_syslog_that_is_away_at_the_start(tmp_path, capfd):
+    config = Config(log_file=f"syslog://{tmp_path}/log.sock", access_log_file="syslog:///no")
+    log.Log(config)
+    log.configure(config)
+    told = f"nobody listens at {tmp_path}/log.sock; lines are lost until somebody does"
+    assert capfd.readouterr().err == f"granite: syslog: {told}\n"
+    with closing(Daemon("unix", tmp_path)) as daemon:
+        log.close()
+        log.Log(config).info("x")
+        assert daemon.receive().endswith(": x")
+    assert capfd.readouterr().err == ""
+
+
 def test_syslog_with_a_path_that_is_too_long():
     with pytest.raises(BootError, match="path too long"):
         log.Log(Config(log_file="syslog:///" + "x" * 200))

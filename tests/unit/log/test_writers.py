@@ -82,6 +82,25 @@ def test_both_writers_write_the_same(tmp_path, json_form):
     assert "unseen" not in path.read_text()
 
 
+@pytest.mark.parametrize("form", ["text", "json", "log_config"])
+def test_details_are_part_of_the_record(tmp_path, form):
+    path = tmp_path / "log"
+    config = Config(log_file=str(path), log_format="json" if form == "json" else "text")
+    if form == "log_config":
+        handlers = {"file": {"class": "logging.FileHandler", "filename": str(path)}}
+        loggers = {"granite.error": {"handlers": ["file"]}}
+        config = Config(log_config={"version": 1, "handlers": handlers, "loggers": loggers})
+    log.Log(config).error("it failed", details="Traceback:\n  x\nE: y")
+    written = path.read_text()
+    if form == "json":
+        record = json.loads(written)
+        assert (record["message"], record["exception"]) == ("it failed", "Traceback:\n  x\nE: y")
+    elif form == "text":
+        assert written.endswith(" error: it failed\n  Traceback:\n    x\n  E: y\n")
+    else:
+        assert written == "it failed\nTraceback:\n  x\nE: y\n"
+
+
 def test_the_arbiters_writer_never_raises(capfd):
     writer = log.Log(Config(log_level="debug"))
     writer.info("%d of %s", "one")
