@@ -12,7 +12,6 @@ import pytest
 
 from tests.granite_process import GraniteProcess
 
-
 # Processes inherit what is ignored, as under nohup or behind a shell's &, and keep it so.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)

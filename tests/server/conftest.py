@@ -42,7 +42,7 @@ def _parameters(item: pytest.Item) -> set[str]:
         if isinstance(item, pytest.Function) and hasattr(item, "callspec")
         else {}
     )
-    return {params[name] for name in ("transport", "loop") if name in params}
+    return {str(params[name]) for name in ("transport", "loop") if name in params}
 
 
 class Serve(Protocol):
@@ -156,7 +156,7 @@ def connect(serve: Serve, transport: str, request: pytest.FixtureRequest) -> Ite
             client = Client(server.host, server.port, receive_buffer=receive_buffer)
             stack.callback(client.close)
             if secured is not None:
-                client.sock = SecureSocket(client.sock, secured)
+                client.sock = SecureSocket(client.sock, secured)  # type: ignore[assignment]
             return client
 
         yield connect

@@ -396,7 +396,7 @@ def test_a_chain_with_an_intermediate_authority(serve, ca, tmp_path, trusting):
 
 def test_what_else_may_lie_in_the_files(serve, tmp_path, authority):
     """Text between the blocks, CRLF, and what `openssl ecparam -genkey` writes before a key."""
-    key = KEYS["p256"]()
+    key = ec.generate_private_key(ec.SECP256R1())
     path, alone = _self_signed(tmp_path, key, None)
     traditional = key.private_bytes(
         serialization.Encoding.PEM,

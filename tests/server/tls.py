@@ -93,7 +93,7 @@ class Records:
         self.tls.write(data)
         return self.outgoing.read()
 
-    def send(self, data: bytes, size: int = 65536) -> None:
+    def send(self, data: bytes | bytearray, size: int = 65536) -> None:
         for at in range(0, len(data), size):
             self.sock.sendall(data[at : at + size])
 
@@ -222,7 +222,9 @@ class Forger:
             self.records.handshake()
             lines = [line.split() for line in keys.read().splitlines()]
         self.sock = self.records.sock
-        suite = self.records.tls.cipher()[0]
+        cipher = self.records.tls.cipher()
+        assert cipher is not None
+        suite = cipher[0]
         secrets = {line[0]: bytes.fromhex(line[2]) for line in lines if len(line) == 3}
         self.own = _Keys(suite, secrets["CLIENT_TRAFFIC_SECRET_0"])
         self.peer = _Keys(suite, secrets["SERVER_TRAFFIC_SECRET_0"])
