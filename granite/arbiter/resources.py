@@ -32,7 +32,6 @@ class Resources:
     """
 
     __slots__ = (
-        "_frozen",
         "_pid_file",
         "config",
         "identity",
@@ -48,7 +47,6 @@ class Resources:
         self.config = config
         self.listeners: list[Listener] = []
         self.signals: SignalQueue | None = None
-        self._frozen = gc.get_freeze_count()
         self.notifier = Notifier(os.environ)
         self.titles = process.Titles(config)
         # From here on, relative paths are those of the settings.
@@ -96,5 +94,4 @@ class Resources:
             self.signals.close()
             self.signals = None
         log.close()
-        if not self._frozen:
-            gc.unfreeze()  # what forks have frozen; the process may go on
+        gc.unfreeze()  # what forks have frozen; the process may go on
