@@ -185,6 +185,7 @@ def test_restarts_while_clients_come(activate: Activate, tcp: socket.socket) -> 
     assert granite.stop() == 0
 
 
+@pytest.mark.no_sanitizer  # which is preloaded by a variable: systemd passes on none
 @pytest.mark.skipif(shutil.which("systemd-socket-activate") is None, reason="needs systemd")
 def test_systemds_own_activation(tmp_path: Path) -> None:
     path = str(tmp_path / "x.sock")
