@@ -22,10 +22,9 @@ import enum
 import logging
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
 
 from granite.arbiter.listeners import Listener, open_listeners
-from granite.errors import BootError, UsageError
+from granite.errors import BootError, UsageError, reason
 from granite.interfaces import loading
 from granite.keywords import read_keywords
 from granite.secure import load_context
@@ -120,9 +119,8 @@ class Server:
         Raises RuntimeError before the start, and where there is none.
         """
         for listener in self._listeners:
-            port = urlsplit(listener.url).port
-            if port is not None:
-                return port
+            if listener.tcp is not None:
+                return listener.tcp[1]
         raise RuntimeError("no port: the server has not started, or listens on Unix sockets alone")
 
     async def serve(self) -> None:
@@ -243,7 +241,7 @@ class Server:
         try:
             self._serving.accept(listener.fd for listener in self._listeners)
         except OSError as exc:
-            raise BootError(f"the event loop refuses a socket: {exc.strerror}") from exc
+            raise BootError(f"the event loop refuses a socket: {reason(exc)}") from exc
         for listener in self._listeners:
             listener.close()
         self._state = _State.SERVING

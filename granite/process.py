@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from granite.settings.config import Config
 
-__all__ = ["Identity", "Titles", "limit", "owner"]
+__all__ = ["Identity", "Titles", "find_group", "find_user", "keep_streams", "limit", "owner"]
 
 
 class Identity:
@@ -40,9 +40,9 @@ class Identity:
         """
         if config.user is None and config.group is None:
             return None
-        uid, name, gid = (None, None, None) if config.user is None else _user(config.user)
+        uid, name, gid = (None, None, None) if config.user is None else find_user(config.user)
         if config.group is not None:
-            gid = _group(config.group)
+            gid = find_group(config.group)
         if gid is None:
             raise BootError(
                 f"user: there is no user with the number {config.user}, and so no group of its "
@@ -157,14 +157,16 @@ class Titles:
             self._set(f"{self._name}: {role}")
 
 
-def _user(text: str) -> tuple[int, str | None, int | None]:
-    """Return the user's number, name and group; a number need not have the last two."""
+def find_user(text: str, setting: str = "user") -> tuple[int, str | None, int | None]:
+    """Return number, name and group of the user that `text` names; a number need not have the last
+    two. Raises BootError, which names `setting`, if there is none.
+    """
     import pwd
 
     try:
         entry = pwd.getpwnam(text)
     except (KeyError, UnicodeError):
-        number = _number(text, "user")
+        number = _number(text, "user", setting)
         try:
             entry = pwd.getpwuid(number)
         except KeyError:
@@ -172,20 +174,23 @@ def _user(text: str) -> tuple[int, str | None, int | None]:
     return entry.pw_uid, entry.pw_name, entry.pw_gid
 
 
-def _group(text: str) -> int:
+def find_group(text: str, setting: str = "group") -> int:
+    """Return the number of the group that `text` names. Raises BootError, which names `setting`, if
+    there is none.
+    """
     import grp
 
     try:
         return grp.getgrnam(text).gr_gid
     except (KeyError, UnicodeError):
-        return _number(text, "group")
+        return _number(text, "group", setting)
 
 
-def _number(text: str, setting: str) -> int:
+def _number(text: str, what: str, setting: str) -> int:
     try:
         return decimal(text, 2**32 - 2)  # one more means "leave it as it is" to the system
     except ValueError:
-        raise BootError(f"{setting}: there is no {setting} {text!r}") from None
+        raise BootError(f"{setting}: there is no {what} {text!r}") from None
 
 
 def _can_be_root() -> bool:

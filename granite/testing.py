@@ -17,7 +17,7 @@ import time
 import traceback
 from types import TracebackType
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from granite._core import buf
 from granite._core.server import Server
@@ -86,9 +86,8 @@ class TestServer:
         if not self._listeners:
             raise RuntimeError("the test server has not been started: use it in a with statement")
         for listener in self._listeners:
-            url = urlsplit(listener.url)
-            if url.hostname is not None and url.port is not None:
-                return url.hostname, url.port
+            if listener.tcp is not None:
+                return listener.tcp
         raise RuntimeError(f"the test server has no TCP address, only {self._listeners[0].url}")
 
     def url(self, path: str = "/") -> str:

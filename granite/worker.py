@@ -20,6 +20,7 @@ from granite.arbiter.channel import Reporter
 from granite.arbiter.start import WorkerStart
 from granite.errors import EXIT_BOOT, EXIT_OK, GraniteError
 from granite.interfaces import loading
+from granite.secure import load_context
 from granite.serving import Serving, new_event_loop, run
 
 if TYPE_CHECKING:
@@ -76,8 +77,7 @@ def main(start: WorkerStart, thresholds: tuple[int, int, int]) -> int:
             gc.set_threshold(*thresholds)
         return run(loop, _serve(app, secure, start, reporter, reopener))
     except GraniteError as exc:
-        details = getattr(exc, "details", None)
-        reporter.failed(exc.exit_code, f"{exc}\n{details}" if details else str(exc))
+        reporter.failed(exc.exit_code, exc.report)
         return exc.exit_code
     finally:
         signals.end_in_child()
@@ -96,11 +96,7 @@ def _settle(start: WorkerStart) -> SecureContext | None:
     log.configure(config, process.owner(start.identity))
     _hook(start, "post_fork", start.server, start.worker)
     environment.load_files(config.env_files)
-    secure = None
-    if config.ssl_certificate is not None:
-        from granite.secure import load_context
-
-        secure = load_context(config)
+    secure = load_context(config)
     if start.identity is not None:
         start.identity.assume()
     environment.extend_path(config.pythonpath)

@@ -27,7 +27,8 @@ from granite.arbiter.signals import (
 )
 from granite.arbiter.slots import NEVER, QUICK
 from granite.arbiter.start import WorkerStart
-from granite.errors import EXIT_BOOT, EXIT_OK, BootError, GraniteError, UsageError
+from granite.errors import EXIT_BOOT, EXIT_OK, BootError, GraniteError
+from granite.settings.rules import require_target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -252,9 +253,7 @@ def run(
     the system refuses something before a worker runs, and UsageError for a setting that turns out
     wrong.
     """
-    if loaded.config.target is None and load_target is None:
-        raise UsageError(
-            'expected a target, "module:attribute" such as package.main:app, got nothing'
-        )
+    if load_target is None:
+        require_target(loaded.config)
     outcome = Arbiter(loaded, load_target).run()
     return outcome if isinstance(outcome, int) else worker_main(outcome)

@@ -38,7 +38,7 @@ import time
 from granite.arbiter import signals
 from granite.arbiter.channel import open_channel
 from granite.arbiter.slots import NEVER, READY_STATE, Slot, Worker
-from granite.errors import BootError
+from granite.errors import BootError, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ class Fleet:
 
 
 def _refused(exc: OSError) -> BootError:
-    return BootError(f"cannot fork a worker: {(exc.strerror or str(exc)).lower()}")
+    return BootError(f"cannot fork a worker: {reason(exc).lower()}")
 
 
 def _flush_streams() -> None:

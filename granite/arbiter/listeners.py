@@ -17,7 +17,7 @@ import os
 
 from granite.arbiter import systemd
 from granite.arbiter.socket_options import set_tcp_options
-from granite.errors import BootError
+from granite.errors import BootError, reason
 from granite.settings.address import ABSTRACT, DESCRIPTOR, TCP, UNIX, Address
 
 TYPE_CHECKING = False
@@ -39,14 +39,22 @@ class Listener:
     """One listening socket: its descriptor, and the URL under which it is reached.
 
     `origin` is empty for a socket that granite has opened; for one that was handed over it says by
-    whom: `inherited`, `systemd`, or `systemd, NAME` where its unit names the descriptor.
+    whom: `inherited`, `systemd`, or `systemd, NAME` where its unit names the descriptor. `tcp` is
+    host and port, None for a Unix socket.
     """
 
-    __slots__ = ("_file", "fd", "origin", "url")
+    __slots__ = ("_file", "fd", "origin", "tcp", "url")
 
     def __init__(
-        self, fd: int, url: str, *, origin: str = "", file: SocketFile | None = None
+        self,
+        fd: int,
+        url: str,
+        *,
+        tcp: tuple[str, int] | None = None,
+        origin: str = "",
+        file: SocketFile | None = None,
     ) -> None:
+        self.tcp = tcp
         self.fd = fd
         self.url = url
         self.origin = origin
@@ -105,7 +113,7 @@ def _addresses(config: Config) -> list[Address]:
         return [Address.parse(text) for text in config.bind]
     if config.uds is not None:
         return [Address(UNIX, name=config.uds)]
-    host = "0.0.0.0" if config.host in ("", "*") else config.host
+    host = "0.0.0.0" if config.host == "*" else config.host
     return [Address(TCP, host=host, port=config.port)]
 
 
@@ -151,7 +159,8 @@ def _open_tcp(address: Address, ipv6_only: bool, config: Config) -> list[Listene
                 absent = absent or exc
                 continue
             port = sock.getsockname()[1]
-            opened.append(Listener(sock.detach(), _url((target[0], port), config)))
+            tcp = target[0], port
+            opened.append(Listener(sock.detach(), _url(tcp, config), tcp=tcp))
         if absent is not None and not opened:
             raise absent
     except BaseException:
@@ -205,7 +214,9 @@ def _adopt(fd: int, label: str, origin: str, config: Config) -> Listener:
             sock.listen(config.backlog)
         sock.setblocking(False)
         os.set_inheritable(fd, False)
-        return Listener(fd, _url(sock.getsockname(), config), origin=origin)
+        name = sock.getsockname()
+        tcp = None if sock.family == _socket.AF_UNIX else (name[0], name[1])
+        return Listener(fd, _url(name, config), tcp=tcp, origin=origin)
     except OSError as exc:
         raise BootError(f"cannot listen on {label}: {_reason(exc)}") from None
     except ValueError as exc:
@@ -239,7 +250,7 @@ def _reason(exc: OSError | UnicodeError) -> str:
             return "the descriptor is not open"
         if exc.errno == errno.ENOTSOCK:
             return "the descriptor is no socket"
-        return (exc.strerror or str(exc)).lower()
+        return reason(exc).lower()
     return "the host name cannot be encoded"
 
 

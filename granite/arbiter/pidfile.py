@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from granite.errors import BootError
+from granite.errors import BootError, reason
 
 __all__ = ["PidFile"]
 
@@ -88,8 +88,7 @@ class PidFile:
             os.close(fd)
 
     def _refused(self, action: str, exc: OSError) -> BootError:
-        reason = (exc.strerror or str(exc)).lower()
-        return BootError(f"pid_file: cannot {action} {self._path!r}: {reason}")
+        return BootError(f"pid_file: cannot {action} {self._path!r}: {reason(exc).lower()}")
 
 
 def _number(content: bytes) -> int | None:

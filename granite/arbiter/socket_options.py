@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import _socket
 
-from granite.errors import BootError
+from granite.errors import BootError, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,10 +44,10 @@ def set_tcp_options(sock: _socket.socket, config: Config) -> None:
             if option is not None:
                 sock.setsockopt(level, option, value)
                 continue
-            reason = "this system does not have it"
+            why = "this system does not have it"
         except OSError as exc:
-            reason = f"the system refuses it: {(exc.strerror or str(exc)).lower()}"
-        raise BootError(f"{setting}: cannot set {name} to {value}: {reason}")
+            why = f"the system refuses it: {reason(exc).lower()}"
+        raise BootError(f"{setting}: cannot set {name} to {value}: {why}")
 
 
 def _tcp(setting: str, name: str, value: int) -> tuple[str, int, str, int]:

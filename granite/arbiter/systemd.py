@@ -6,10 +6,12 @@ sd_watchdog_enabled(3)). Must not know what a socket is used for. Main thread of
 
 from __future__ import annotations
 
+import _socket
 import os
 import time
 
 from granite.errors import BootError
+from granite.settings.base import decimal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,9 +38,12 @@ def listen_fds(environ: MutableMapping[str, str]) -> list[tuple[int, str]]:
     # The last one is systemd's further check of who is meant.
     for variable in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"):
         environ.pop(variable, None)
-    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) > _MOST:
-        raise BootError(f"LISTEN_FDS: expected the number of sockets passed, got {text!r}")
-    passed = list(range(_FIRST, _FIRST + int(text)))
+    try:
+        passed = list(range(_FIRST, _FIRST + decimal(text, _MOST)))
+    except ValueError:
+        raise BootError(
+            f"LISTEN_FDS: expected the number of sockets passed, got {text!r}"
+        ) from None
     named = names.split(":") if names else []
     if named and len(named) != len(passed):
         raise BootError(
@@ -104,8 +109,6 @@ class Notifier:
     def _send(self, *fields: str) -> None:
         if self._address is None or not fields:
             return
-        import _socket
-
         name = os.fsencode(self._address)
         if name.startswith(b"@"):
             name = b"\0" + name[1:]
@@ -125,6 +128,7 @@ def _status(text: str) -> tuple[str, ...]:
 
 
 def _half(microseconds: str) -> float | None:
-    if not microseconds.isascii() or not microseconds.isdigit() or len(microseconds) > 18:
+    try:
+        return decimal(microseconds, 10**18 - 1) / 2_000_000 or None
+    except ValueError:
         return None
-    return int(microseconds) / 2_000_000 or None

@@ -16,6 +16,7 @@ import errno
 import os
 import stat
 
+from granite import process
 from granite.errors import BootError, UsageError
 
 TYPE_CHECKING = False
@@ -154,32 +155,7 @@ def _owner(text: str | None) -> tuple[int, int]:
     user, colon, group = text.partition(":")
     if ":" in group or (colon and not group) or not (user or group):
         raise UsageError(f"uds_owner: expected USER, USER:GROUP or :GROUP, got {text!r}")
-    return _user(user), _group(group)
-
-
-def _user(name: str) -> int:
-    if not name:
-        return -1
-    import pwd
-
-    try:
-        return pwd.getpwnam(name).pw_uid
-    except KeyError:
-        return _number(name, "user")
-
-
-def _group(name: str) -> int:
-    if not name:
-        return -1
-    import grp
-
-    try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError:
-        return _number(name, "group")
-
-
-def _number(name: str, what: str) -> int:
-    if name.isascii() and name.isdigit() and len(name) <= 10 and int(name) < 2**32 - 1:
-        return int(name)
-    raise BootError(f"uds_owner: there is no {what} {name!r} on this system")
+    return (
+        process.find_user(user, "uds_owner")[0] if user else -1,
+        process.find_group(group, "uds_owner") if group else -1,
+    )

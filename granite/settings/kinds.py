@@ -13,6 +13,8 @@ from granite.settings.destination import EXPECTED, Destination
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from granite.settings.base import Value
 
 __all__ = [
@@ -231,9 +233,10 @@ def log_config() -> Kind:
     return Kind("the path of a JSON, TOML or INI file, or a dictionary", "PATH", read, show=show)
 
 
-def _several(expected: str, metavar: str, read_one: object, separator: str) -> Kind:
+def _several(
+    expected: str, metavar: str, read_one: Callable[[object], str], separator: str
+) -> Kind:
     def read(value: object) -> tuple[str, ...]:
-        assert callable(read_one)
         if value is None:
             return ()
         if isinstance(value, str):
