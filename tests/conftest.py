@@ -6,11 +6,14 @@ import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
 from tests.granite_process import GraniteProcess
+
+if TYPE_CHECKING:
+    from tests.server.tls import Authority
 
 # Processes inherit what is ignored, as under nohup or behind a shell's &, and keep it so.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -36,6 +39,14 @@ def no_authorities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_DIR", str(tmp_path_factory.mktemp("authorities")))
         yield
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A certificate for the server, and who trusts it."""
+    from tests.server.tls import Authority
+
+    return Authority(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture

@@ -15,21 +15,14 @@ import random
 import socket
 import ssl
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from granite.testing import TestServer
-from tests.server.tls import Authority
 
 SEED = os.environ.get("GRANITE_FUZZ_SEED", "granite")
 COUNT = int(os.environ.get("GRANITE_FUZZ_COUNT", "400"))
 REQUEST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n" + bytes(2000)
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(Path(tmp_path_factory.mktemp("certificates")))
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from granite._core import buf
 from granite.testing import TestServer
 from tests.leaks.test_counters import finish, hello, reset, streams, wait_for, wait_until_quiet
 from tests.leaks.test_memory import ALLOWED, private_bytes
-from tests.server.tls import Authority, Records
+from tests.server.tls import Records
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 HANDSHAKES = 2000
@@ -23,11 +23,6 @@ WARM_UP = 600
 
 # Where memory can't be compared, the counters still are.
 COMPARED = not buf.DEBUG and not buf.SANITIZE and Path("/proc/self/smaps_rollup").exists()
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("certificates"))
 
 
 def hello_of(client: Records) -> bytes:

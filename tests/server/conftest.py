@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, Protocol
@@ -103,10 +104,10 @@ def log() -> Iterator[Log]:
     assert not unexpected, "\n".join(unexpected)
 
 
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """A certificate for the server, and who trusts it."""
-    return Authority(tmp_path_factory.mktemp("certificates"))
+@pytest.fixture
+def trusting(authority: Authority) -> ssl.SSLContext:
+    """What a client needs that trusts the servers' certificate."""
+    return authority.trusting()
 
 
 @pytest.fixture

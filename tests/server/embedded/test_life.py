@@ -188,7 +188,7 @@ def asked():
     print("asked", flush=True)
 
 async def app(scope, receive, send):
-    asyncio.get_running_loop().call_soon(asked)  # before 3.11 the signal is raised wherever it comes
+    asyncio.get_running_loop().call_soon(asked)  # Python 3.10 raises wherever it comes
     await asyncio.sleep(0.3)
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"finished"})
