@@ -9,6 +9,7 @@ cdef class AsgiInterface(Interface):
     cdef object loop
     cdef object context                 # copied for every request
     cdef object state                   # the lifespan's, copied for every request; None without
+    cdef dict extensions                # copied for every request
     cdef object on_error
     cdef str root_path
     cdef dict template                  # of the scope

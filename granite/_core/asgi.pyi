@@ -14,6 +14,7 @@ class AsgiInterface(Interface):
         loop: asyncio.AbstractEventLoop,
         context: contextvars.Context,
         state: dict[str, Any] | None,
+        extensions: dict[str, Any],
         root_path: str,
         on_error: Callable[[BaseException], None] | None,
     ) -> None: ...

@@ -61,15 +61,17 @@ cdef class AsgiInterface(Interface):
         loop: the running event loop.
         context: the contextvars.Context that requests get a copy of.
         state: the lifespan's state, copied into each scope; None leaves the key out.
+        extensions: the scopes' `extensions`, copied into each.
         root_path: where the application is mounted.
         on_error: called with every exception that the application lets escape, after it was logged; or None.
     """
 
-    def __init__(self, app, loop, context, state, str root_path, on_error):
+    def __init__(self, app, loop, context, state, dict extensions, str root_path, on_error):
         self.app = app
         self.loop = loop
         self.context = context
         self.state = state
+        self.extensions = extensions
         self.on_error = on_error
         self.root_path = root_path
         self.waiting = set()
@@ -120,7 +122,7 @@ cdef class AsgiExchange(Exchange):
     """One request to an ASGI application, and the coroutine that the request's Task runs."""
 
     cdef int start(self) except -1:
-        self.asgi.started()
+        self.asgi.started(self)
         context = PyContext_Copy(self.asgi.context)
         try:
             task = self.asgi._make_task(self, context)
@@ -155,7 +157,7 @@ cdef class AsgiExchange(Exchange):
         PyDict_SetItem(scope, _HEADERS, self.headers)
         PyDict_SetItem(scope, _CLIENT, self.client)
         PyDict_SetItem(scope, _SERVER, self.server)
-        PyDict_SetItem(scope, _EXTENSIONS, {})
+        PyDict_SetItem(scope, _EXTENSIONS, PyDict_Copy(asgi.extensions))
         if asgi.state is not None:
             PyDict_SetItem(scope, _STATE, asgi.state.copy())
         return scope
@@ -164,6 +166,7 @@ cdef class AsgiExchange(Exchange):
 
     cdef int _call(self) except -1:
         self.called = True
+        self.asgi.calling(self)
         receive = PyCFunction_New(&_receive_method, self)
         send = PyCFunction_New(&_send_method, self)
         awaitable = self.asgi.app(self._scope(), receive, send)
@@ -238,7 +241,7 @@ cdef class AsgiExchange(Exchange):
             self.task = None
             self.asgi.waiting.discard(self)
         self.take_body()
-        return self.asgi.finished()
+        return self.asgi.finished(self)
 
     cdef PySendResult _step(self, object value, PyObject **result) except PYGEN_ERROR:
         """Run the application to its next suspension."""

@@ -9,4 +9,8 @@ class ConnectionHost:
     @property
     def http1(self) -> Http1Context: ...
     @property
+    def draining(self) -> bool:
+        """Whether drain() was called: nothing more is accepted."""
+
+    @property
     def connections(self) -> int: ...

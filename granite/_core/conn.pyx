@@ -32,6 +32,8 @@ cdef class ConnectionHost:
             (<Connection>self.c_first).c_previous = <PyObject *>connection
         self.c_first = <PyObject *>connection
         self.connections += 1
+        if self.board is not None:
+            self.board.note(self.connections)
         return 0
 
     cdef int remove(self, Connection connection) except -1:
@@ -43,6 +45,8 @@ cdef class ConnectionHost:
         if connection.c_next is not NULL:
             (<Connection>connection.c_next).c_previous = connection.c_previous
         self.connections -= 1
+        if self.board is not None:
+            self.board.note(self.connections)
         if connection.lingering:
             self.lingering -= 1
         return self.check_idle()
@@ -60,33 +64,42 @@ cdef class Connection(StreamHandle):
     The garbage collector does not see connections: libuv keeps each alive until it has closed, and closing drops its references.
     """
 
-    cdef int accept(self, ConnectionHost host, Listener listener) except -1:
+    cdef int accept(self, ConnectionHost host, Listener listener, int fd, const uv.sockaddr_storage *peer) except -1:
         self.host = host
         host.add(self)
         try:
-            self._open(listener)
+            self._open(listener, fd, peer)
             if host.secure is not None:
                 self.layer = host.secure.layer()
             self.start_reading()
-            return self._wait(WAITING_HEAD)
+            self._wait(WAITING_HEAD)
+            host.accepted += 1
         except BaseException:
+            host.failed += 1
             if self.state == HANDLE_NEW:
                 host.remove(self)
             else:
                 self._close()
             raise
+        return 0
 
     cdef int drain(self) except -1:
         """Close if nothing is in progress; what is will be answered with `Connection: close`.
 
-        A connection that has not had a request yet is given a moment: its first one may be on the way, and unlike a later one it is
-        nothing that a client has to expect to be lost (RFC 9112, section 9.3.1).
+        A connection that is new, or has just been answered, is given a moment: its next request may be on the way. One that has
+        been idle for longer is closed at once, which its client has to expect (RFC 9112, section 9.3.1).
         """
-        if self.session is None:
-            if self.waiting == WAITING_HEAD and not self.shutting:
-                return self.arm(FIRST_REQUEST_GRACE)
-            self.shut(False)
-        return 0
+        cdef uint64_t left = self.host.drain_grace
+        cdef uint64_t idle
+        if self.session is not None or self.shutting:
+            return 0
+        if self.waiting == WAITING_HEAD:
+            left = FIRST_REQUEST_GRACE
+        elif self.host.keep_alive_timeout:
+            # Its deadline tells when it was armed: at the end of the last response.
+            idle = self.reactor.now() + self.host.keep_alive_timeout - self.timer.deadline
+            left = left - idle if idle < left else 0
+        return self.arm(left) if left else self.shut(False)
 
     cdef int _wait(self, Waiting waiting) except -1:
         """Arm the deadline of what is waited for."""
@@ -107,10 +120,14 @@ cdef class Connection(StreamHandle):
             self.session = None
             begun = session.messages
             self.host.http1.give_back(session)
-            if self.host.draining:
-                return self.shut(True)
             # Without a message it was but line ends, which put no deadline off.
-            return self._wait(WAITING_NEXT) if begun else 0
+            if not begun:
+                return 0
+            if self.host.draining and self.host.drain_grace:
+                # The head of the last response has left before the drain, and did not say that no more is answered.
+                self.waiting = WAITING_NEXT
+                return self.arm(self.host.drain_grace)
+            return self.shut(True) if self.host.draining else self._wait(WAITING_NEXT)
         if session.state == SESSION_HEAD:
             # The deadline of a head counts from its first byte on, however slowly the rest comes.
             if not session.head_began:
@@ -126,7 +143,13 @@ cdef class Connection(StreamHandle):
 
     cdef int _on_records(self, const char *data, size_t size) except -1:
         cdef SecureLayer layer = self.layer     # closing drops it
-        cdef Unwrapped outcome = layer.unwrap(self.pool, data, size)
+        cdef Unwrapped outcome
+        if self.handshake != HANDSHAKE_DONE:
+            self.handshake = HANDSHAKE_BEGUN
+        outcome = layer.unwrap(self.pool, data, size)
+        if layer.complete and self.handshake == HANDSHAKE_BEGUN:
+            self.handshake = HANDSHAKE_DONE
+            self.host.handshakes += 1
         try:
             if layer.plain_size and not self.shutting:
                 self._on_bytes(layer.plain, layer.plain_size)
@@ -154,6 +177,8 @@ cdef class Connection(StreamHandle):
             if self.shutting:
                 return 0
             session = self.session = self.host.http1.session(self)
+        self.reactor.bytes_received += size
+        session.read_at = self.reactor.polled_at
         self.corked += 1
         try:
             session.feed(data, size)
@@ -186,8 +211,14 @@ cdef class Connection(StreamHandle):
 
     cdef int _on_error(self, int code) except -1:
         # Resets and broken pipes are the client's way to leave; the exchange is told when the handle has closed.
+        self.host.failed += 1
         self._close()
         return 0
+
+    cdef void _fail(self, object exc) noexcept:
+        if self.host is not None:
+            self.host.failed += 1
+        StreamHandle._fail(self, exc)
 
     cdef int _on_timeout(self) except -1:
         cdef Http1Session session = self.session
@@ -211,6 +242,8 @@ cdef class Connection(StreamHandle):
         cdef ConnectionHost host = self.host
         self.session = None
         self.host = None
+        if self.handshake == HANDSHAKE_BEGUN:
+            host.handshakes_failed += 1
         try:
             if session is not None:
                 session.closed()

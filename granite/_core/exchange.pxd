@@ -1,6 +1,8 @@
 # The narrow waist: one request and its response, whatever the protocol below and the interface above.
 
+from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
+from granite._core.counters cimport Histogram
 
 cdef enum ResponseState:
     RESPONSE_NONE                       # nothing yet
@@ -21,11 +23,19 @@ cdef class Interface:
     cdef readonly int live              # exchanges that exist
     cdef readonly int running           # calls of the application that have not returned
     cdef readonly long long requests    # exchanges that were started
+    cdef long long max_requests         # at how many `on_max_requests` is called; 0: at none
+    cdef object on_max_requests
     cdef object on_quiet                # called when `running` falls to zero
+    cdef Histogram queue_time           # of the requests that have a `read_at`
+    cdef PyObject *c_oldest             # running Exchanges, linked in the order in which they were started
+    cdef PyObject *c_newest
     cdef Exchange new_exchange(self)
     cdef int cancel(self) except -1
-    cdef int started(self) except -1
-    cdef int finished(self) except -1
+    cdef int started(self, Exchange exchange) except -1
+    cdef void calling(self, Exchange exchange) noexcept
+    cdef int finished(self, Exchange exchange) except -1
+    cdef list in_flight(self, int most)
+    cdef void _unlink(self, Exchange exchange) noexcept
 
 cdef class Exchange:
     cdef Interface interface
@@ -41,6 +51,12 @@ cdef class Exchange:
     cdef object client
     cdef object server
     cdef bint head_only                 # HEAD: the response has no body
+    cdef int64_t read_at                # when the reactor learned of its bytes, ns; 0: durations are not measured
+    cdef int64_t began_at               # when its head was complete, ns
+    # while it runs: the list of the interface
+    cdef bint linked
+    cdef PyObject *c_older
+    cdef PyObject *c_newer
     # request body
     cdef object body                    # the first piece that the interface has not taken
     cdef char *c_more                   # what came after it

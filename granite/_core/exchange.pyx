@@ -16,6 +16,7 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from cpython.object cimport PyObject
 from libc.string cimport memcpy
 from granite._core.capi.python cimport GRANITE_IS_DEBUG, PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from granite._core.counters cimport clock, observe
 
 
 class ClientDisconnected(OSError):
@@ -60,16 +61,57 @@ cdef class Interface:
         """Make the calls of the application that have not returned end."""
         return 0
 
-    cdef int started(self) except -1:
+    cdef int started(self, Exchange exchange) except -1:
+        exchange.linked = True
+        exchange.c_older = self.c_newest
+        if self.c_newest is not NULL:
+            (<Exchange>self.c_newest).c_newer = <PyObject *>exchange
+        else:
+            self.c_oldest = <PyObject *>exchange
+        self.c_newest = <PyObject *>exchange
         self.running += 1
         self.requests += 1
+        if self.requests == self.max_requests:
+            self.on_max_requests()
         return 0
 
-    cdef int finished(self) except -1:
+    cdef void calling(self, Exchange exchange) noexcept:
+        """The application is about to be called."""
+        if exchange.read_at:
+            observe(&self.queue_time, clock() - exchange.read_at)
+
+    cdef int finished(self, Exchange exchange) except -1:
+        self._unlink(exchange)
         self.running -= 1
         if self.running == 0 and self.on_quiet is not None:
             self.on_quiet()
         return 0
+
+    cdef list in_flight(self, int most):
+        """(method, path, seconds) of the requests whose calls have not returned, the oldest first."""
+        cdef PyObject *current = self.c_oldest
+        cdef Exchange exchange
+        cdef int64_t now = clock()
+        found = []
+        while current is not NULL and len(found) < most:
+            exchange = <Exchange>current
+            found.append((exchange.method, exchange.path, (now - exchange.began_at) / 1e9))
+            current = exchange.c_newer
+        return found
+
+    cdef void _unlink(self, Exchange exchange) noexcept:
+        if not exchange.linked:
+            return
+        exchange.linked = False
+        if exchange.c_older is not NULL:
+            (<Exchange>exchange.c_older).c_newer = exchange.c_newer
+        else:
+            self.c_oldest = exchange.c_newer
+        if exchange.c_newer is not NULL:
+            (<Exchange>exchange.c_newer).c_older = exchange.c_older
+        else:
+            self.c_newest = exchange.c_older
+        exchange.c_older = exchange.c_newer = NULL
 
 
 # Its __dealloc__ needs `interface`; every cycle that an exchange can be part of has another member that the collector can clear.
@@ -83,6 +125,7 @@ cdef class Exchange:
     def __dealloc__(self):
         PyMem_RawFree(self.c_more)
         if self.interface is not None:
+            self.interface._unlink(self)        # a Task that was dropped does not end
             self.interface.live -= 1
 
     # request body

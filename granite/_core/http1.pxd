@@ -1,8 +1,10 @@
 # HTTP/1.1: one session carries the messages of one connection, one after another.
 
 from cpython.object cimport PyObject
+from libc.stdint cimport int64_t
 from libc.time cimport time_t
 from granite._core.capi cimport llhttp
+from granite._core.counters cimport CLASSES, Histogram
 from granite._core.exchange cimport Exchange, Interface, Protocol
 from granite._core.scope cimport ScopeCache
 from granite._core.transport cimport Transport
@@ -30,6 +32,9 @@ cdef class Http1Context:
     cdef readonly ScopeCache cache
     cdef llhttp.llhttp_settings_t settings
     cdef readonly int live              # sessions that connections hold
+    cdef int64_t responses[CLASSES]     # whose status has left, interim and refusing ones among them
+    cdef int64_t rejected               # requests that the server answered, or cut, itself
+    cdef Histogram latency
     cdef bint draining
     cdef bint one_request               # each connection carries one
     cdef bint access_log
@@ -69,6 +74,7 @@ cdef class Http1Session(ResponseWriter):
     cdef bint dispatched                # the exchange was started
     cdef bint input_ended               # the client sends no more
     cdef bint client_closes             # it asked for the end of the connection
+    cdef int64_t read_at                # for the exchanges; the owner's to set
     cdef int messages                   # begun since the session was lent
     cdef bint head_began                # the connection has not seen the last one's beginning yet
     cdef bint suspended                 # reading is paused because the application does not read

@@ -26,6 +26,7 @@ from granite._core.capi.python cimport (
     GRANITE_IS_DEBUG, PyErr_Occurred, PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE, PyBytes_FromStringAndSize, PyList_CheckExact,
     PyList_GET_ITEM, PyList_GET_SIZE, PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE,
 )
+from granite._core.counters cimport clock, coarse_clock, count_response, observe
 from granite._core.exchange cimport (
     RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE, Exchange, Interface, Protocol,
 )

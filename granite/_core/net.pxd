@@ -1,7 +1,7 @@
 # The one extension that links libuv: the reactor, its timer wheel, its handles.
 
 from cpython.object cimport PyObject
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from granite._core.buf cimport OutBuf, OutPool, OutQueue, iovec
 from granite._core.capi cimport uv
 from granite._core.transport cimport SecureLayer, Transport
@@ -12,6 +12,12 @@ cdef enum:
     WHEEL_SLOTS = 128
     WHEEL_TICK = 250                    # ms; deadlines are met within one tick
     LINGER_TIMEOUT = 2000               # ms that a closed answer waits for the peer's end
+    ACCEPT_PAUSE = 100                  # ms that a listener waits after accept() has failed
+    LOOK_AWAY = 5                       # ms for which a heavy worker leaves a socket to others
+    MOST_WAITS = 10                     # times that it does so in vain before it counts on the least loaded one no longer
+    SLACK = 2                           # connections more than the least loaded worker has that are no reason to do anything
+    SLACK_SHARE = 16                    # ... and one more for so many of its connections
+    ACCEPT_SILENCE = 1000               # ms between two lines about that
 
 cdef struct WheelNode:
     WheelNode *next
@@ -32,7 +38,7 @@ cdef struct WriteRequest:
     size_t size
 
 cdef struct Address:
-    uint8_t family                      # 4, 6, 1 for a Unix socket, 0 while unknown
+    uint8_t family                      # 4, 6, 1 for a Unix socket
     uint16_t port
     unsigned char ip[16]
 
@@ -41,6 +47,12 @@ ctypedef union StreamUnion:
     uv.uv_handle_t handle
     uv.uv_tcp_t tcp
     uv.uv_pipe_t pipe
+
+cdef struct Seat:                       # a worker's place on the board; its own cache line, as every connection writes there
+    int32_t owner                       # pid of the worker that accepts for the slot, 0 for none
+    int32_t load                        # its connections; in the first seat, which is nobody's: how many others are in use
+    int32_t silent                      # others have waited for it in vain, and it has shown no sign of life since
+    char rest[52]
 
 cdef class TimerWheel:
     cdef uv.uv_timer_t timer
@@ -72,6 +84,11 @@ cdef class Reactor:
     cdef object context                 # in which this reactor's callbacks run
     cdef object wake                    # the outer loop's TimerHandle for libuv's next timer
     cdef double wake_at
+    cdef bint timing                    # `polled_at` is wanted
+    cdef int64_t polled_at              # when libuv was last asked what there is to do, on counters' clock; 0 without `timing`
+    cdef int64_t bytes_received         # by protocols, so without what TLS adds
+    cdef int64_t bytes_sent             # likewise
+    cdef uint64_t complained_at         # ms: the last line about accept()
     cdef object escaped                 # SystemExit or KeyboardInterrupt on its way to the outer loop
     cdef object _turn_callback
     cdef object last_host
@@ -105,7 +122,7 @@ cdef class StreamHandle(Transport):
     cdef bint linger                    # ... after the peer's end
     cdef bint lingering
     cdef bint in_soon
-    cdef int _open(self, Listener listener) except -1
+    cdef int _open(self, Listener listener, int fd, const uv.sockaddr_storage *peer) except -1
     cdef void _close(self) noexcept
     cdef void _on_closing(self) noexcept
     cdef void _closed(self) noexcept
@@ -129,14 +146,50 @@ cdef class StreamHandle(Transport):
     cdef int _on_lingering(self) except -1
     cdef int _on_closed(self) except -1
 
+cdef class Board:
+    cdef Seat *seats
+    cdef size_t size
+    cdef Seat *own
+    cdef int32_t pid
+    cdef int load                       # connections of this worker
+    cdef Seat *awaited                  # the least loaded worker, for which this one has waited in vain
+    cdef int awaited_load               # ... all the time with this load
+    cdef int waits                      # ... so often
+    cdef void note(self, int load) noexcept
+    cdef Seat *_least(self) noexcept
+    cdef bint heavy(self) noexcept
+    cdef void waited(self) noexcept
+    cdef void alive(self) noexcept
+    cdef void leave(self) noexcept
+
 cdef class Listener:
-    cdef StreamUnion h
+    cdef uv.uv_poll_t poll
+    cdef int fd                         # its own duplicate, -1 once it is closed
     cdef readonly Reactor reactor
     cdef HandleState state
     cdef bint is_pipe
-    cdef bint wildcard
     cdef object local
+    cdef object retry                   # the outer loop's TimerHandle that ends a pause
+    cdef Board board                    # None: what comes is taken
+    cdef bint common                    # other workers watch the socket, too
+    cdef int position                   # among the sockets of its slot: the addresses in the order of the settings
     cdef int _open(self, Reactor reactor, int fd, int backlog) except -1
+    cdef int _watch_fd(self, Reactor reactor, int fd) except -1
+    cdef int _watch(self) except -1
     cdef void _close(self) noexcept
     cdef void _closed(self) noexcept
-    cdef int _on_connection(self) except -1
+    cdef int _on_readable(self) except -1
+    cdef int _take(self) except -1
+    cdef int _pause(self, int milliseconds, object then) except -1
+    cdef int _on_failed(self, int error) except -1
+    # for the owner to fill in
+    cdef int _on_connection(self, int fd, const uv.sockaddr_storage *peer) except -1
+    cdef int _on_refused(self) except -1
+
+cdef class Pool(Listener):
+    cdef int give_fd
+    cdef int _open_pool(self, Reactor reactor, Board board, int take_fd, int give_fd) except -1
+    cdef bint give(self, Listener listener, int fd, const uv.sockaddr_storage *peer) noexcept
+    cdef int empty(self) except -1
+    # for the owner to fill in
+    cdef int _on_given(self, int position, int fd, const uv.sockaddr_storage *peer) except -1

@@ -7,22 +7,57 @@ runs on that thread.
 import contextvars
 
 from cpython.object cimport PyObject
+from libc.stdint cimport int64_t
+from libc.string cimport memset
+from posix.unistd cimport close
 from granite._core.asgi cimport AsgiInterface
+from granite._core.capi cimport uv
+from granite._core.capi.python cimport PyBytes_FromStringAndSize
 from granite._core.conn cimport Connection, ConnectionHost
+from granite._core.counters cimport (
+    BYTES_RECEIVED, BYTES_SENT, CLASSES, CONNECTIONS_ACTIVE, CONNECTIONS_ERR, CONNECTIONS_HANDLED, FIELDS, LATENCY, LOOP_LAG, QUEUE_TIME,
+    REQUESTS_ACTIVE, REQUESTS_HANDLED, REQUESTS_REJECTED, RESPONSES_HTTP1, TLS_HANDSHAKES, TLS_HANDSHAKES_FAILED, Histogram, export, observe,
+)
 from granite._core.exchange cimport Interface
 from granite._core.http1 cimport Http1Context
-from granite._core.net cimport HANDLE_OPEN, Listener, Reactor
+from granite._core.net cimport HANDLE_OPEN, Board, Listener, Pool, Reactor
 from granite._core.scope cimport ScopeCache
 from granite._core.transport cimport SecureContext
+
+
+cdef enum:
+    MOST_IN_FLIGHT = 100                # requests that in_flight() tells of
 
 
 cdef class _Listener(Listener):
     """A listener whose connections belong to a server."""
 
     cdef Server server
+    cdef int group
 
-    cdef int _on_connection(self) except -1:
-        return (<Connection>Connection.__new__(Connection)).accept(self.server, self)
+    cdef int _on_connection(self, int fd, const uv.sockaddr_storage *peer) except -1:
+        cdef Server server = self.server
+        if not self.common and server.pool is not None and server.board.heavy() and server.pool.give(self, fd, peer):
+            return 0
+        return (<Connection>Connection.__new__(Connection)).accept(server, self, fd, peer)
+
+    cdef int _on_refused(self) except -1:
+        self.server.failed += 1
+        return 0
+
+
+cdef class _Pool(Pool):
+    """Where the server's connections go that it has too many of, and where it gets others."""
+
+    cdef Server server
+
+    cdef int _on_given(self, int position, int fd, const uv.sockaddr_storage *peer) except -1:
+        cdef _Listener listener
+        for listener in self.server.listeners:
+            if listener.position == position:
+                return (<Connection>Connection.__new__(Connection)).accept(self.server, listener, fd, peer)
+        close(fd)
+        return 0
 
 
 cdef class Server(ConnectionHost):
@@ -33,25 +68,31 @@ cdef class Server(ConnectionHost):
         app: the ASGI application.
         config: the settings; the attributes `server_header`, `url_path_prefix`, `http1_keep_alive`, `keep_alive_timeout` and
             `request_head_timeout` (seconds, 0 = off), `max_head_size`, `write_high_water`, `write_low_water` and
-            `body_high_water` (bytes), `backlog` and `access_log` are read.
+            `body_high_water` (bytes), `backlog`, `access_log` and `metrics` (whether durations are measured) are read.
         context: the contextvars.Context of which every request gets a copy; None: a copy of the current one.
         state: the lifespan's state, of which every request gets a shallow copy; None: scopes have no state.
         on_error: called with each exception that escaped the application, besides logging it.
         secure: what makes connections secure, a `TlsContext`; None: they are plain.
+        extensions: what every scope has as `extensions`, a shallow copy; None: nothing.
+        max_requests: after how many requests that were started `on_max_requests` is called; 0: never.
+        on_max_requests: called once, from the event loop; the server itself goes on.
 
     Raises:
         OSError: the event loop's handles can't be made.
     """
 
     cdef readonly Interface interface
+    cdef Histogram loop_lag
     cdef object loop
     cdef list listeners
+    cdef _Pool pool                     # None: every socket is common
     cdef int backlog
     cdef object on_idle
+    cdef object on_max_requests
     cdef bint closed
 
     def __cinit__(self, loop, app, *, config, context=None, state=None, on_error=None,
-                  SecureContext secure=None):
+                  SecureContext secure=None, dict extensions=None, long long max_requests=0, on_max_requests=None):
         if context is None:
             context = contextvars.copy_context()
         self.loop = loop
@@ -61,46 +102,104 @@ cdef class Server(ConnectionHost):
         self.head_timeout = <unsigned long long>(config.request_head_timeout * 1000)
         self.keep_alive_timeout = <unsigned long long>(config.keep_alive_timeout * 1000)
         self.write_low_water = config.write_low_water
-        self.interface = AsgiInterface(app, loop, context, state, config.url_path_prefix, on_error)
+        if extensions is None:
+            extensions = {}
+        self.interface = AsgiInterface(app, loop, context, state, extensions, config.url_path_prefix, on_error)
+        if max_requests and on_max_requests is not None:
+            self.on_max_requests = on_max_requests
+            self.interface.max_requests = max_requests
+            self.interface.on_max_requests = self._on_max_requests
         self.http1 = Http1Context(self.interface, ScopeCache(), config)
         self.reactor = Reactor(loop, context)
+        self.reactor.timing = config.metrics
 
     @property
     def requests(self):
         """How many requests were given to the application."""
         return self.interface.requests
 
-    def listen(self, int fd):
+    def share(self, int slot, int board_fd, int take_fd=-1, int give_fd=-1):
+        """Share connections out evenly with other workers. To be called before listen(), once.
+
+        Parameters:
+            slot: the number of this worker's slot, from 1.
+            board_fd: the memory in which workers see each other's load.
+            take_fd, give_fd: both ends of the pool, a pair of packet sockets; -1: every listening socket is that of all workers. With a
+                pool, those of the group 0 are this worker's alone. Of all descriptors, duplicates are used.
+
+        Raises:
+            OSError: the system refuses.
+            ValueError: the board has no place for this slot.
+        """
+        self.board = Board(board_fd, slot)
+        if take_fd >= 0:
+            self.pool = _Pool.__new__(_Pool)
+            self.pool.server = self
+            self.pool._open_pool(self.reactor, self.board, take_fd, give_fd)
+
+    def listen(self, int fd, int group=0):
         """Accept connections on a bound socket.
 
         Parameters:
             fd: its descriptor, which stays the caller's: the server listens on a duplicate. Connections have the options of the
                 socket, such as TCP_NODELAY, which the caller sets. At a Unix socket, scopes have the path, or "@" and the abstract
                 name, as `server`, and no `client`.
+            group: a number of the caller's choice, for release().
 
         Raises:
             OSError: the socket can't be listened on.
+            RuntimeError: the server is draining or closed.
         """
         cdef _Listener listener = _Listener.__new__(_Listener)
+        if self.draining or self.closed:
+            raise RuntimeError("listen(): the server is draining or closed, and accepts no more")
         listener.server = self
+        listener.group = group
+        listener.board = self.board
+        listener.common = self.pool is None or group != 0
+        listener.position = sum([(<_Listener>other).group == group for other in self.listeners])
         listener._open(self.reactor, fd, self.backlog)
         self.listeners.append(listener)
 
-    def drain(self, on_idle):
+    def release(self, int group):
+        """Stop accepting on the sockets that were given to listen() with this group; none is no mistake.
+
+        Connections that were accepted stay. What waits in a socket's queue stays for whoever else has the socket: it is only lost when
+        nobody has.
+        """
+        kept = []
+        for listener in self.listeners:
+            if (<_Listener>listener).group == group:
+                _stop(<_Listener>listener)
+            else:
+                kept.append(listener)
+        self.listeners = kept
+
+    def drain(self, on_idle, double grace=0.5):
         """Stop accepting, close idle connections, and answer what is in progress with `Connection: close`.
 
         Parameters:
             on_idle: called once, from the event loop, when every call of the application has returned and no connection is left but
                 those that have got everything and only wait for the client's end.
+            grace: seconds that a connection which was answered a moment ago is given for its next request, which may be on the way;
+                it counts from the end of the last answer. A connection that is new is given half a second in any case.
         """
-        cdef PyObject *current
-        cdef PyObject *following
         self.on_idle = on_idle
         self.draining = True
         self.http1.draining = True
+        self.drain_grace = <unsigned long long>(grace * 1000)
         self.interface.on_quiet = self._on_quiet
+        if self.pool is not None:
+            self.pool.empty()               # perhaps nobody else is left
         self._stop_listening()
-        current = self.c_first
+        try:
+            self.reactor.pump()             # a request that has come already is in progress
+        finally:
+            self._drain_connections()
+
+    def _drain_connections(self):
+        cdef PyObject *current = self.c_first
+        cdef PyObject *following
         while current is not NULL:
             following = (<Connection>current).c_next
             (<Connection>current).drain()
@@ -140,12 +239,55 @@ cdef class Server(ConnectionHost):
             "running": self.interface.running,
         }
 
+    def snapshot(self):
+        """What was counted since the start and what is, as bytes; granite.snapshot says how to read them.
+
+        Durations are only measured where the setting `metrics` is on, but for those of note_lag(). Bytes are those of HTTP, without
+        what TLS adds. A request counts as handled when it is given to the application.
+        """
+        cdef int64_t values[FIELDS]
+        cdef int i
+        memset(values, 0, sizeof(values))
+        values[CONNECTIONS_ACTIVE] = self.connections
+        values[REQUESTS_ACTIVE] = self.interface.running
+        values[CONNECTIONS_HANDLED] = self.accepted
+        values[CONNECTIONS_ERR] = self.failed
+        values[REQUESTS_HANDLED] = self.interface.requests
+        values[REQUESTS_REJECTED] = self.http1.rejected
+        values[BYTES_RECEIVED] = self.reactor.bytes_received
+        values[BYTES_SENT] = self.reactor.bytes_sent
+        for i in range(CLASSES):
+            values[RESPONSES_HTTP1 + i] = self.http1.responses[i]
+        values[TLS_HANDSHAKES] = self.handshakes
+        values[TLS_HANDSHAKES_FAILED] = self.handshakes_failed
+        export(&self.http1.latency, &values[LATENCY])
+        export(&self.interface.queue_time, &values[QUEUE_TIME])
+        export(&self.loop_lag, &values[LOOP_LAG])
+        return PyBytes_FromStringAndSize(<char *>values, sizeof(values))
+
+    def note_lag(self, double seconds):
+        """Note by how much a timer of the event loop was late."""
+        observe(&self.loop_lag, <int64_t>(max(seconds, 0.0) * 1e9))
+
+    def in_flight(self):
+        """(method, path, seconds since the head was complete) of the requests whose calls of the application have not returned, the
+        oldest first, at most 100. Also from a signal handler of Python's that interrupts the application.
+        """
+        return self.interface.in_flight(MOST_IN_FLIGHT)
+
+    def _on_max_requests(self):
+        self.loop.call_soon(self.on_max_requests)
+
     def _stop_listening(self):
-        cdef _Listener listener
         for listener in self.listeners:
-            listener._close()
-            listener.server = None
+            _stop(<_Listener>listener)
         self.listeners.clear()
+        if self.board is not None:
+            self.board.leave()
+        if self.pool is not None:
+            self.pool._close()
+            self.pool.server = None
+            self.pool = None
 
     def _on_quiet(self):
         self.check_idle()
@@ -155,3 +297,8 @@ cdef class Server(ConnectionHost):
             on_idle, self.on_idle = self.on_idle, None
             self.loop.call_soon(on_idle)
         return 0
+
+
+cdef void _stop(_Listener listener) noexcept:
+    listener._close()
+    listener.server = None

@@ -219,6 +219,8 @@ cdef class TlsLayer(SecureLayer):
                 used = size
                 if self.established:
                     code = ptls_receive(self.c_tls, &self.c_plain, data, &used)
+                    if not self.complete:
+                        self.complete = ptls_handshake_is_complete(self.c_tls)
                 else:
                     code = ptls_handshake(self.c_tls, &answer, data, &used, NULL)
                     if code == 0:

@@ -15,6 +15,7 @@ cdef class SecureContext:
 cdef class SecureLayer:
     cdef OutQueue wire                  # records that wait for the socket
     cdef bint established               # the handshake is complete: wrap() may be called
+    cdef bint complete                  # the peer has ended the handshake as well
     cdef bint closed                    # the peer has been told that nothing more comes: wrap() must not be called
     cdef const char *plain              # what the last unwrap() gave, until release()
     cdef size_t plain_size

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 
 import pytest
 
+from granite._core.server import Server
 from tests.server.apps import (
     Gate,
     Seen,
@@ -23,6 +25,7 @@ from tests.server.apps import (
     start,
     with_lifespan,
 )
+from tests.server.inside import inside
 from tests.server.loops import both_loops
 from tests.server.raw import request
 
@@ -298,3 +301,103 @@ def test_the_counters_follow_what_is_open(connect, serve):
         client.close()
     eventually(lambda: server.counters()["connections"] == 0)
     assert server.counters()["exchanges"] == 0
+
+
+def drain(server, grace=0.5):
+    """Have the server drain, as a worker does that is replaced."""
+    inside(server, lambda core: core.drain(lambda: None, grace))
+
+
+@both_loops
+@pytest.mark.parametrize("keep_alive_timeout", [0, 75])
+def test_a_client_that_asks_again_and_again_over_a_drain(connect, serve, keep_alive_timeout):
+    """Each of its requests is answered, and the last answer says that the connection ends."""
+    server = serve(hello, keep_alive_timeout=keep_alive_timeout)
+    clients = [connect(server) for _ in range(20)]
+    for client in clients:
+        assert client.ask().get("connection") is None
+    answers: list[list[str | None]] = [[] for _ in clients]
+
+    def ask(client, answers) -> None:
+        while not answers or answers[-1] is None:
+            answers.append(client.ask().get("connection"))
+
+    threads = [
+        threading.Thread(target=ask, args=pair) for pair in zip(clients, answers, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: all(answers))
+    drain(server)
+    for thread in threads:
+        thread.join(5)
+    assert [each[-1] for each in answers] == ["close"] * 20
+    assert all(client.ended() for client in clients)
+
+
+def test_a_connection_that_was_answered_a_moment_ago_may_ask_once_more(connect, serve):
+    server = serve(hello)
+    client, silent = connect(server), connect(server)
+    for each in (client, silent):
+        assert each.ask().get("connection") is None
+    drain(server)
+    assert client.ask().get("connection") == "close"
+    assert client.ended()
+    assert silent.ended()
+
+
+def test_a_connection_that_was_idle_for_longer_is_closed_at_once(connect, serve):
+    server = serve(hello)
+    client, recent = connect(server), connect(server)
+    client.ask()
+    time.sleep(1.0)
+    recent.ask()
+
+    def drain_and_count(core: Server) -> int:
+        core.drain(lambda: None, 0.9)
+        core.reactor.pump()
+        return core.connections
+
+    assert inside(server, drain_and_count) == 1
+    assert client.ended()
+    assert recent.ended()
+
+
+def test_a_request_that_has_come_when_the_drain_begins_is_answered(connect, serve):
+    """Even if its connection is given no moment for it."""
+    server = serve(hello)
+    client, silent = connect(server), connect(server)
+    for each in (client, silent):
+        each.ask()
+
+    def ask_and_drain(core: Server) -> None:
+        client.request()  # while the loop is busy: nobody has read it
+        core.drain(lambda: None, 0.0)
+
+    inside(server, ask_and_drain)
+    assert client.response().get("connection") == "close"
+    assert client.ended()
+    assert silent.ended()
+
+
+def test_a_streamed_response_that_ends_in_a_drain_may_be_followed_by_a_request(connect, serve):
+    """Its head had not said that the connection ends."""
+    gate = Gate()
+
+    async def app(scope, receive, send):
+        await send(start())
+        if scope["path"] == "/stream":
+            await send(body(b"first", more=True))
+            await gate.wait()
+        await send(body(b"last"))
+
+    server = serve(app)
+    client = connect(server)
+    client.request("/stream")
+    assert gate.reached.wait(5)
+    drain(server)
+    gate.open()
+    assert client.response().body == b"firstlast"
+    again = client.ask("/again")
+    assert (again.status, again.get("connection")) == (200, "close")
+    assert client.ended()

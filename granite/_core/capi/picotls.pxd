@@ -77,6 +77,7 @@ cdef extern from "picotls.h" nogil:
     int ptls_set_negotiated_protocol(ptls_t *tls, const char *protocol, size_t protocol_len)
     # In: how much there is; out: how much was used.
     int ptls_handshake(ptls_t *tls, ptls_buffer_t *sendbuf, const void *input, size_t *inlen, ptls_handshake_properties_t *args)
+    int ptls_handshake_is_complete(ptls_t *tls)
     int ptls_receive(ptls_t *tls, ptls_buffer_t *plaintextbuf, const void *input, size_t *len)
     int ptls_send(ptls_t *tls, ptls_buffer_t *sendbuf, const void *input, size_t inlen)
     int ptls_send_alert(ptls_t *tls, ptls_buffer_t *sendbuf, uint8_t level, uint8_t description)

@@ -55,11 +55,16 @@ cdef extern from "uv.h" nogil:
         void *data
     ctypedef struct uv_timer_t:
         void *data
+    ctypedef struct uv_poll_t:
+        void *data
     ctypedef struct uv_write_t:
         void *data
 
     ctypedef enum uv_run_mode:
         UV_RUN_NOWAIT
+
+    ctypedef enum uv_poll_event:
+        UV_READABLE
 
 
 # uv_run() is only ever called with the GIL held, so its callbacks hold it too.
@@ -67,7 +72,7 @@ cdef extern from "uv.h":
     ctypedef void (*uv_alloc_cb)(uv_handle_t *, size_t, uv_buf_t *) noexcept
     ctypedef void (*uv_read_cb)(uv_stream_t *, ssize_t, const uv_buf_t *) noexcept
     ctypedef void (*uv_write_cb)(uv_write_t *, int) noexcept
-    ctypedef void (*uv_connection_cb)(uv_stream_t *, int) noexcept
+    ctypedef void (*uv_poll_cb)(uv_poll_t *, int, int) noexcept
     ctypedef void (*uv_close_cb)(uv_handle_t *) noexcept
     ctypedef void (*uv_timer_cb)(uv_timer_t *) noexcept
 
@@ -92,7 +97,6 @@ cdef extern from "uv.h" nogil:
 
     int uv_tcp_init(uv_loop_t *, uv_tcp_t *)
     int uv_tcp_open(uv_tcp_t *, uv_os_sock_t)
-    int uv_tcp_getpeername(const uv_tcp_t *, sockaddr *, int *)
     int uv_tcp_getsockname(const uv_tcp_t *, sockaddr *, int *)
     int uv_tcp_close_reset(uv_tcp_t *, uv_close_cb)
     int uv_ip4_name(const sockaddr_in *, char *, size_t)
@@ -101,8 +105,10 @@ cdef extern from "uv.h" nogil:
     int uv_pipe_init(uv_loop_t *, uv_pipe_t *, int)
     int uv_pipe_open(uv_pipe_t *, int)
 
-    int uv_listen(uv_stream_t *, int, uv_connection_cb)
-    int uv_accept(uv_stream_t *, uv_stream_t *)
+    int uv_poll_init(uv_loop_t *, uv_poll_t *, int)
+    int uv_poll_start(uv_poll_t *, int, uv_poll_cb)
+    int uv_poll_stop(uv_poll_t *)
+
     int uv_read_start(uv_stream_t *, uv_alloc_cb, uv_read_cb)
     int uv_read_stop(uv_stream_t *)
     int uv_try_write(uv_stream_t *, const uv_buf_t *, unsigned int)

@@ -156,6 +156,7 @@ cdef class Http1Session(ResponseWriter):
         _log.info("%s: %d, %s", name_of(transport.client()), status, why)
         self._set_state(SESSION_CLOSING)
         self.exchange = None
+        self.context.rejected += 1
         if exchange is not None and self.dispatched:
             if exchange.response == RESPONSE_HEAD:
                 self.discard_head(exchange)
@@ -164,6 +165,7 @@ cdef class Http1Session(ResponseWriter):
         elif was == SESSION_BODY and self.dispatched:
             answerable = False          # answered already; this is the rest of its body
         if answerable:
+            count_response(self.context.responses, status)
             self.context.tick()
             text = _REASONS[status].encode()
             head = self.context.status_line(status) + self.context.default_lines
@@ -413,6 +415,8 @@ cdef class Http1Session(ResponseWriter):
         exchange.head_only = self.parser.method == llhttp.HTTP_HEAD
         exchange.headers = self.fields
         exchange.read_ended = self.input_ended
+        exchange.read_at = self.read_at
+        exchange.began_at = clock() if self.read_at else coarse_clock()
         exchange.scheme = transport.scheme()
         exchange.client = transport.client()
         exchange.server = transport.server()
@@ -485,6 +489,7 @@ cdef class Http1Session(ResponseWriter):
         cdef OutQueue head
         head.head = head.tail = NULL
         head.pending = 0
+        count_response(self.context.responses, 100)
         if transport.held:              # the interim response goes before the final one
             transport.pool.split_tail(&transport.out, transport.held, &head)
         out_copy(transport.pool, &transport.out, _CONTINUE, len(_CONTINUE))
@@ -502,6 +507,8 @@ cdef class Http1Session(ResponseWriter):
 
     cdef int _response_done(self, Exchange exchange) except -1:
         cdef Transport transport = self.transport
+        if exchange.read_at:
+            observe(&self.context.latency, clock() - exchange.began_at)
         if transport.corked == 0:
             transport.flush()
         if self.context.access_log:

@@ -225,6 +225,7 @@ cdef class ResponseWriter(Protocol):
         cdef char *start = out_reserve(transport.pool, &transport.out, END_ROOM)
         cdef char *place = start
         self.chunked = False
+        count_response(self.context.responses, exchange.status)
         if not _is_bodyless(exchange.status) and exchange.declared < 0:
             if not more and not (exchange.head_only and size == 0):
                 place = _put_text(place, b"content-length: ", 16)

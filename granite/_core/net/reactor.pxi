@@ -119,6 +119,8 @@ cdef class Reactor:
         cdef int rounds = 0
         while True:
             self.stale = False
+            if self.timing:
+                self.polled_at = clock()
             self.in_run = True
             uv.uv_run(&self.loop, uv.UV_RUN_NOWAIT)
             self.in_run = False

@@ -56,8 +56,8 @@ cdef class StreamHandle(Transport):
     def __init__(self):
         raise TypeError("connections are made by accepting them")
 
-    cdef int _open(self, Listener listener) except -1:
-        """Accept the listener's next connection. Fails before or after libuv knows the handle; either way nothing is left behind."""
+    cdef int _open(self, Listener listener, int fd, const uv.sockaddr_storage *peer) except -1:
+        """Take over what the listener has accepted. Fails before or after libuv knows the handle; either way nothing is left behind."""
         cdef Reactor reactor = listener.reactor
         cdef int code
         self.reactor = reactor
@@ -69,17 +69,20 @@ cdef class StreamHandle(Transport):
             code = uv.uv_pipe_init(&reactor.loop, &self.h.pipe, 0)
             self.peer.family = 1
         else:
+            _read_address(peer, &self.peer)
             code = uv.uv_tcp_init(&reactor.loop, &self.h.tcp)
         if code < 0:
+            close(fd)
             raise _uv_error(code, "connection")
         self.h.stream.data = <void *>self
         self.state = HANDLE_OPEN
         reactor.handles += 1
         _pin(self)
-        code = uv.uv_accept(&listener.h.stream, &self.h.stream)
+        code = uv.uv_pipe_open(&self.h.pipe, fd) if self.is_pipe else uv.uv_tcp_open(&self.h.tcp, fd)
         if code < 0:
+            close(fd)
             self._close()
-            raise _uv_error(code, "accept")
+            raise _uv_error(code, "connection")
         return 0
 
     cdef void _close(self) noexcept:
@@ -272,6 +275,8 @@ cdef class StreamHandle(Transport):
         """Drop `size` bytes from the front of a queue, and every OutBuf that is empty then."""
         cdef OutBuf *buf
         cdef iovec *piece
+        if out is &self.out:            # not the layer's records
+            self.reactor.bytes_sent += size
         out.pending -= size
         while out.head is not NULL:
             buf = out.head
@@ -332,6 +337,8 @@ cdef class StreamHandle(Transport):
         sent.head = request.bufs
         sent.tail = NULL
         self.pool.clear(&sent)
+        if status == 0 and self.layer is None:
+            self.reactor.bytes_sent += request.size
         PyMem_RawFree(request)
         self.inflight = NULL
         if self.state != HANDLE_OPEN:
@@ -393,12 +400,6 @@ cdef class StreamHandle(Transport):
     # addresses
 
     cdef object client(self):
-        cdef uv.sockaddr_storage storage
-        cdef int size = sizeof(storage)
-        if self.peer.family == 0:
-            if uv.uv_tcp_getpeername(&self.h.tcp, <uv.sockaddr *>&storage, &size) < 0:
-                return None
-            _read_address(&storage, &self.peer)
         if self.peer.family == 1:
             return None
         return (self.reactor.host_of(&self.peer), self.peer.port)
@@ -446,7 +447,7 @@ cdef class StreamHandle(Transport):
 cdef const char *_MAPPED = b"\0\0\0\0\0\0\0\0\0\0\xff\xff"
 
 
-cdef int _read_address(uv.sockaddr_storage *storage, Address *address) except -1:
+cdef int _read_address(const uv.sockaddr_storage *storage, Address *address) except -1:
     memset(address, 0, sizeof(Address))
     if storage.ss_family == uv.AF_INET:
         address.family = 4

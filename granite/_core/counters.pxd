@@ -1,0 +1,95 @@
+# What a worker counts: the order of the numbers in a snapshot, histograms, and clocks. Declarations and inline functions only.
+#
+# Each module counts what it sees, in members of its own, and the server puts the snapshot together. granite/snapshot.py says
+# what the numbers are, for those who read them.
+
+from libc.stdint cimport int64_t
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, clockid_t, timespec
+
+cdef extern from *:
+    """
+    #include <time.h>
+    #ifdef CLOCK_MONOTONIC_COARSE
+    #define GRANITE_COARSE_CLOCK CLOCK_MONOTONIC_COARSE
+    #else
+    #define GRANITE_COARSE_CLOCK CLOCK_MONOTONIC
+    #endif
+    static const long long granite_bounds[] = {
+        100000LL, 250000LL, 500000LL, 1000000LL, 2500000LL, 5000000LL, 10000000LL, 25000000LL, 50000000LL, 100000000LL,
+        250000000LL, 500000000LL, 1000000000LL, 2500000000LL, 5000000000LL, 10000000000LL,
+    };
+    """
+    const clockid_t GRANITE_COARSE_CLOCK
+    const long long granite_bounds[]    # ns
+
+cdef enum:
+    CLASSES = 5                         # 1xx … 5xx
+    BOUNDS = 16
+    HISTOGRAM_FIELDS = BOUNDS + 2       # the last bucket has no bound; behind it is the sum
+
+cdef enum:                              # the fields of a snapshot, in their order
+    CONNECTIONS_ACTIVE
+    REQUESTS_ACTIVE
+    BLOCKING_THREADS
+    BLOCKING_QUEUE
+    CONNECTIONS_HANDLED
+    CONNECTIONS_ERR
+    REQUESTS_HANDLED
+    REQUESTS_REJECTED
+    BYTES_RECEIVED
+    BYTES_SENT
+    RESPONSES_HTTP1
+    RESPONSES_HTTP2 = RESPONSES_HTTP1 + CLASSES
+    RESPONSES_WEBSOCKET = RESPONSES_HTTP2 + CLASSES
+    STATIC_REQUESTS_HANDLED = RESPONSES_WEBSOCKET + CLASSES
+    STATIC_REQUESTS_ERR
+    TLS_HANDSHAKES
+    TLS_HANDSHAKES_FAILED
+    BLOCKING_IDLE_CUMULATIVE
+    BLOCKING_BUSY_CUMULATIVE
+    PY_WAIT_CUMULATIVE
+    LATENCY
+    QUEUE_TIME = LATENCY + HISTOGRAM_FIELDS
+    LOOP_LAG = QUEUE_TIME + HISTOGRAM_FIELDS
+    FIELDS = LOOP_LAG + HISTOGRAM_FIELDS
+
+cdef struct Histogram:
+    int64_t buckets[BOUNDS + 1]
+    int64_t sum                         # ns
+
+
+cdef inline int64_t clock() noexcept:
+    """Nanoseconds on the monotonic clock."""
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return <int64_t>now.tv_sec * 1000000000 + now.tv_nsec
+
+
+cdef inline int64_t coarse_clock() noexcept:
+    """The same as of the kernel's last tick, some milliseconds ago, at a fraction of the cost."""
+    cdef timespec now
+    clock_gettime(GRANITE_COARSE_CLOCK, &now)
+    return <int64_t>now.tv_sec * 1000000000 + now.tv_nsec
+
+
+cdef inline void observe(Histogram *histogram, int64_t duration) noexcept:
+    """Add a value, in nanoseconds."""
+    cdef int i = 0
+    while i < BOUNDS and duration > granite_bounds[i]:
+        i += 1
+    histogram.buckets[i] += 1
+    histogram.sum += duration
+
+
+cdef inline void export(const Histogram *histogram, int64_t *place) noexcept:
+    """Write a histogram's HISTOGRAM_FIELDS into a snapshot."""
+    cdef int i
+    for i in range(BOUNDS + 1):
+        place[i] = histogram.buckets[i]
+    place[BOUNDS + 1] = histogram.sum // 1000
+
+
+cdef inline void count_response(int64_t *responses, int status) noexcept:
+    """Count a response by its class; what is beyond 599 is an error as well."""
+    cdef int of = status // 100 - 1
+    responses[of if of < CLASSES else CLASSES - 1] += 1

@@ -1,0 +1,98 @@
+"""The table of a snapshot: what a worker counts, as one message of a fixed size.
+
+Owns the order of the numbers; `granite/_core/counters.pxd` has the same order in C, and a test
+holds the two against each other. Must not know who counts, who sends and who reads; it is imported
+by the arbiter, without the core. No thread of its own.
+
+A snapshot is native signed 64-bit integers. Gauges say what is, counters what has been since the
+worker started. A histogram is the number of values in each bucket (those above the bound before and
+not above its own), the number above the last bound, and the sum of all values in microseconds.
+"""
+
+from __future__ import annotations
+
+import struct
+
+GAUGES = (
+    "connections_active",
+    "requests_active",
+    "blocking_threads",
+    "blocking_queue",
+)
+
+PROTOCOLS = ("http1", "http2", "websocket")
+CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+RESPONSES = tuple(f"responses_{p}_{c}" for p in PROTOCOLS for c in CLASSES)
+
+COUNTERS = (
+    "connections_handled",
+    "connections_err",
+    "requests_handled",
+    "requests_rejected",  # bad requests, which the server answered itself
+    "bytes_received",  # as HTTP sees them: without TLS
+    "bytes_sent",
+    *RESPONSES,
+    "static_requests_handled",
+    "static_requests_err",
+    "tls_handshakes",
+    "tls_handshakes_failed",
+    "blocking_idle_cumulative",  # these three in microseconds
+    "blocking_busy_cumulative",
+    "py_wait_cumulative",
+)
+
+HISTOGRAMS = (
+    "latency",  # head of the request complete → last byte of the response handed to the transport
+    "queue_time",  # read → the application called
+    "loop_lag",  # how much later than asked for a timer of the event loop ran
+)
+
+# Upper bounds of a histogram's buckets, in microseconds; the last bucket has none.
+BOUNDS = (
+    100,
+    250,
+    500,
+    1_000,
+    2_500,
+    5_000,
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+)
+
+FIELDS: tuple[str, ...] = (
+    *GAUGES,
+    *COUNTERS,
+    *(f"{h}_{part}" for h in HISTOGRAMS for part in (*BOUNDS, "inf", "sum")),
+)
+
+INDEX = {name: index for index, name in enumerate(FIELDS)}
+
+_LAYOUT = struct.Struct(f"={len(FIELDS)}q")
+
+SIZE = _LAYOUT.size
+
+
+def unpack(snapshot: bytes) -> list[int]:
+    """Return the numbers of a snapshot, in the order of FIELDS.
+
+    Raises:
+        ValueError: it is not SIZE bytes long.
+    """
+    if len(snapshot) != SIZE:
+        raise ValueError(f"expected a snapshot of {SIZE} bytes, got {len(snapshot)}")
+    return list(_LAYOUT.unpack(snapshot))
+
+
+def histogram(values: list[int], name: str) -> tuple[list[int], int]:
+    """Return a histogram's numbers, one for each bucket, and its sum in microseconds."""
+    first = INDEX[f"{name}_{BOUNDS[0]}"]
+    last = first + len(BOUNDS) + 1
+    return values[first:last], values[last]

@@ -1,0 +1,55 @@
+"""Calls to the core's server of a TestServer, made where it runs.
+
+Owns nothing. Called on the test's thread; what it is given runs on the server's event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from granite import snapshot
+from granite._core.server import Server
+from granite.testing import TestServer
+
+T = TypeVar("T")
+
+PATIENCE = 5.0  # seconds, for what must happen
+
+
+def inside(served: TestServer, call: Callable[[Server], T]) -> T:
+    """Return what `call` returns of the server, on the server's event loop."""
+    assert served._loop is not None
+    assert served._serving is not None
+    server = served._serving.server
+    assert server is not None
+
+    async def run() -> T:
+        return call(server)
+
+    return asyncio.run_coroutine_threadsafe(run(), served._loop).result(PATIENCE)
+
+
+def counted(served: TestServer) -> dict[str, int]:
+    """The numbers of a snapshot by name, but for the histograms."""
+    values = snapshot.unpack(inside(served, Server.snapshot))
+    return dict(zip(snapshot.GAUGES + snapshot.COUNTERS, values, strict=False))
+
+
+def durations(served: TestServer, name: str) -> tuple[list[int], int]:
+    """A histogram: how many values are in each bucket, and their sum in microseconds."""
+    return snapshot.histogram(snapshot.unpack(inside(served, Server.snapshot)), name)
+
+
+def wait_for(served: TestServer, **wanted: int) -> dict[str, int]:
+    """Return the numbers when they are as wanted; AssertionError if that does not happen."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        numbers = counted(served)
+        seen: dict[str, Any] = {name: numbers[name] for name in wanted}
+        if seen == wanted:
+            return numbers
+        assert time.monotonic() < deadline, f"expected {wanted}, got {seen}"
+        time.sleep(0.01)

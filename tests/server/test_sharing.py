@@ -1,0 +1,277 @@
+"""Servers that share out connections: what one has too many of, others get, and nothing is left.
+
+Both run on one event loop here; tests/arbiter/test_balance.py has real workers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import struct
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from granite._core.server import Server
+from granite.arbiter.listeners import open_listeners
+from granite.arbiter.slot_sockets import SlotSockets
+from granite.settings.config import Config
+from tests.server.apps import hello
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a feature of Linux")
+
+Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+# What a worker with 32 connections more than the least loaded one tolerates is 2, or a little more.
+MOST = 4
+
+
+class Tree:
+    """The workers of two slots, on the running loop."""
+
+    def __init__(self, app: Any = hello, **settings: Any) -> None:
+        config = Config(**{"port": 0, "metrics": False, **settings})
+        self.listeners = open_listeners(config, {})
+        self.sockets = SlotSockets(self.listeners, config)
+        self.servers: list[Server] = []
+        for slot in (1, 2):
+            server = Server(asyncio.get_running_loop(), app, config=config)
+            fds = self.sockets.for_slot(slot)
+            server.share(slot, *self.sockets.sharing())
+            for fd in fds:
+                server.listen(fd)
+            self.servers.append(server)
+        self.clients: list[Client] = []
+        self._takers: list[int] = []
+
+    def loads(self) -> list[int]:
+        return [server.connections for server in self.servers]
+
+    async def connect(self, count: int) -> None:
+        """Open connections, each of which is answered once."""
+        for _ in range(count):
+            [listener, *_] = self.listeners
+            before = self.loads()[0]
+            if listener.tcp is not None:
+                reader, writer = await asyncio.open_connection(*listener.tcp)
+            else:
+                reader, writer = await asyncio.open_unix_connection(listener.url[5:])
+            await ask(reader, writer)
+            self.clients.append((reader, writer))
+            self._takers.append(int(self.loads()[0] == before))
+
+    def of(self, server: int) -> list[Client]:
+        """Return the connections that a server has got."""
+        return [
+            client
+            for client, taker in zip(self.clients, self._takers, strict=True)
+            if taker == server
+        ]
+
+    def put_into_the_pool(self, position: int = 0) -> socket.socket:
+        """Give a connection away as a worker would; return the client's end."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            client = socket.create_connection(listener.getsockname(), timeout=10)
+            accepted, (host, port) = listener.accept()
+        # The position of the address, and a sockaddr_storage.
+        peer = struct.pack("=H", socket.AF_INET) + struct.pack("!H", port) + socket.inet_aton(host)
+        parcel = struct.pack("=i4x128s", position, peer)
+        with accepted, socket.socket(fileno=os.dup(self.sockets.sharing()[2])) as give:
+            socket.send_fds(give, [parcel], [accepted.fileno()])
+        return client
+
+    async def close(self) -> None:
+        for _, writer in self.clients:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+        for server in self.servers:
+            server.close()
+        self.sockets.close()
+        for listener in self.listeners:
+            listener.remove()
+        for server in self.servers:
+            left = {name: count for name, count in server.counters().items() if count}
+            assert left == {}
+
+
+async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    assert head.startswith(b"HTTP/1.1 200"), head
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(5000):
+        if condition():
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("it did not happen")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def opened_once() -> None:
+    """The first loop of libuv opens a pipe, which stays."""
+
+    async def main() -> None:
+        Server(asyncio.get_running_loop(), hello, config=Config()).close()
+
+    asyncio.run(main())
+
+
+def run(test: Callable[[Tree], Awaitable[None]], **settings: Any) -> None:
+    async def main() -> None:
+        tree = Tree(**settings)
+        try:
+            await test(tree)
+        finally:
+            await tree.close()
+
+    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    asyncio.run(main())
+    assert set(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+def owner(tree: Tree, slot: int, pid: int | None = None) -> int:
+    """Return who accepts for a slot, and write it where `pid` is given."""
+    board, place = tree.sockets.sharing()[0], slot * 64
+    found = int.from_bytes(os.pread(board, 4, place), sys.byteorder)
+    if pid is not None:
+        os.pwrite(board, pid.to_bytes(4, sys.byteorder), place)
+    return found
+
+
+@pytest.mark.parametrize("bind", ["tcp", "unix"])
+def test_a_shared_socket(tmp_path, bind: str) -> None:
+    async def test(tree: Tree) -> None:
+        await tree.connect(32)
+        first, second = tree.loads()
+        assert first + second == 32
+        assert abs(first - second) <= MOST
+
+    run(test, **({"uds": str(tmp_path / "x.sock")} if bind == "unix" else {}))
+
+
+def test_sockets_of_their_own() -> None:
+    """What the kernel deals to the one that has more goes to the other."""
+
+    async def test(tree: Tree) -> None:
+        await tree.connect(32)
+        before = tree.loads()
+        for client in tree.of(1):
+            client[1].close()
+        await until(lambda: tree.servers[1].connections == 0)
+        await tree.connect(before[1])
+        first, second = tree.loads()
+        assert first + second == 32
+        assert abs(first - second) <= MOST, before
+
+    run(test, reuse_port=True)
+
+
+def test_given_connections_know_who_they_are() -> None:
+    seen: list[tuple[Any, Any]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append((scope["client"], scope["server"]))
+        await hello(scope, receive, send)
+
+    async def test(tree: Tree) -> None:
+        await tree.connect(32)
+        names = [writer.get_extra_info("sockname") for _, writer in tree.clients]
+        assert [client for client, _ in seen] == names
+        assert {server for _, server in seen} == {tree.listeners[0].tcp}
+        first, second = tree.loads()
+        assert abs(first - second) <= MOST
+
+    run(test, app=app, reuse_port=True)
+
+
+def test_one_that_drains_is_given_nothing() -> None:
+    async def test(tree: Tree) -> None:
+        await tree.connect(8)
+        idle = asyncio.Event()
+        tree.servers[1].drain(idle.set)
+        assert owner(tree, 2) == 0
+        await asyncio.wait_for(idle.wait(), 5)
+        before = tree.loads()[0]
+        await tree.connect(8)
+        assert tree.loads() == [before + 8, 0]
+
+    run(test)
+
+
+def test_one_that_drains_takes_what_is_in_the_pool() -> None:
+    async def test(tree: Tree) -> None:
+        late = [tree.put_into_the_pool() for _ in range(3)]
+        idle = asyncio.Event()
+        tree.servers[0].drain(idle.set)  # before anybody has looked
+        for client in late:
+            tree.clients.append(await asyncio.open_connection(sock=client))
+            await ask(*tree.clients[-1])
+        await asyncio.wait_for(idle.wait(), 5)
+
+    run(test, reuse_port=True)
+
+
+def test_what_makes_no_sense_in_the_pool() -> None:
+    async def test(tree: Tree) -> None:
+        give = tree.sockets.sharing()[2]
+        await tree.connect(1)
+        for junk in (b"", b"x", bytes(4096)):
+            os.write(give, junk)
+        nowhere = tree.put_into_the_pool(position=7)
+        nowhere.setblocking(False)
+        assert await asyncio.get_running_loop().sock_recv(nowhere, 1) == b""
+        nowhere.close()
+        await tree.connect(9)
+        assert sum(tree.loads()) == 10
+
+    run(test, reuse_port=True)
+
+
+def test_nobody_is_waited_for_long() -> None:
+    """One that has died, and whose place nobody has cleared, costs the others little."""
+
+    async def test(tree: Tree) -> None:
+        tree.servers[1].close()
+        owner(tree, 2, 4711)
+        started = asyncio.get_running_loop().time()
+        await tree.connect(100)
+        assert asyncio.get_running_loop().time() - started < 2
+        assert tree.loads() == [100, 0]
+
+    run(test)
+
+
+def test_a_successor_has_the_seat() -> None:
+    async def test(tree: Tree) -> None:
+        owner(tree, 1, 4711)
+        await tree.connect(10)
+        tree.servers[0].close()
+        assert owner(tree, 1) == 4711
+
+    run(test)
+
+
+@pytest.mark.parametrize("slot", [0, -1, 1025])
+def test_a_slot_without_a_seat(slot: int) -> None:
+    async def test(tree: Tree) -> None:
+        with pytest.raises(ValueError, match=rf"from 1 to 1024, got {slot}$"):
+            tree.servers[0].share(slot, tree.sockets.sharing()[0])
+
+    run(test)
+
+
+def test_descriptors_that_are_none() -> None:
+    async def test(tree: Tree) -> None:
+        with socket.socket() as other:
+            for wrong in (-1, other.fileno()):
+                with pytest.raises((OSError, ValueError)):
+                    tree.servers[0].share(1, wrong)
+
+    run(test)
