@@ -24,6 +24,8 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("[TARGET] [options]", "serve an application"),
     "check": ("[TARGET] [options]", "check the settings and load the application"),
+    "stats": ("", "show what a running server has done"),
+    "top": ("", "watch what the workers of a running server do"),
     "settings": ("[NAME]", "describe all settings, or one"),
     "version": ("", "show the versions of granite's parts"),
     "completion": ("bash|zsh|fish", "print a completion script for a shell"),
@@ -96,6 +98,10 @@ def _help(arguments: list[str]) -> int:
 def _other(command: str, arguments: list[str]) -> int:
     if command == "check":
         from granite.cli.check import main as run_command
+    elif command == "stats":
+        from granite.cli.stats import main as run_command
+    elif command == "top":
+        from granite.cli.top import main as run_command
     elif command == "settings":
         from granite.cli.reference import main as run_command
     elif command == "version":

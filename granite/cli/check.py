@@ -88,7 +88,7 @@ def _check(found: Arguments, outcome: Outcome) -> None:
     try:
         environment.prepare(config)
         outcome.errors += checks.look_at_surroundings(config, loaded.notes)
-        outcome.interface = checks.load_application(config)
+        outcome.interface = checks.load_application(config, loaded.notes)
     except GraniteError as exc:
         outcome.errors.append(exc)
     except KeyboardInterrupt:  # of the terminal, or the application's own

@@ -39,8 +39,9 @@ def _error_of(
     return None
 
 
-def load_application(config: Config) -> str:
-    """Import the application as a worker does; return the name of its interface.
+def load_application(config: Config, notes: list[Note]) -> str:
+    """Import the application as a worker does, or a template; return the name of its interface, and
+    add to `notes` what workers could not share of what the import makes.
 
     Raises LoadError if that fails or what comes of it cannot be served, BootError if the event loop
     is not installed.
@@ -52,12 +53,19 @@ def load_application(config: Config) -> str:
 
     assert config.target is not None
     loop = new_event_loop(config.loop)
-    asyncio.set_event_loop(loop)
-    try:
+    if config.preload:
+        from granite.sharing import Census
+
+        census = Census()
         app = loading.load(config.target, config.factory)
-    finally:
-        asyncio.set_event_loop(None)
-        loop.close()
+        notes += [Note("warning", remark) for remark in census.remarks()]
+    else:
+        asyncio.set_event_loop(loop)
+        try:
+            app = loading.load(config.target, config.factory)
+        finally:
+            asyncio.set_event_loop(None)
+    loop.close()
     loading.require_asgi(app)
     return "ASGI"
 

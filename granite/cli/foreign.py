@@ -103,7 +103,6 @@ HINTS: dict[str, str] = {
     "--fd": "use --bind fd://NUMBER",
     "--env-file": "use --env-files",
     "--reload-dir": "use --reload-paths",
-    "--reload-include": "use --reload-paths",
     "--reload-exclude": "use --reload-ignore-patterns or --reload-ignore-paths",
     "--reload-delay": "use --reload-tick, in milliseconds",
     "--http2": "use --http",

@@ -15,18 +15,31 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from granite.settings.base import Setting
 
-__all__ = ["SWITCHES", "default_of", "metavar_of", "of_command", "overview"]
+__all__ = ["METAVARS", "SWITCHES", "default_of", "metavar_of", "of_command", "overview"]
 
 _COLUMN = 30
 # A list of words that is longer is moved to the right-hand column.
 _LONGEST_METAVAR = 16
 
+_ADDRESS = "Where its metrics are, such as http://127.0.0.1:9090."
+_CONFIG = "Config file whose settings say where its metrics are."
 # command -> the options that are its own
 SWITCHES: dict[str, dict[str, str]] = {
     "run": {},
     "check": {
         "--all": "Show every setting, not only those that are not at their defaults.",
         "--json": "Print one JSON object instead of text.",
+    },
+    "stats": {
+        "--address": _ADDRESS,
+        "--config": _CONFIG,
+        "--json": "Print all numbers as one JSON object.",
+    },
+    "top": {
+        "--address": _ADDRESS,
+        "--config": _CONFIG,
+        "--interval": "Time between two looks. [default:\xa01]",
+        "--once": "Print what happens in one interval, and end.",
     },
     "settings": {
         "--json": "Print JSON: a list of objects, or one with NAME.",
@@ -36,6 +49,8 @@ SWITCHES: dict[str, dict[str, str]] = {
     "completion": {},
     "help": {},
 }
+# Those of them that take a value, with a word for it.
+METAVARS = {"--address": "URL", "--config": "FILE", "--interval": "SECONDS"}
 
 _ABOUT: dict[str, str] = {
     "run": """\
@@ -57,6 +72,25 @@ The exit status is 0 if all is well, 2 if a setting is wrong, 3 if the
 application cannot be loaded, and 1 if something that the settings name is not
 there, such as a user or a file. granite run --help tells of TARGET and of how
 values are written.
+""",
+    "stats": """\
+Asks a running server, which has to serve metrics (--metrics), what it and its
+workers have done since they were started, and prints a table. The percentiles
+are those of all requests until now, estimated from buckets.
+
+Without --address the server is asked where the settings say: those of the
+config file, the variables and the defaults. The exit status is 1 if no server
+answers there, and 2 if a setting or an option is wrong.
+""",
+    "top": """\
+Shows, and renews as long as it runs, what each worker of a running server does:
+requests per second and their latencies, requests in flight, connections, how
+late the event loop's timers run, and memory. The server has to serve metrics
+(--metrics). q or Ctrl-C quits. Where standard output is no terminal, it is as
+with --once.
+
+It needs the package rich: pip install 'granite[top]'. Server and exit status
+are those of granite stats.
 """,
     "settings": """\
 NAME is a setting, one of its other names, its option or its variable:
@@ -96,14 +130,19 @@ def of_command(command: str) -> str:
     usage = f"usage: granite {command} {arguments}".rstrip()
     own = SWITCHES[command]
     if own and command != "check":
-        usage += "".join(f" [{switch}]" for switch in own)
+        usage += "".join(f" [{_with_value(switch)}]" for switch in own)
     text = f"{usage}\n\n{_ABOUT[command]}"
     if own:
         lines = ["", bold("Options:")]
         for switch, meaning in own.items():
-            lines += entry("    " + switch, meaning, _COLUMN)
+            lines += entry("    " + _with_value(switch), meaning, _COLUMN)
         text += "\n".join(lines) + "\n"
     return text + _options() if command in ("run", "check") else text
+
+
+def _with_value(switch: str) -> str:
+    """Return an option of a command with the word for its value, if it takes one."""
+    return f"{switch} {METAVARS.get(switch, '')}".rstrip()
 
 
 def _option_of(setting: Setting) -> str:

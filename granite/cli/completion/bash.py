@@ -11,6 +11,7 @@ from granite.cli.completion.words import (
     ANYTHING,
     DIRECTORY,
     FILE,
+    OF_METAVARS,
     SHELLS,
     names_of,
     offered,
@@ -47,6 +48,13 @@ _granite() {{
             [[ ${{COMP_WORDS[1]}} == check ]] && words+=" {check}"
             [[ $current == -* ]] || return
             ;;
+        stats|top)
+            case $previous in
+{own_cases}
+            esac
+            words="{stats}"
+            [[ ${{COMP_WORDS[1]}} == top ]] && words="{top}"
+            ;;
         settings) words="{settings}" ;;
         version) words="{version}" ;;
         completion) words="{shells}" ;;
@@ -74,6 +82,9 @@ def script() -> str:
         cases="\n".join(cases),
         options=" ".join(_run_options()),
         check=" ".join(SWITCHES["check"]),
+        own_cases="\n".join(_case([name], values) for name, values in OF_METAVARS.items()),
+        stats=" ".join(SWITCHES["stats"]),
+        top=" ".join(SWITCHES["top"]),
         settings=" ".join([*SWITCHES["settings"], *(setting.name for setting in SETTINGS)]),
         version=" ".join(SWITCHES["version"]),
         shells=" ".join(SHELLS),

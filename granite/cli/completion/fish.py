@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from granite.cli import COMMANDS
 from granite.cli.arguments import CONFIG_OPTIONS, HELP_OPTIONS
-from granite.cli.completion.words import DIRECTORY, FILE, SHELLS, offered, values_of
+from granite.cli.completion.words import (
+    DIRECTORY,
+    FILE,
+    OF_METAVARS,
+    SHELLS,
+    offered,
+    values_of,
+)
 from granite.cli.help import SWITCHES
 from granite.settings import SETTINGS
 
@@ -34,7 +41,10 @@ def script() -> str:
             negative = [setting.negative_option]
             lines.append(_fish_option(("run", "check"), negative, setting.help, None))
     for command, own in SWITCHES.items():
-        lines += [_fish_option((command,), [name], text, None) for name, text in own.items()]
+        lines += [
+            _fish_option((command,), [name], text, OF_METAVARS.get(name))
+            for name, text in own.items()
+        ]
         lines.append(_fish_option((command,), list(HELP_OPTIONS), "show the options", None))
     arguments = {
         "settings": [setting.name for setting in SETTINGS],

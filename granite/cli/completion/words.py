@@ -6,6 +6,7 @@ Runs on the main thread.
 
 from __future__ import annotations
 
+from granite.cli.help import METAVARS
 from granite.settings import BY_NAME, SETTINGS
 
 TYPE_CHECKING = False
@@ -18,6 +19,7 @@ __all__ = [
     "DIRECTORY",
     "FILE",
     "FILES",
+    "OF_METAVARS",
     "SHELLS",
     "URLS",
     "names_of",
@@ -34,6 +36,9 @@ FILES = frozenset(("log_file", "access_log_file"))
 
 # What a value is completed with: its words, or one of these.
 FILE, DIRECTORY, ANYTHING = "file", "directory", ""
+
+# The same for the options that are a command's own.
+OF_METAVARS = {name: FILE if word == "FILE" else ANYTHING for name, word in METAVARS.items()}
 
 
 def values_of(setting: Setting) -> str | tuple[str, ...]:

@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from granite.cli import COMMANDS
 from granite.cli.arguments import CONFIG_OPTIONS, HELP_OPTIONS
-from granite.cli.completion.words import ANYTHING, DIRECTORY, FILE, SHELLS, offered, values_of
+from granite.cli.completion.words import (
+    ANYTHING,
+    DIRECTORY,
+    FILE,
+    OF_METAVARS,
+    SHELLS,
+    offered,
+    values_of,
+)
 from granite.cli.help import SWITCHES
 from granite.settings import SETTINGS
 
@@ -38,6 +46,8 @@ _granite() {{
 {check}
             )
             _arguments -s $options '1:target: ' ;;
+        stats) _arguments {stats} ;;
+        top) _arguments {top} ;;
         settings) _arguments {settings_switches} '1:setting:({settings})' ;;
         version) _arguments {version_switches} ;;
         completion) _arguments '1:shell:({shells})' ;;
@@ -70,7 +80,12 @@ def script() -> str:
         if setting.negative_option:
             options.append(_quoted(f"{setting.negative_option}[{_zsh_text(setting.help)}]"))
     switches = {
-        command: [_quoted(f"{name}[{_zsh_text(text)}]") for name, text in own.items()]
+        command: [
+            _zsh_option(name, text, OF_METAVARS[name])
+            if name in OF_METAVARS
+            else _quoted(f"{name}[{_zsh_text(text)}]")
+            for name, text in own.items()
+        ]
         for command, own in SWITCHES.items()
     }
     return _ZSH.format(
@@ -79,6 +94,8 @@ def script() -> str:
         ),
         options="\n".join(indent + option for option in options),
         check="\n".join(indent + option for option in switches["check"]),
+        stats=" ".join(switches["stats"]),
+        top=" ".join(switches["top"]),
         settings=" ".join(setting.name for setting in SETTINGS),
         settings_switches=" ".join(switches["settings"]),
         version_switches=" ".join(switches["version"]),

@@ -68,6 +68,12 @@ def complete(line: str, cwd) -> list[str]:
         ("granite version -", ["--json"]),
         ("granite completion ", ["bash", "zsh", "fish"]),
         ("granite help ch", ["check"]),
+        ("granite st", ["stats"]),
+        ("granite stats --", ["--address", "--config", "--json"]),
+        ("granite stats --address ", []),
+        ("granite stats --config a", ["a file"]),
+        ("granite top --o", ["--once"]),
+        ("granite top --interval ", []),
     ],
 )
 def test_bash(line, offered, tmp_path):
