@@ -96,6 +96,5 @@ SECTION = Section(
         False,
         "Load the application once, before the workers are forked from it.",
         aliases=("preload_app",),
-        reserved=True,
     ),
 )

@@ -62,14 +62,18 @@ class Config:
     preload: bool
     workers: int
     graceful_timeout: float
+    drain_delay: float
     workers_kill_timeout: float
     respawn_failed_workers: bool
     respawn_interval: float
     worker_timeout: float
+    worker_start_timeout: float
     max_requests: int
     max_requests_jitter: int
     workers_lifetime: float | None
+    workers_lifetime_jitter: float
     workers_max_rss: int | None
+    workers_max_rss_jitter: int
     rss_sample_interval: float
     rss_samples: int
     pid_file: str | None
@@ -128,6 +132,7 @@ class Config:
     static_path_expires: float
     reload: bool
     reload_paths: tuple[str, ...]
+    reload_include: tuple[str, ...]
     reload_ignore_dirs: tuple[str, ...]
     reload_ignore_patterns: tuple[str, ...]
     reload_ignore_paths: tuple[str, ...]
@@ -144,6 +149,14 @@ class Config:
         """
         config = cls.__new__(cls)
         return config, config._fill(parsed)
+
+    @classmethod
+    def made_of(cls, values: Mapping[str, Value]) -> Config:
+        """Make a Config of the final values of all settings, which were checked before."""
+        config = cls.__new__(cls)
+        for name, value in values.items():
+            object.__setattr__(config, name, value)
+        return config
 
     def _fill(self, parsed: Mapping[str, Value]) -> list[Note]:
         values = {setting.name: setting.default for setting in SETTINGS} | dict(parsed)

@@ -5,7 +5,7 @@ Python file mean (that is python_file's). Runs in the arbiter, before the fork.
 """
 
 # pathlib would cost the arbiter memory:
-# ruff: noqa: PTH113, PTH119, PTH123
+# ruff: noqa: PTH100, PTH113, PTH119, PTH123
 
 from __future__ import annotations
 
@@ -31,14 +31,17 @@ _OTHER_FORMATS = (".yaml", ".yml", ".json", ".ini", ".cfg")
 class FileValues:
     """What a config file says: final values by setting name, hooks, and remarks for the log.
 
-    `origin` is the file's name, for messages. `gunicorn_threads` is the value of Gunicorn's setting
-    `threads`, which gives way to an interface that has none.
+    `origin` is the file's name, for messages, and `paths` are those of the file and of what it has
+    imported of the application: the modules `imported`. `gunicorn_threads` is the value of
+    Gunicorn's setting `threads`, which gives way to an interface that has none.
     """
 
-    __slots__ = ("gunicorn_threads", "hooks", "notes", "origin", "values")
+    __slots__ = ("gunicorn_threads", "hooks", "imported", "notes", "origin", "paths", "values")
 
-    def __init__(self, origin: str = "") -> None:
+    def __init__(self, origin: str = "", *paths: str) -> None:
         self.origin = origin
+        self.paths = tuple(os.path.abspath(path) for path in paths if path)
+        self.imported: tuple[str, ...] = ()
         self.gunicorn_threads: Value = None
         self.hooks = Hooks()
         self.notes: list[Note] = []
@@ -120,7 +123,7 @@ def _read_toml(name: str, data: bytes) -> FileValues:
 
 
 def _read_table(name: str, table: dict[str, object]) -> FileValues:
-    file = FileValues(name)
+    file = FileValues(name, name)
     found = read_named(table.items(), f"{name}: ")
     file.values.update((setting, value) for setting, (_, value) in found.items())
     return file

@@ -1,14 +1,19 @@
 """Where values come from, and which one wins: default < variables of other servers < file <
 environment < command line.
 
-Owns the order of the sources and the reading of the environment. Must not know how the command
-line is parsed nor how a file is found; it gets those sources as mappings. Runs in the arbiter,
-before the fork.
+Owns the order of the sources, the reading of the environment, and reading all of it again while the
+server runs. Must not know how the command line is parsed nor how a file is found; it gets those
+sources as mappings. Runs in the arbiter.
 """
+
+# pathlib would cost the arbiter memory:
+# ruff: noqa: PTH109
 
 from __future__ import annotations
 
-from granite.errors import UsageError
+import os
+
+from granite.errors import UsageError, reason
 from granite.settings import BY_NAME, SETTINGS, suggestion
 from granite.settings.config import Config
 from granite.settings.files import FileValues, read_config_file
@@ -25,13 +30,13 @@ if TYPE_CHECKING:
     # Origin and final value by setting name.
     Source: TypeAlias = dict[str, tuple[str, Value]]
 
-__all__ = ["Loaded", "load"]
+__all__ = ["Loaded", "Sources", "load"]
 
 _CONFIG_VARIABLE = "GRANITE_CONFIG"
 _PREFIX = "GRANITE_"
-# The file's path, and what steers the build of the extensions (setup.py).
+# The file's path, what an arbiter hands to its successor, and what steers the build (setup.py).
 _OTHER_VARIABLES = frozenset(
-    (_CONFIG_VARIABLE, "GRANITE_DEBUG", "GRANITE_JOBS", "GRANITE_SANITIZE")
+    (_CONFIG_VARIABLE, "GRANITE_DEBUG", "GRANITE_INHERITED", "GRANITE_JOBS", "GRANITE_SANITIZE")
 )
 # Settings that say where to listen, each with those that it would be hidden by.
 _HIDDEN_BY = {"host": ("bind", "uds"), "port": ("bind", "uds"), "uds": ("bind",)}
@@ -41,18 +46,112 @@ class Loaded:
     """What the sources say together.
 
     `origins` tells for each setting that is not at its default where its value came from. `notes`
-    are remarks for the log.
+    are remarks for the log. `files` are the paths of what was read: the config file, and what it
+    has imported of the application. `sources` are asked by `again()`.
     """
 
-    __slots__ = ("config", "hooks", "notes", "origins")
+    __slots__ = ("_sources", "config", "files", "hooks", "notes", "origins")
 
     def __init__(
-        self, config: Config, hooks: Hooks, origins: dict[str, str], notes: list[Note]
+        self,
+        config: Config,
+        hooks: Hooks,
+        origins: dict[str, str],
+        notes: list[Note],
+        *,
+        files: tuple[str, ...] = (),
+        sources: Sources | None = None,
     ) -> None:
         self.config = config
         self.hooks = hooks
         self.origins = origins
         self.notes = notes
+        self.files = files
+        self._sources = sources
+
+    def again(self) -> Loaded:
+        """Return what the sources say now; settings that take effect at a start only keep their
+        values, and a note names them. Raises UsageError as `load` does.
+
+        The settings of a program, which come from no source, are what they were.
+        """
+        if self._sources is None:
+            return self
+        from granite.settings.changes import keep
+
+        found = self._sources.read_again()
+        found.config, kept = keep(self.config, found.config)
+        # Others follow from these.
+        names = [name for name in kept if name in self.origins or name in found.origins]
+        if names:
+            text = f"changes that need a restart have no effect yet: {', '.join(names)}"
+            found.notes.append(Note("warning", text))
+        return found
+
+
+class Sources:
+    """Where the settings come from: values of the command line by name, the variables, and what
+    names the config file; relative paths are those of the directory in which this is made.
+    """
+
+    __slots__ = ("_command_line", "_config_file", "_directory", "_environ", "_imported")
+
+    def __init__(
+        self,
+        command_line: Mapping[str, Value],
+        environ: Mapping[str, str],
+        config_file: str | None,
+    ) -> None:
+        self._command_line = dict(command_line)
+        # A copy, since raw_env and the application's own variables are no settings.
+        self._environ = dict(environ)
+        self._config_file = config_file or environ.get(_CONFIG_VARIABLE) or None
+        self._directory: str | None = None
+        self._imported: tuple[str, ...] = ()
+
+    def read(self) -> Loaded:
+        """Read and merge all of them; raises UsageError."""
+        notes: list[Note] = []
+        file = read_config_file(self._config_file)
+        self._imported = file.imported
+        notes += file.notes
+        merged: Source = {}
+        for source in (
+            {name: (file.origin, value) for name, value in file.values.items()},
+            _read_environment(self._environ, notes),
+            {name: (_option(name), value) for name, value in self._command_line.items()},
+        ):
+            _give_way(merged, source, notes)
+            merged.update(source)
+        _fall_back(merged, self._environ)
+        _drop_threads(merged, file, notes)
+        values = {name: value for name, (_, value) in merged.items()}
+        config, remarks = Config.of(values)
+        origins = {name: origin for name, (origin, _) in merged.items()}
+        self._directory = self._directory or _current_directory()
+        return Loaded(config, file.hooks, origins, notes + remarks, files=file.paths, sources=self)
+
+    def read_again(self) -> Loaded:
+        """Read all of them as at the first time, in the same directory."""
+        if self._imported:
+            from granite.settings.python_file import forget
+
+            forget(self._imported)
+        if self._directory in (None, _current_directory()):
+            return self.read()
+        assert self._directory is not None
+        try:
+            back = os.open(".", os.O_RDONLY)
+            os.chdir(self._directory)
+        except OSError as exc:
+            raise UsageError(
+                f"cannot read the settings again in {self._directory!r}: {reason(exc)}"
+            ) from None
+        try:
+            return self.read()
+        finally:
+            os.fchdir(back)
+            os.close(back)
 
 
 def load(
@@ -66,23 +165,14 @@ def load(
     names; without it the variable GRANITE_CONFIG is looked at, then the working directory. Raises
     UsageError, in one line, for a wrong value or an unknown key.
     """
-    notes: list[Note] = []
-    file = read_config_file(config_file or environ.get(_CONFIG_VARIABLE) or None)
-    notes += file.notes
-    merged: Source = {}
-    for source in (
-        {name: (file.origin, value) for name, value in file.values.items()},
-        _read_environment(environ, notes),
-        {name: (_option(name), value) for name, value in command_line.items()},
-    ):
-        _give_way(merged, source, notes)
-        merged.update(source)
-    _fall_back(merged, environ)
-    _drop_threads(merged, file, notes)
-    values = {name: value for name, (_, value) in merged.items()}
-    config, remarks = Config.of(values)
-    origins = {name: origin for name, (origin, _) in merged.items()}
-    return Loaded(config, file.hooks, origins, notes + remarks)
+    return Sources(command_line, environ, config_file).read()
+
+
+def _current_directory() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:  # it is gone
+        return None
 
 
 def _fall_back(merged: Source, environ: Mapping[str, str]) -> None:

@@ -21,6 +21,13 @@ SECTION = Section(
         "Time that requests in flight and then the lifespan's shutdown get when the server stops.",
     ),
     Setting(
+        "drain_delay",
+        seconds(86400),
+        0.0,
+        "Time for which the server goes on serving after it was told to stop, while it already "
+        "says that it is not ready.",
+    ),
+    Setting(
         "workers_kill_timeout",
         seconds(1800, 1),
         5.0,
@@ -43,52 +50,65 @@ SECTION = Section(
         "worker_timeout",
         seconds(31_536_000),
         0.0,
-        "Time for which a worker may not answer before it is replaced; 0 sets no limit.",
+        "Time for which a worker's event loop may be blocked before it is replaced; 0 sets no "
+        "limit.",
         aliases=("timeout",),
         short="-t",
-        reserved=True,
+    ),
+    Setting(
+        "worker_start_timeout",
+        seconds(31_536_000),
+        0.0,
+        "Time that a worker may take for the application's import and startup before it is given "
+        "up; 0 sets no limit.",
     ),
     Setting(
         "max_requests",
         integer(0, 1_000_000_000),
         0,
         "Requests after which a worker is replaced; 0 sets no limit.",
-        reserved=True,
     ),
     Setting(
         "max_requests_jitter",
         integer(0, 1_000_000_000),
         0,
         "Most requests, chosen at random for each worker, that are added to max_requests.",
-        reserved=True,
     ),
     Setting(
         "workers_lifetime",
         seconds(31_536_000, 60, optional=True),
         None,
         "Age at which a worker is replaced, at least 60 seconds.",
-        reserved=True,
+    ),
+    Setting(
+        "workers_lifetime_jitter",
+        seconds(31_536_000),
+        0.0,
+        "Longest time, chosen at random for each worker, that is added to workers_lifetime.",
     ),
     Setting(
         "workers_max_rss",
-        mebibytes(1, 1024**2),
+        mebibytes(1, 1024**2, optional=True),
         None,
         "Resident memory, in MiB, above which a worker is replaced.",
-        reserved=True,
+    ),
+    Setting(
+        "workers_max_rss_jitter",
+        mebibytes(0, 1024**2),
+        0,
+        "Most memory, in MiB, chosen at random for each worker, that is added to workers_max_rss.",
     ),
     Setting(
         "rss_sample_interval",
         seconds(300, 1),
         30.0,
         "Time between two looks at the memory of the workers.",
-        reserved=True,
     ),
     Setting(
         "rss_samples",
         integer(1, 1_000_000),
         1,
         "Looks in a row at which a worker must be above workers_max_rss to be replaced.",
-        reserved=True,
     ),
     Setting(
         "pid_file",

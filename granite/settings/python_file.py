@@ -6,7 +6,7 @@ where there is such a file.
 """
 
 # pathlib would cost the arbiter memory:
-# ruff: noqa: PTH100, PTH109, PTH123
+# ruff: noqa: PTH100, PTH108, PTH109, PTH120, PTH123
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from granite.settings.source_names import SourceNames
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
     from granite.settings.base import Kind, Setting, Value
@@ -49,11 +49,15 @@ def read_file(name: str, data: bytes) -> FileValues:
     module = type(sys)(_MODULE)
     module.__file__ = path
     sys.modules[_MODULE] = module
+    before = set(sys.modules)
     try:
         exec(compile(data, path, "exec", dont_inherit=True), vars(module))
     except (Exception, SystemExit) as exc:
+        forget(_own_modules(before))
         raise UsageError(_failure(exc, name, path)) from None
-    return _File(name, path, data).read(vars(module))
+    values = _File(name, path, data).read(vars(module))
+    _add_imported(values, before)
+    return values
 
 
 def read_module(name: str) -> FileValues:
@@ -62,9 +66,11 @@ def read_module(name: str) -> FileValues:
 
     origin = f"python:{name}"
     _search_working_directory()
+    before = set(sys.modules)
     try:
         module = importlib.import_module(name)
     except (Exception, SystemExit) as exc:
+        forget(_own_modules(before))
         raise UsageError(_failure(exc, origin, None)) from None
     path = getattr(module, "__file__", None) or ""
     try:
@@ -72,7 +78,44 @@ def read_module(name: str) -> FileValues:
             data = file.read()
     except OSError:  # a module without a source of its own
         data = b""
-    return _File(origin, path, data).read(vars(module))
+    values = _File(origin, path, data).read(vars(module))
+    _add_imported(values, before)
+    return values
+
+
+def forget(names: Iterable[str]) -> None:
+    """Have the modules `names` loaded anew by the next import, also in workers that are forked
+    later.
+    """
+    for name in names:
+        module = sys.modules.pop(name, None)
+        cached = getattr(getattr(module, "__spec__", None), "cached", None)
+        if cached:
+            # It is good for a time in whole seconds, and the source may have changed within one.
+            try:  # noqa: SIM105
+                os.unlink(cached)
+            except OSError:
+                pass
+
+
+def _add_imported(values: FileValues, before: set[str]) -> None:
+    values.imported = tuple(_own_modules(before))
+    paths = (sys.modules[name].__file__ or "" for name in values.imported)
+    values.paths = tuple(dict.fromkeys((*values.paths, *paths)))
+
+
+def _own_modules(before: set[str]) -> list[str]:
+    """Return the names of the modules in Python that have been imported since `before` and belong
+    to the application, not to an installed library.
+    """
+    library = os.path.dirname(os.__file__)
+    found = []
+    for name in sys.modules.keys() - before - {_MODULE}:
+        path = getattr(sys.modules[name], "__file__", None) or ""
+        installed = path.startswith(library) or "-packages" in path
+        if path.endswith(".py") and not installed and name.partition(".")[0] != "granite":
+            found.append(name)
+    return found
 
 
 def _search_working_directory() -> None:
@@ -122,7 +165,7 @@ class _File:
         self._parsed: SourceNames | None = None
 
     def read(self, namespace: Mapping[str, object]) -> FileValues:
-        file = FileValues(self._origin)
+        file = FileValues(self._origin, self._path)
         theirs: dict[str, object] = {}
         hooks: dict[str, object] = {}
         unknown: list[str] = []

@@ -73,11 +73,13 @@ def size(minimum: int, maximum: int) -> Kind:
     return Kind(expected, "BYTES", read, show=_shown_size)
 
 
-def mebibytes(minimum: int, maximum: int) -> Kind:
-    """A number of MiB as plain number, or a size with its unit: `512`, `512m`, `2g`; None: none."""
+def mebibytes(minimum: int, maximum: int, *, optional: bool = False) -> Kind:
+    """A number of MiB as plain number, or a size with its unit: `512`, `512m`, `2g`; with
+    `optional`, None and the empty text are None.
+    """
 
     def read(value: object) -> int | None:
-        if is_absent(value):
+        if optional and is_absent(value):
             return None
         return _within(_bytes(value, 1024**2) // 1024**2, minimum, maximum)
 

@@ -11,49 +11,51 @@ SECTION = Section(
         boolean(),
         False,
         "Start new workers when files of the application change (extra granite[reload]).",
-        reserved=True,
     ),
     Setting(
         "reload_paths",
         paths(),
         (),
-        "Paths to watch; the working directory where there is none.",
+        "Files and directories to watch; the working directory where none is named.",
         aliases=("reload_extra_files",),
-        reserved=True,
+    ),
+    Setting(
+        "reload_include",
+        items("a list of patterns such as *.html", "PATTERN"),
+        (),
+        "Patterns of files that are watched in those directories beside *.py, such as *.html or "
+        "templates/*.txt.",
     ),
     Setting(
         "reload_ignore_dirs",
         items("a list of names of directories", "NAME"),
         (),
-        "Names of directories in which changes are ignored.",
-        reserved=True,
+        "Names of directories in which changes are ignored, beside .git, node_modules, virtual "
+        "environments and the like.",
     ),
     Setting(
         "reload_ignore_patterns",
         items("a list of regular expressions", "PATTERN", separator=" "),
         (),
         "Regular expressions of names whose changes are ignored; as one text, with spaces between.",
-        reserved=True,
     ),
     Setting(
         "reload_ignore_paths",
         paths(),
         (),
-        "Paths whose changes are ignored.",
-        reserved=True,
+        "Files and directories whose changes are ignored.",
     ),
     Setting(
         "reload_tick",
         integer(50, 5000),
         50,
-        "Milliseconds between two looks at the files.",
-        reserved=True,
+        "Milliseconds between two looks for changes, and without another one before it counts.",
     ),
     Setting(
         "reload_ignore_worker_failure",
         boolean(),
         False,
-        "Go on when a worker fails while files are watched.",
-        reserved=True,
+        "Wait for the next change also when a worker's process dies during the first start, which "
+        "ends the server otherwise.",
     ),
 )

@@ -22,7 +22,7 @@ __all__ = ["Note", "apply", "cpu_count", "refuse_unserved", "require_target"]
 
 # An idle worker has about twenty open.
 _FEWEST_FILES = 64
-_OFF_WITH_RELOAD = ("workers_lifetime", "workers_max_rss", "max_requests", "metrics")
+_OFF_WITH_RELOAD = ("workers_lifetime", "workers_max_rss", "max_requests", "preload")
 
 
 class Note:
@@ -45,6 +45,7 @@ def apply(values: dict[str, Value], given: Collection[str]) -> list[Note]:
     Return the remarks; raise UsageError, in one line, for a combination that cannot be served.
     """
     _refuse(values)
+    _refuse_patterns(values)
     notes: list[Note] = []
     _name_reserved(values, notes)
     _correct(values, notes)
@@ -119,6 +120,22 @@ def _refuse(values: dict[str, Value]) -> None:
             f"static_path_route: expected one for each static_path_mount ({len(mounts)}), "
             f"got {len(routes)}"
         )
+
+
+def _refuse_patterns(values: dict[str, Value]) -> None:
+    patterns = values["reload_ignore_patterns"]
+    assert isinstance(patterns, tuple)
+    if not patterns:
+        return
+    import re  # costs a megabyte
+
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as exc:  # noqa: PERF203
+            raise UsageError(
+                f"reload_ignore_patterns: expected a regular expression, got {pattern!r}: {exc}"
+            ) from None
 
 
 def _name_reserved(values: dict[str, Value], notes: list[Note]) -> None:

@@ -89,7 +89,7 @@ def parse(kind, value):
         (quantities.size(0, 2**30), 4096, 4096),
         (quantities.mebibytes(1, 4096), 512, 512),
         (quantities.mebibytes(1, 4096), "2g", 2048),
-        (quantities.mebibytes(1, 4096), None, None),
+        (quantities.mebibytes(1, 4096, optional=True), None, None),
         (quantities.seconds(3600), "0", 0.0),
         (quantities.seconds(3600), "30", 30.0),
         (quantities.seconds(3600), "0.5", 0.5),

@@ -40,7 +40,10 @@ def notes(**values):
         ({"blocking_threads_idle_timeout": 4}, "blocking_threads_idle_timeout: expected seconds"),
         ({"blocking_threads_idle_timeout": 601}, "blocking_threads_idle_timeout: expected seconds"),
         ({"rss_sample_interval": 301}, "rss_sample_interval: expected seconds from 1 to 300"),
-        ({"metrics_scrape_interval": 61}, "metrics_scrape_interval: expected seconds from 1 to 60"),
+        (
+            {"metrics_scrape_interval": 61},
+            "metrics_scrape_interval: expected seconds from 0.1 to 60",
+        ),
         ({"rlimit_nofile": 63}, "rlimit_nofile: expected 0 or at least 64, got 63"),
         ({"reload_tick": 49}, "reload_tick: expected an integer from 50 to 5000, got 49"),
         ({"workers_kill_timeout": 0.5}, "workers_kill_timeout: expected seconds from 1 to 1800"),
@@ -99,7 +102,6 @@ def test_asgi_without_lifespan():
         ("workers_lifetime", 60.0),
         ("workers_max_rss", 100),
         ("max_requests", 10),
-        ("metrics", True),
     ],
 )
 def test_reload_turns_off_what_replaces_workers(name, value):
