@@ -1,0 +1,127 @@
+"""A project that is served with --reload, its author, and visitors who never stop asking."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.arbiter.asking import until
+from tests.arbiter.changing import MODULE
+from tests.granite_process import PATIENCE, GraniteProcess
+
+__all__ = ["MODULE", "Hot", "visitors"]
+
+
+class Hot:
+    """A folder with an application, and the server that watches it, once it is started."""
+
+    granite: GraniteProcess
+
+    def __init__(self, folder: Path, run: Callable[..., GraniteProcess]) -> None:
+        self.folder = folder
+        self.gate = folder / "gate"
+        self._run = run
+        self.save("one")
+
+    def save(self, text: str, module: str = MODULE, name: str = "changing.py") -> None:
+        """Save the application, which answers `text`, as most editors do: in place of the former
+        file.
+        """
+        self.put(name, module.format(text=text))
+
+    def put(self, name: str, text: str) -> None:
+        """Save any file."""
+        path = self.folder / name
+        new = path.with_name(f".{path.name}.swp")
+        new.write_text(text)
+        new.replace(path)
+
+    def start(self, *arguments: str, target: str = "changing:app", **options) -> GraniteProcess:
+        # Bytecode is written, as it is in life: what was saved last has to be found all the same.
+        env = {"PYTHONDONTWRITEBYTECODE": "", **options.pop("env", {})}
+        self.granite = self._run(
+            *(target, "--reload", "--log-level", "debug", *arguments),
+            cwd=self.folder,
+            env=env,
+            **options,
+        )
+        return self.granite
+
+    @property
+    def watcher(self) -> int:
+        found = re.findall(r"the watcher of files has the pid (\d+)", self.granite.output)
+        return int(found[-1])
+
+    def ask(self, **headers: str) -> httpx.Response:
+        return httpx.get(self.granite.url(), timeout=20, headers=headers)
+
+    def told(self) -> str:
+        return self.ask().text.partition(" ")[0]
+
+    def expect(self, text: str) -> None:
+        """Wait until that is what is answered."""
+        until(lambda: self.told() == text)
+
+    def reloads(self, count: int | None = None) -> int:
+        """Return how often it has reloaded, after at least `count` times."""
+        begun = time.monotonic()
+        while (found := self.granite.output.count("info: reloading: ")) < (count or 0):
+            assert time.monotonic() - begun < PATIENCE, self.granite
+            time.sleep(0.01)
+        return found
+
+    def expect_nothing(self, change: Callable[[], object]) -> None:
+        """Make a change that does not count, and one that does: the log has the second alone."""
+        before = self.reloads()
+        change()
+        time.sleep(0.3)  # longer than a notice takes, so that the two are not one
+        self.save("afterwards")
+        self.expect("afterwards")
+        assert self.reloads() == before + 1
+
+
+@contextmanager
+def visitors(granite: GraniteProcess, count: int = 3) -> Iterator[list[tuple[int, bytes]]]:
+    """Have visitors ask, each on new connections, one after the other; each has to be answered.
+
+    Yields the list of status and body, which grows meanwhile.
+    """
+    port, done = granite.port, threading.Event()
+    answers: list[tuple[int, bytes]] = []
+    failures: list[BaseException] = []
+
+    def visit() -> None:
+        try:
+            while not done.is_set():
+                client = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+                client.request("GET", "/")
+                response = client.getresponse()
+                answers.append((response.status, response.read()))
+                client.close()
+                time.sleep(0.002)
+        except BaseException as exc:
+            failures.append(exc)
+
+    threads = [threading.Thread(target=visit) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield answers
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join(30)
+    assert failures == []
+    assert answers
+
+
+def descriptors(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208
