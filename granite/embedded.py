@@ -28,7 +28,7 @@ from granite.errors import BootError, UsageError, reason
 from granite.interfaces import loading
 from granite.keywords import read_keywords
 from granite.secure import load_context
-from granite.serving import Serving
+from granite.serving import GRACE, Serving
 from granite.settings import BY_NAME, SECTIONS
 from granite.settings.rules import refuse_unserved
 
@@ -268,7 +268,7 @@ class Server:
         try:
             if self._serving is None:
                 return True
-            return await self._serving.stop(timeout, self._hurry)
+            return await self._serving.stop(timeout, self._hurry, GRACE)
         finally:
             if self._serving is not None and self._serving.server is not None:
                 self._serving.server.close()  # where the drain was cancelled, with all tasks

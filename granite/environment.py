@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from granite.settings.config import Config
 
+# What raw_env has taken the place of; None: no such variable.
+_replaced: dict[str, str | None] = {}
+
 __all__ = ["change_dir", "extend_path", "load_files", "prepare", "set_raw"]
 
 
@@ -46,10 +49,18 @@ def change_dir(path: str | None) -> None:
 def set_raw(assignments: Sequence[str]) -> None:
     """Set the variables that `assignments`, each `NAME=VALUE`, name; they win over inherited ones.
 
-    A `GRANITE_*` variable among them has no effect on granite's settings, which are fixed by then.
+    What an earlier call has set is undone. A `GRANITE_*` variable among them has no effect on
+    granite's settings, which are fixed by then.
     """
+    while _replaced:
+        name, before = _replaced.popitem()
+        if before is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = before
     for assignment in assignments:
         name, _, value = assignment.partition("=")
+        _replaced.setdefault(name, os.environ.get(name))
         os.environ[name] = value
 
 

@@ -145,20 +145,24 @@ class HookServer:
     """
 
     def __init__(self, config: Config, log: Any) -> None:
-        self.cfg = HookConfig(config)
         self.log = log
         self.pid = os.getpid()
-        self.address = self.cfg.address
         self.num_workers = config.workers
-        self.timeout = config.worker_timeout
-        self.proc_name = config.process_name or config.target or "granite"
-        self.app = HookApp(self.cfg)
         self.worker_age = 0
         self.master_name = "Master"
         self.master_pid = 0
         self.reexec_pid = 0
         self.LISTENERS: Sequence[object] = ()
         self.WORKERS: dict[int, HookWorker] = {}
+        self.use(config)
+
+    def use(self, config: Config) -> None:
+        """Show other settings from now on."""
+        self.cfg = HookConfig(config)
+        self.address = self.cfg.address
+        self.timeout = config.worker_timeout
+        self.proc_name = config.process_name or config.target or "granite"
+        self.app = HookApp(self.cfg)
 
     def new_worker(self) -> HookWorker:
         """Return what stands for the worker that is forked next."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 
+from granite.arbiter.start import TEMPLATE
 from granite.settings.rules import refuse_unserved
 
 TYPE_CHECKING = False
@@ -35,14 +36,16 @@ def serve(loaded: Loaded, load_target: Callable[[], Any] | None = None) -> int:
     refuse_unserved(loaded.config)
     from granite.arbiter.arbiter import run
 
-    return run(loaded, _worker_main, load_target)
+    return run(loaded, _child_main, load_target)
 
 
-def _worker_main(start: WorkerStart) -> int:
+def _child_main(start: WorkerStart) -> int:
     # Importing makes many objects and little garbage: looking for it meanwhile is a good part of
-    # the start. The worker goes back to what was before once the application is loaded.
+    # the start. The process goes back to what was before once the application is loaded.
     usual = gc.get_threshold()
     gc.set_threshold(_IMPORTING, *usual[1:])
-    from granite.worker import main
-
+    if start.index == TEMPLATE:
+        from granite.template import main
+    else:
+        from granite.worker import main
     return main(start, usual)

@@ -148,9 +148,17 @@ class Titles:
         """Give this process the arbiter's title."""
         self._show("arbiter")
 
+    def template(self) -> None:
+        """Give this process the title of the one that workers are forked from."""
+        self._show(f"template [{self._application}]")
+
     def worker(self, index: int) -> None:
         """Give this process the title of the worker in the slot `index`."""
         self._show(f"worker {index} [{self._application}]")
+
+    def watcher(self) -> None:
+        """Give this process the title of the one that watches files."""
+        self._show("watcher")
 
     def _show(self, role: str) -> None:
         if self._set is not None:

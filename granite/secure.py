@@ -15,31 +15,60 @@ if TYPE_CHECKING:
     from granite._core.transport import SecureContext
     from granite.settings.config import Config
 
-__all__ = ["load_context"]
+__all__ = ["KeyMaterial", "load_context", "read_material"]
 
 
-def load_context(config: Config) -> SecureContext | None:
-    """Return what makes connections secure, or None where no certificate is set.
+class KeyMaterial:
+    """Certificate and key as they lie in their files: bytes, which a fork may copy. What is made of
+    them belongs to the process that serves.
+    """
 
-    Without `ssl_keyfile` the key is looked for in the certificate's file. In a process that gives
-    up its privileges, call it before. Raises BootError for a file that cannot be read, a wrong
-    password, and a certificate that has expired or does not belong to the key.
+    __slots__ = ("_certificate", "_chain", "_key", "_key_file", "_password")
+
+    def __init__(self, certificate: str, key_file: str | None, password: str | None) -> None:
+        self._certificate = certificate
+        self._key_file = key_file or certificate
+        self._password = password
+        self._chain = _read("ssl_certificate", certificate)
+        self._key = self._chain if key_file is None else _read("ssl_keyfile", key_file)
+        # Now, while all files can be read, and so that processes that are forked share it.
+        import granite._core.tls  # noqa: F401
+
+    def context(self) -> SecureContext:
+        """Return what makes connections secure. Raises BootError for a wrong password, and a
+        certificate that has expired or does not belong to the key.
+        """
+        from granite._core.tls import TlsContext
+
+        try:
+            return TlsContext(self._chain, self._key, self._password)
+        except ValueError as exc:
+            if self._password is None and b"ENCRYPTED" in self._key:
+                raise BootError(
+                    f"TLS: {self._key_file}: the key is encrypted; expected an "
+                    "ssl_keyfile_password, got none"
+                ) from None
+            raise BootError(f"TLS: {self._certificate}, {self._key_file}: {exc}") from None
+
+
+def read_material(config: Config) -> KeyMaterial | None:
+    """Return the server's certificate and key, or None where no certificate is set.
+
+    Without `ssl_keyfile` the key is looked for in the certificate's file. A process that gives up
+    its privileges calls it before, one that forks afterwards makes the context in the child. Raises
+    BootError for a file that cannot be read.
     """
     if config.ssl_certificate is None:
         return None
-    chain = _read("ssl_certificate", config.ssl_certificate)
-    key_file = config.ssl_keyfile or config.ssl_certificate
-    key = chain if config.ssl_keyfile is None else _read("ssl_keyfile", key_file)
-    from granite._core.tls import TlsContext
+    return KeyMaterial(config.ssl_certificate, config.ssl_keyfile, config.ssl_keyfile_password)
 
-    try:
-        return TlsContext(chain, key, config.ssl_keyfile_password)
-    except ValueError as exc:
-        if config.ssl_keyfile_password is None and b"ENCRYPTED" in key:
-            raise BootError(
-                f"TLS: {key_file}: the key is encrypted; expected an ssl_keyfile_password, got none"
-            ) from None
-        raise BootError(f"TLS: {config.ssl_certificate}, {key_file}: {exc}") from None
+
+def load_context(config: Config) -> SecureContext | None:
+    """Return what makes connections secure, or None where no certificate is set: both steps at
+    once. Raises BootError as they do.
+    """
+    material = read_material(config)
+    return None if material is None else material.context()
 
 
 def _read(name: str, path: str) -> bytes:

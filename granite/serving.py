@@ -20,11 +20,15 @@ from granite.interfaces.asgi import Lifespan
 from granite.interfaces.loading import require_asgi
 from granite.settings.config import Config
 
-__all__ = ["Serving", "new_event_loop", "run"]
+__all__ = ["GRACE", "Serving", "find_event_loop", "new_event_loop", "run"]
 
 T = TypeVar("T")
 
 logger = logging.getLogger("granite.error")
+
+# Seconds that a drain leaves to the next request of a connection that has just been busy: it may be
+# on its way.
+GRACE = 0.5
 
 # Seconds that tasks get to react to their cancellation before the loop is closed over them.
 _CANCEL_GRACE = 1.0
@@ -34,8 +38,9 @@ class Serving:
     """One application on the running loop, from its startup to its shutdown.
 
     `start()`, `accept()` and `stop()` are called once each, in this order. `on_error` is called
-    with each exception that escapes the application's handling of a request. `secure` makes
-    connections TLS (see `granite.secure`).
+    with each exception that escapes the application's handling of a request, `on_max_requests` once
+    when it was given `max_requests` requests. `secure` makes connections TLS (see
+    `granite.secure`).
     """
 
     def __init__(
@@ -44,10 +49,16 @@ class Serving:
         config: Config,
         on_error: Callable[[BaseException], None] | None = None,
         secure: SecureContext | None = None,
+        max_requests: int = 0,
+        on_max_requests: Callable[[], object] | None = None,
     ) -> None:
         self.server: Server | None = None
         self._secure = secure
-        self._app = app
+        self._max_requests = max_requests
+        self._on_max_requests = on_max_requests
+        self._stopping = asyncio.Event()
+        self._draining = False
+        self.app = app
         self._config = config
         self._on_error = on_error
         self._lifespan = Lifespan(app, config.lifespan)
@@ -57,35 +68,63 @@ class Serving:
 
         Raises LoadError if the application is none of ASGI 3, LifespanError if its startup fails.
         """
-        require_asgi(self._app)
+        require_asgi(self.app)
         await self._lifespan.startup()
         try:
             self.server = Server(
                 asyncio.get_running_loop(),
-                self._app,
+                self.app,
                 config=self._config,
                 context=self._lifespan.context,
                 state=self._lifespan.state,
                 on_error=self._on_error,
                 secure=self._secure,
+                extensions={"granite.stopping": self._stopping},
+                max_requests=self._max_requests,
+                on_max_requests=self._on_max_requests,
             )
         except BaseException:
             await self._lifespan.shutdown(1.0)
             raise
 
-    def accept(self, listeners: Iterable[int]) -> None:
-        """Accept connections from these listening sockets, given by their descriptors.
+    def share(self, index: int, sharing: tuple[int, ...]) -> None:
+        """Share connections out evenly with the workers of other slots, by what these descriptors
+        are (see `granite.arbiter.slot_sockets`). To be called before `accept()`; raises OSError.
+        """
+        assert self.server is not None
+        if sharing:
+            self.server.share(index, *sharing)
+
+    def accept(self, listeners: Iterable[int], group: int = 0) -> None:
+        """Accept connections from these listening sockets, given by their descriptors, until
+        `release()` is called for their group, or the server is stopped; then it does nothing.
 
         The core duplicates them: the caller may close its own, and has to, for else clients can
         still connect after the drain. Raises OSError if the event loop refuses one.
         """
         assert self.server is not None
-        for listener in listeners:
-            self.server.listen(listener)
+        if not self._draining:
+            for listener in listeners:
+                self.server.listen(listener, group)
 
-    async def stop(self, timeout: float, hurry: asyncio.Event | None = None) -> bool:
+    def release(self, group: int) -> None:
+        """Accept no longer from the listening sockets of a group."""
+        if self.server is not None and not self._draining:
+            self.server.release(group)
+
+    def notice(self) -> None:
+        """Tell the application that the server is going to stop: what every request's scope has as
+        extension "granite.stopping", an asyncio.Event, is set.
+        """
+        self._stopping.set()
+
+    async def stop(
+        self, timeout: float, hurry: asyncio.Event | None = None, grace: float = 0.0
+    ) -> bool:
         """Drain, close the server, and run the lifespan's shutdown, all within `timeout` seconds.
 
+        Connections that were busy less than `grace` seconds ago have that time for the next request
+        that may be on its way; idle ones are closed at once.
         Requests in flight may finish until the time is up or `hurry` is set; then their connections
         are aborted, and the lifespan's shutdown gets what time is left, but at least one second.
         Return True if nothing was cut short.
@@ -93,8 +132,10 @@ class Serving:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         drained = True
+        self._draining = True
+        self.notice()
         if self.server is not None:
-            drained = await self._drain(self.server, timeout, hurry)
+            drained = await self._drain(self.server, timeout, hurry, min(grace, timeout / 2))
             if not drained:
                 _tell_cut(self.server, timeout - (deadline - loop.time()))
             self.server.close()
@@ -102,9 +143,11 @@ class Serving:
         shut_down = await self._lifespan.shutdown(max(left, 1.0))
         return drained and shut_down
 
-    async def _drain(self, server: Server, timeout: float, hurry: asyncio.Event | None) -> bool:
+    async def _drain(
+        self, server: Server, timeout: float, hurry: asyncio.Event | None, grace: float
+    ) -> bool:
         idle = asyncio.Event()
-        server.drain(idle.set)
+        server.drain(idle.set, grace)
         logger.debug("draining: %d connections left", server.connections)
         # Tasks of our own make, since the application's task factory may be anything.
         waits = {asyncio.Task(event.wait()) for event in (idle, hurry) if event is not None}
@@ -127,6 +170,13 @@ def _tell_cut(server: Server, seconds: float) -> None:
 
 def new_event_loop(kind: str) -> asyncio.AbstractEventLoop:
     """Make the event loop that the setting `loop` names; raise BootError if it is not installed."""
+    return find_event_loop(kind)()
+
+
+def find_event_loop(kind: str) -> Callable[[], asyncio.AbstractEventLoop]:
+    """Return what makes the event loop that the setting `loop` names; raise BootError if it is not
+    installed.
+    """
     if kind != "asyncio":
         try:
             import uvloop
@@ -136,8 +186,9 @@ def new_event_loop(kind: str) -> asyncio.AbstractEventLoop:
                     "loop: uvloop is not installed; install it or take --loop asyncio"
                 ) from None
         else:
-            return uvloop.new_event_loop()
-    return asyncio.new_event_loop()
+            found: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+            return found
+    return asyncio.new_event_loop
 
 
 def run(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, T]) -> T:

@@ -11,22 +11,23 @@ import gc
 import os
 import signal
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from granite import environment, log, process
+from granite import log, process
 from granite.arbiter import signals
 from granite.arbiter.channel import Reporter
 from granite.arbiter.start import WorkerStart
 from granite.errors import EXIT_BOOT, EXIT_OK, GraniteError
-from granite.interfaces import loading
-from granite.secure import load_context
-from granite.serving import Serving, new_event_loop, run
+from granite.link import Link, Witness, most_requests
+from granite.preparation import keep, load, settle
+from granite.serving import GRACE, Serving, new_event_loop, run
 
 if TYPE_CHECKING:
     from granite._core.transport import SecureContext
+    from granite.secure import KeyMaterial
 
-__all__ = ["main"]
+__all__ = ["main", "resume"]
 
 
 class _LogReopener:
@@ -64,18 +65,20 @@ def main(start: WorkerStart, thresholds: tuple[int, int, int]) -> int:
     importing = gc.get_threshold()
     reopener = _LogReopener()
     signals.reset_in_child(reopener)
+    witness = _witness(start)
     reporter = Reporter(start.channel)
     try:
-        secure = _settle(start)
-        loop = new_event_loop(start.config.loop)
-        # Before the application's import, which may ask for the loop, and outside of the loop,
-        # where it may run its own.
-        asyncio.set_event_loop(loop)
-        app = _load(start)
-        gc.freeze()  # what is loaded stays: no collection need look at it again
-        if gc.get_threshold() == importing:  # else the application has chosen its own
-            gc.set_threshold(*thresholds)
-        return run(loop, _serve(app, secure, start, reporter, reopener))
+        _introduce(start)
+        # Files are opened as whoever started the server.
+        log.configure(start.config, process.owner(start.identity))
+        _hook(start, "post_fork", start.server, start.worker)
+        material = settle(start)
+        secure = material.context() if material is not None else None
+        # Before the application's import, which may ask for the loop.
+        loop = _open_loop(start)
+        app = _load_or_explain(start)
+        keep(importing, thresholds)
+        return run(loop, _serve(app, secure, start, reporter, reopener, witness))
     except GraniteError as exc:
         reporter.failed(exc.exit_code, exc.report)
         return exc.exit_code
@@ -84,32 +87,73 @@ def main(start: WorkerStart, thresholds: tuple[int, int, int]) -> int:
         _say_goodbye(start)
 
 
-def _settle(start: WorkerStart) -> SecureContext | None:
-    """Become the process that the settings ask for, and return what makes its connections secure;
-    raises GraniteError.
+def resume(start: WorkerStart, app: Any, material: KeyMaterial | None) -> int:
+    """Be a worker that a template has forked, where the application `app` is loaded and `material`
+    read; return the process's exit status.
     """
-    config = start.config
+    reopener = _LogReopener()
+    signal.signal(signal.SIGUSR1, reopener)
+    witness = _witness(start)
+    signals.unblock()
+    reporter = Reporter(start.channel)
+    try:
+        _introduce(start)
+        log.take_over()
+        _hook(start, "post_fork", start.server, start.worker)
+        secure = material.context() if material is not None else None
+        loop = _open_loop(start)
+        app = _complete(start, app)
+        return run(loop, _serve(app, secure, start, reporter, reopener, witness))
+    except GraniteError as exc:
+        reporter.failed(exc.exit_code, exc.report)
+        return exc.exit_code
+    finally:
+        signals.end_in_child()
+        _say_goodbye(start)
+
+
+def _witness(start: WorkerStart) -> Witness:
+    witness = Witness(start.report, lambda: _aborted(start))
+    witness.install()
+    return witness
+
+
+def _introduce(start: WorkerStart) -> None:
     start.titles.worker(start.index)
     if start.worker is not None:
         start.worker.pid = os.getpid()
-    # Files are opened, and read, as whoever started the server.
-    log.configure(config, process.owner(start.identity))
-    _hook(start, "post_fork", start.server, start.worker)
-    environment.load_files(config.env_files)
-    secure = load_context(config)
-    if start.identity is not None:
-        start.identity.assume()
-    environment.extend_path(config.pythonpath)
-    return secure
+
+
+def _open_loop(start: WorkerStart) -> asyncio.AbstractEventLoop:
+    """Make the event loop. It does not run while the application is loaded, which may run its own.
+    Raises BootError.
+    """
+    loop = new_event_loop(start.config.loop)
+    asyncio.set_event_loop(loop)
+    return loop
+
+
+def _load_or_explain(start: WorkerStart) -> Any:
+    """Return the application, or where files are watched and it cannot be loaded, the page that
+    tells of it.
+    """
+    if not start.config.reload:
+        return _load(start)
+    from granite import development
+
+    development.prepare()
+    try:
+        return _load(start)
+    except GraniteError as exc:
+        return development.ErrorPage(exc)
 
 
 def _load(start: WorkerStart) -> Any:
-    """Return the application, as the server is to call it; raises LoadError and HookError."""
-    if start.load_target is not None:
-        app = loading.call(start.load_target)
-    else:
-        assert start.config.target is not None
-        app = loading.load(start.config.target, start.config.factory)
+    return _complete(start, load(start))
+
+
+def _complete(start: WorkerStart, app: Any) -> Any:
+    """Return the application that is loaded as the server is to call it; raises HookError."""
     if start.worker is None:
         return app
     start.worker.loaded(app)
@@ -152,33 +196,70 @@ async def _serve(
     start: WorkerStart,
     reporter: Reporter,
     reopener: _LogReopener,
+    witness: Witness,
 ) -> int:
-    stop, hurry = _watch_signals(reporter, lambda: _interrupted(start))
+    stop, hurry = _watch_signals(lambda: _interrupted(start))
     reopener.use(asyncio.get_running_loop())
-    serving = Serving(app, start.config, secure=secure)
-    starting = asyncio.ensure_future(serving.start())
+    witness.install()
+    link = Link(reporter, start.config, stop.set)
+
+    async def begin(app: Any) -> Serving:
+        serving = Serving(
+            app,
+            start.config,
+            secure=secure,
+            max_requests=most_requests(start.config),
+            on_max_requests=lambda: link.recycle("requests"),
+        )
+        await serving.start()
+        return serving
+
+    starting = asyncio.ensure_future(_or_explain(begin, app) if start.config.reload else begin(app))
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
         starting.cancel()
         await asyncio.wait({starting})
         return EXIT_OK
+    serving: Serving | None = None
     try:
-        starting.result()
+        serving = witness.serving = starting.result()
+        serving.share(start.index, start.sharing)
         serving.accept(start.listeners)
         # In the same step, so that nobody is answered by a worker that is not known to be ready.
-        reporter.ready()
+        link.start(serving)
     except GraniteError:
         raise
     except Exception:
         reporter.failed(EXIT_BOOT, f"the server could not start\n{traceback.format_exc().rstrip()}")
-        await serving.stop(0.0)
+        if serving is not None:
+            await serving.stop(0.0)
         return EXIT_BOOT
+    if start.config.reload:
+        _tell_broken(serving.app, reporter)
     for listener in start.listeners:
         os.close(listener)
     await stopping
-    await serving.stop(start.config.graceful_timeout, hurry)
+    await serving.stop(start.config.graceful_timeout, hurry, GRACE)
+    link.stop()
     return EXIT_OK
+
+
+async def _or_explain(begin: Callable[[Any], Awaitable[Serving]], app: Any) -> Serving:
+    """Serve the application, or the page that tells why it cannot be."""
+    from granite.development import ErrorPage
+
+    try:
+        return await begin(app)
+    except GraniteError as exc:
+        return await begin(ErrorPage(exc))
+
+
+def _tell_broken(app: Any, reporter: Reporter) -> None:
+    from granite.development import ErrorPage
+
+    if isinstance(app, ErrorPage):
+        reporter.broken(app.report)
 
 
 def _interrupted(start: WorkerStart) -> None:
@@ -187,10 +268,14 @@ def _interrupted(start: WorkerStart) -> None:
         _try_hook(start, "worker_int", start.worker)
 
 
-def _watch_signals(
-    reporter: Reporter, interrupted: Callable[[], None]
-) -> tuple[asyncio.Event, asyncio.Event]:
-    """Return the events "drain" and "end at once", tied to the signals and the arbiter's life.
+def _aborted(start: WorkerStart) -> None:
+    if start.worker is not None:
+        start.worker.aborted = True
+        _try_hook(start, "worker_abort", start.worker)
+
+
+def _watch_signals(interrupted: Callable[[], None]) -> tuple[asyncio.Event, asyncio.Event]:
+    """Return the events "drain" and "end at once", tied to the signals.
 
     `interrupted` is called at each SIGINT and SIGQUIT.
     """
@@ -213,12 +298,7 @@ def _watch_signals(
         hurry.set()
         interrupted()
 
-    def on_arbiter_gone() -> None:
-        loop.remove_reader(reporter.fd)
-        stop.set()
-
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, on_interrupt)
     loop.add_signal_handler(signal.SIGQUIT, on_quit)
-    loop.add_reader(reporter.fd, on_arbiter_gone)
     return stop, hurry

@@ -17,16 +17,18 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "granite"
 
-# capi ← buf ← transport ← { net, tls, http1, http2, ws };  scope ← exchange ← { asgi, … }
+# capi ← buf ← transport ← { net, tls, http1, http2, ws };  scope ← exchange ← { asgi, … }; anybody
+# who counts → counters
 CORE: dict[str, set[str]] = {
     "capi": set(),
+    "counters": set(),
     "buf": {"capi"},
     "transport": {"capi", "buf"},
-    "net": {"capi", "buf", "transport"},
+    "net": {"capi", "buf", "counters", "transport"},
     "tls": {"capi", "buf", "transport"},
     "scope": {"capi"},
-    "exchange": {"capi", "scope"},
-    "http1": {"capi", "buf", "transport", "scope", "exchange"},
+    "exchange": {"capi", "counters", "scope"},
+    "http1": {"capi", "buf", "counters", "transport", "scope", "exchange"},
     "http2": {"capi", "buf", "transport", "scope", "exchange"},
     "ws": {"capi", "buf", "transport", "scope", "exchange"},
     "asgi": {"capi", "scope", "exchange"},
@@ -37,6 +39,7 @@ CORE: dict[str, set[str]] = {
     "server": {
         "capi",
         "buf",
+        "counters",
         "transport",
         "net",
         "tls",
@@ -66,19 +69,33 @@ PYTHON: dict[str, set[str]] = {
     "process": {"errors", "settings"},
     "hooks": {"errors", "settings"},
     "keywords": {"errors", "settings"},
-    "arbiter": {"environment", "errors", "hooks", "log", "process", "settings"},
+    "arbiter": {
+        *("environment", "errors", "hooks", "log", "metrics", "process", "settings", "watcher"),
+    },
+    "watcher": {"settings", "watched"},
+    "watched": {"settings"},
+    "development": {"errors"},
     "interfaces": {"errors", "settings"},
     "request_hooks": {"settings"},
     "secure": {"_core", "errors", "settings"},
+    "snapshot": set(),
+    "metrics": {"errors", "settings", "snapshot"},
     "serving": {"_core", "interfaces", "settings", "errors"},
+    "link": {"arbiter", "serving", "settings"},
+    "preparation": {"environment", "interfaces", "secure"},
+    "sharing": set(),
     "worker": {
-        *("arbiter", "environment", "errors", "hooks", "interfaces", "log", "process"),
-        *("request_hooks", "secure", "serving", "settings"),
+        *("arbiter", "development", "errors", "hooks", "link", "log", "preparation", "process"),
+        *("request_hooks", "serving", "settings"),
     },
-    "launch": {"arbiter", "settings", "worker"},
+    "template": {
+        *("arbiter", "errors", "link", "log", "preparation", "process", "serving", "sharing"),
+        "worker",
+    },
+    "launch": {"arbiter", "settings", "template", "worker"},
     "cli": {
         *("_core", "arbiter", "environment", "errors", "interfaces", "launch", "log", "process"),
-        *("secure", "serving", "settings"),
+        *("secure", "serving", "settings", "sharing"),
     },
     "program": {"errors", "launch", "log", "settings"},
     "api": {"errors", "keywords", "program", "settings"},

@@ -11,22 +11,31 @@ import time
 
 from granite.arbiter import signals
 from granite.arbiter.calls import Calls, HookFailed
+from granite.arbiter.cover import Cover
 from granite.arbiter.deaths import Deaths
 from granite.arbiter.fleet import BecomeWorker, Fleet
+from granite.arbiter.generation import Generation
 from granite.arbiter.news import News
+from granite.arbiter.poller import NEVER, Poller
+from granite.arbiter.recycling import Recycling
 from granite.arbiter.reload import Reload
+from granite.arbiter.renewal import Renewal
 from granite.arbiter.resources import Resources
+from granite.arbiter.scaling import MOST_WORKERS, Scaling
 from granite.arbiter.signals import (
     SIGHUP,
     SIGINT,
     SIGQUIT,
     SIGTERM,
     SIGTTIN,
+    SIGTTOU,
     SIGUSR1,
     SIGUSR2,
+    SIGWINCH,
 )
-from granite.arbiter.slots import NEVER, QUICK
-from granite.arbiter.start import WorkerStart
+from granite.arbiter.slots import QUICK
+from granite.arbiter.start import TEMPLATE, WorkerStart
+from granite.arbiter.watchdog import Watchdog
 from granite.errors import EXIT_BOOT, EXIT_OK, BootError, GraniteError
 from granite.settings.rules import require_target
 
@@ -36,6 +45,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from granite.arbiter.slots import Slot, Worker
+    from granite.metrics.aggregate import Aggregate
+    from granite.metrics.exporter import Exporter
     from granite.settings.load import Loaded
 
 __all__ = ["Arbiter", "WorkerStart", "run"]
@@ -45,19 +56,44 @@ class Arbiter:
     """The parent of the workers. `load_target` is handed to them: see WorkerStart."""
 
     def __init__(self, loaded: Loaded, load_target: Callable[[], Any] | None = None) -> None:
-        self._config = loaded.config
+        config = loaded.config
         self._notes = loaded.notes
         self._load_target = load_target
-        self._held = Resources(self._config)
+        self._held = Resources(config)
         self._log = self._held.log
-        self._fleet = Fleet(self._config.workers, self._config.respawn_interval)
-        self._calls = Calls(loaded.hooks, self._config, self._log)
+        self._poller = Poller()
+        self._fleet = Fleet(config.workers, config.respawn_interval, self._poller)
+        self._calls = Calls(loaded.hooks, config, self._log)
+        self._fleet.on_forked = lambda worker: self._calls.forked(worker.face, worker.pid)
         self._news = News(self._fleet, self._held)
         self._reload = Reload(self._fleet, self._held, self._calls, self._fork)
-        self._deaths = Deaths(self._fleet, self._held, self._news, self._reload)
+        self._recycling = Recycling(self._fleet, self._held, self._fork)
+        self._watchdog = Watchdog(self._fleet, self._held, self._abandon)
+        self._deaths = Deaths(self._fleet, self._held, self._news, self._reload, self._recycling)
+        self._scaling = Scaling(self._fleet, self._calls, self._log)
+        self._renewal = Renewal(
+            loaded,
+            self._held,
+            self._calls,
+            self._news,
+            self._reload,
+            self._poller,
+            lambda size: self._scale(size, "the setting has changed"),
+        )
+        self._generation = Generation(
+            *(self._fleet, self._held, self._calls, self._news, self._poller),
+            retire=self._retire,
+            fail=self._cannot_go_on,
+        )
+        for part in (self._fleet, self._renewal, self._generation):
+            self._held.in_child.append(part.leave_in_child)
+        self._totals: Aggregate | None = None
+        self._exporter: Exporter | None = None
         self._started = False
         self._exit_code: int | None = None
         self._stop_told: int | None = None
+        # When a stop that was asked for begins: a load balancer may need time to see it.
+        self._stop_at = NEVER
         self._ping_at = 0.0 if self._held.notifier.interval is not None else NEVER
 
     def run(self) -> int | WorkerStart:
@@ -73,6 +109,8 @@ class Arbiter:
         except BaseException as exc:
             if isinstance(exc, GraniteError):
                 self._held.notifier.stopping(str(exc))
+            self._renewal.stop()
+            self._generation.stop(SIGTERM)
             self._fleet.abandon()
             self._end()
             raise
@@ -80,13 +118,15 @@ class Arbiter:
 
     def _serve(self) -> int:
         self._start()
-        assert self._held.signals is not None
+        queue = self._held.signals
+        assert queue is not None
+        self._poller.register(queue.fd, lambda events: None)
         while True:
             self._manage()
-            if self._exit_code is not None and not self._fleet.workers():
+            if self._exit_code is not None and self._fleet.gone():
                 return self._exit_code
-            self._wait(self._held.signals.fd)
-            for number in self._held.signals.take():
+            self._poller.wait(self._next_deadline())
+            for number in queue.take():
                 self._handle(number)
             self._reap()
 
@@ -94,15 +134,52 @@ class Arbiter:
         for note in self._notes:
             write = self._log.warning if note.level == "warning" else self._log.info
             write(note.text)
-        self._calls.call("nworkers_changed", self._config.workers, None)
+        self._calls.call("nworkers_changed", len(self._fleet.slots), None)
         self._calls.call("on_starting")
         self._started = True
         self._held.open()
+        self._generation.begin()
+        self._cover = Cover(self._fleet, self._held.sockets)
+        if self._held.config.preload:
+            self._preload()
+        if self._held.config.metrics:
+            self._measure()
         self._calls.listening(self._held.listeners)
+
+    def _preload(self) -> None:
+        """Have workers forked from templates."""
+        from granite.arbiter.template import Templates
+
+        self._fleet.templates = Templates(
+            self._poller, self._log, self._held.sockets.for_slot, self._fleet.listen
+        )
+
+    def _measure(self) -> None:
+        """Have the workers' numbers collected, and served."""
+        from granite.arbiter.view import FleetView
+        from granite.metrics.aggregate import Aggregate
+        from granite.metrics.exporter import Exporter
+
+        totals = self._totals = Aggregate()
+        self._fleet.on_beat = lambda worker, beat: totals.beat(worker.index, worker.pid, beat)
+        view = FleetView(
+            self._fleet,
+            self._news,
+            totals,
+            lambda: self._is_stopping() and not self._held.retired,
+        )
+        config = self._held.config
+        name = f"metrics:{config.metrics_address}:{config.metrics_port}"
+        self._exporter = Exporter(config, self._poller, view, self._held.claim(name))
+        self._held.add_holder(self._exporter)
+        self._held.in_child.append(self._exporter.close_in_child)
+        self._log.info(f"metrics on {self._exporter.url}")
 
     def _end(self) -> int:
         """Leave nothing behind; return the status to end with if the hook for it failed, else 0."""
         self._held.remove_files()
+        if self._exporter is not None:
+            self._exporter.close()
         exit_code = EXIT_OK
         try:
             if self._started:
@@ -117,28 +194,42 @@ class Arbiter:
 
     def _become_worker(self, child: BecomeWorker) -> WorkerStart:
         self._held.leave_in_child()
+        sockets = self._held.sockets
+        listeners: tuple[int, ...] = ()
+        if child.index == TEMPLATE:  # what it forks gets them with its order
+            for listener in self._held.listeners:
+                listener.close()
+        else:
+            sockets.leave_in_child(child.index)
+            listeners = sockets.for_slot(child.index)
         return WorkerStart(
-            self._config,
+            self._held.config,
             child.index,
-            tuple(listener.fd for listener in self._held.listeners),
+            listeners,
             child.channel,
+            report=child.report,
             titles=self._held.titles,
             hooks=self._calls.hooks,
             identity=self._held.identity,
             load_target=self._load_target,
             server=self._calls.server,
+            sharing=sockets.sharing(),
             worker=child.face,
         )
 
-    def _wait(self, signal_fd: int) -> None:
-        """Sleep until a signal, a message from a worker, or the next deadline."""
+    def _next_deadline(self) -> float:
+        """Return the monotonic time at which something is to be done by itself."""
         until = min(self._ping_at, self._fleet.next_deadline())
-        if self._exit_code is None:
-            until = min(until, self._fleet.next_refill())
-        self._fleet.listen(signal_fd, until)
+        if self._exporter is not None:
+            until = min(until, self._exporter.next_deadline())
+        if self._exit_code is not None:
+            return until
+        until = min(until, self._stop_at, self._fleet.next_refill(), self._renewal.next_deadline())
+        until = min(until, self._generation.next_deadline())
+        until = min(until, self._watchdog.next_deadline())
+        return min(until, self._recycling.next_deadline()) if self._news.up else until
 
     def _handle(self, number: int) -> None:
-        assert self._held.signals is not None
         if number == SIGQUIT or (number == SIGINT and self._exit_code is not None):
             if self._stop_told != SIGQUIT:
                 self._log.info("stopping at once: requests in flight are cut short")
@@ -146,28 +237,76 @@ class Arbiter:
             self._stop(SIGQUIT, QUICK, EXIT_OK)
         elif number == SIGUSR1:
             self._log.reopen()  # first, so that a worker finds the new files
-            self._fleet.signal(SIGUSR1)
+            self._fleet.reopen_logs()
             self._log.info("logs reopened")
-        elif number in (SIGTTIN, SIGUSR2):
-            self._log.warning(f"{signals.name(number)} has no effect in this release")
-        elif number in (SIGINT, SIGTERM, SIGHUP) and self._exit_code is None:
-            if number == SIGHUP and not self._held.signals.hung_up():
-                self._reload.ask()
-            else:
-                self._log.info("stopping: requests in flight may finish")
-                self._stop_told = number
-                self._stop(SIGTERM, self._patience(), EXIT_OK)
+        elif self._exit_code is None:
+            self._handle_while_up(number)
+
+    def _handle_while_up(self, number: int) -> None:
+        assert self._held.signals is not None
+        size = len(self._fleet.slots)
+        if number in (SIGINT, SIGTERM) or (number == SIGHUP and self._held.signals.hung_up()):
+            self._ask_to_stop(number)
+        elif self._is_stopping():
+            pass  # soon
+        elif number == SIGHUP:
+            if not size:
+                self._scale(self._held.config.workers, "SIGHUP")
+            self._renewal.ask()
+        elif number == SIGTTIN:
+            self._scale(min(size + 1, MOST_WORKERS), "SIGTTIN")
+        elif number == SIGTTOU:
+            self._scale(max(size - 1, min(size, 1)), "SIGTTOU")
+        elif number == SIGWINCH and not signals.has_terminal():  # else its window has changed
+            self._scale(0, "SIGWINCH")
+        elif number == SIGUSR2:
+            self._generation.ask()
+
+    def _ask_to_stop(self, number: int) -> None:
+        """Stop, after the delay in which load balancers learn of it; at once if asked again."""
+        self._generation.stop(number)
+        delay = self._held.config.drain_delay
+        if delay and self._news.up and self._stop_at == NEVER:
+            self._log.info(f"stopping in {delay:g} s: requests are still served")
+            self._stop_told = number
+            self._stop_at = time.monotonic() + delay
+            self._held.notifier.stopping(self._news.ending)
+            self._fleet.notice()
+        else:
+            self._log.info("stopping: requests in flight may finish")
+            self._stop_told = number
+            self._stop(SIGTERM, self._patience(), EXIT_OK)
+
+    def _retire(self) -> None:
+        """Stop, since a successor has taken over."""
+        self._stop_told = SIGTERM
+        self._held.retire()
+        self._stop(SIGTERM, self._patience(), EXIT_OK)
+
+    def _is_stopping(self) -> bool:
+        return self._exit_code is not None or self._stop_at != NEVER
+
+    def _scale(self, size: int, why: str) -> None:
+        try:
+            self._scaling.to(size, time.monotonic() + self._patience(), why)
+        except HookFailed as failure:
+            self._fail(failure.exit_code)
 
     def _reap(self) -> None:
         now = time.monotonic()
         for slot, worker, status in self._fleet.reap():
-            worker.read(now)  # what it said last may still lie in the channel
-            worker.channel.close()
+            self._fleet.forget(worker)  # what it said last may still lie in the channel
             exit_code = self._deaths.follow(
                 slot, worker, status, now, ending=self._exit_code is not None
             )
+            worker.release()
+            self._held.sockets.gone(worker.index, worker.pid)
+            if self._totals is not None:
+                self._totals.gone(worker.pid)
             if exit_code is not None:
                 self._fail(exit_code)
+            if not worker.pid:
+                continue
             try:
                 self._calls.reaped(worker.face, worker.pid)
             except HookFailed as failure:
@@ -179,47 +318,83 @@ class Arbiter:
             assert self._held.notifier.interval is not None
             self._held.notifier.watchdog()
             self._ping_at = now + self._held.notifier.interval
+        if self._exit_code is None and now >= self._stop_at:
+            self._ask_to_stop(SIGTERM)
+        if not self._is_stopping():
+            self._renew(now)
         if self._exit_code is None:
             for worker in self._fleet.promote(now + self._patience()):
                 self._log.debug(f"{worker} is replaced and finishes its requests")
+                self._recycling.succeeded()
             self._fill(now)
         if self._exit_code is None:
             self._news.tell()
+        if self._exit_code is None:
+            self._watchdog.manage(now)
         if self._exit_code is None and self._news.up:
-            self._go_on_reloading()
+            self._look_after(now)
+        if self._fleet.templates is not None:
+            self._fleet.templates.manage(now)
+        self._generation.manage(now, self._is_stopping())
         self._news.slow(now)
         for worker in self._fleet.kill(now):
             self._log.warning(f"{worker} did not end in time and is killed")
+        if self._exporter is not None:
+            self._exporter.manage(now)
+
+    def _renew(self, now: float) -> None:
+        try:
+            self._renewal.manage(now)
+        except HookFailed as failure:
+            self._fail(failure.exit_code)
+
+    def _look_after(self, now: float) -> None:
+        """Do what keeps workers good and new."""
+        try:
+            if not self._is_stopping():
+                self._reload.step()
+            if not self._is_stopping() and not self._reload.under_way:
+                self._recycling.manage(now)
+        except HookFailed as failure:
+            self._fail(failure.exit_code)
 
     def _fill(self, now: float) -> None:
-        """Start a worker in each slot whose time has come."""
+        """Start a worker in each slot whose time has come, and have the others covered."""
         while self._exit_code is None and (slot := self._fleet.empty(now)) is not None:
             self._refill(slot, now)
+        if self._exit_code is None:
+            self._cover.manage()
 
     def _refill(self, slot: Slot, now: float) -> None:
         try:
-            self._fork(slot)
+            self._fork(slot, slot.cause)
         except HookFailed as failure:
             self._fail(failure.exit_code)
         except BootError as exc:
             if not self._news.up:
-                self._news.cannot_go_on(str(exc))
-                self._fail(EXIT_BOOT)
+                self._cannot_go_on(str(exc))
                 return
             delay = slot.postpone(now)
             self._log.error(f"{exc}; the next attempt follows in {delay:g} s")
 
-    def _fork(self, slot: Slot) -> Worker:
+    def _fork(self, slot: Slot, cause: str) -> Worker:
         """Start a worker in a slot; raise HookFailed, BootError and, in the child, BecomeWorker."""
-        worker = self._fleet.spawn(slot, self._calls.before_fork())
-        self._calls.forked(worker.face, worker.pid)
+        self._held.sockets.for_slot(slot.index)  # made now, before the child needs them
+        worker = self._fleet.spawn(slot, cause, self._calls.before_fork())
+        if self._totals is not None:
+            self._totals.spawned(cause)
         return worker
 
-    def _go_on_reloading(self) -> None:
-        try:
-            self._reload.step()
-        except HookFailed as failure:
-            self._fail(failure.exit_code)
+    def _abandon(self, worker: Worker, now: float) -> None:
+        """Fill the slot of a worker that does not answer, which goes its own way."""
+        slot = self._fleet.slot_of(worker)
+        slot.cause = "timeout"
+        slot.refill_after(worker, now)
+        slot.dismiss(worker)
+
+    def _cannot_go_on(self, text: str) -> None:
+        self._news.cannot_go_on(text)
+        self._fail(EXIT_BOOT)
 
     def _fail(self, exit_code: int) -> None:
         """End the tree with `exit_code`; if it is ending already, that remains how."""
@@ -231,13 +406,17 @@ class Arbiter:
     def _stop(self, number: int, patience: float, exit_code: int) -> None:
         if self._exit_code is None:
             self._exit_code = exit_code
-            self._held.notifier.stopping(self._news.ending)
+            if self._stop_at == NEVER:
+                self._held.notifier.stopping(self._news.ending)
+        self._renewal.stop()
+        self._generation.stop(number)
         self._held.close_listeners()
         self._fleet.stop(number, time.monotonic() + patience)
 
     def _patience(self) -> float:
         """Return the seconds after which a worker that was told to end is killed."""
-        return self._config.graceful_timeout + self._config.workers_kill_timeout
+        config = self._held.config
+        return config.graceful_timeout + config.workers_kill_timeout
 
 
 def run(

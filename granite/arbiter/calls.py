@@ -47,6 +47,16 @@ class Calls:
 
             self.server = HookServer(config, log)
 
+    def use(self, hooks: Hooks, config: Config) -> None:
+        """Call other hooks from now on."""
+        self.hooks = hooks
+        if self.server is not None:
+            self.server.use(config)
+        elif hooks.names():
+            from granite.hooks import HookServer
+
+            self.server = HookServer(config, self._log)
+
     def call(self, name: str, *arguments: object) -> None:
         """Call the hook `name` with the server and `arguments`, if it is set."""
         if self.server is None:

@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from granite.arbiter.fleet import Fleet
     from granite.arbiter.news import News
+    from granite.arbiter.recycling import Recycling
     from granite.arbiter.reload import Reload
     from granite.arbiter.resources import Resources
     from granite.arbiter.slots import Slot, Worker
@@ -24,14 +25,17 @@ __all__ = ["Deaths"]
 class Deaths:
     """Take workers that have ended out of their slots."""
 
-    __slots__ = ("_fleet", "_log", "_news", "_reload", "_respawn")
+    __slots__ = ("_fleet", "_held", "_log", "_news", "_recycling", "_reload")
 
-    def __init__(self, fleet: Fleet, held: Resources, news: News, reload: Reload) -> None:
+    def __init__(
+        self, fleet: Fleet, held: Resources, news: News, reload: Reload, recycling: Recycling
+    ) -> None:
         self._fleet = fleet
+        self._held = held
         self._news = news
         self._reload = reload
+        self._recycling = recycling
         self._log = held.log
-        self._respawn = held.config.respawn_failed_workers
 
     def follow(
         self, slot: Slot, worker: Worker, status: int, now: float, *, ending: bool
@@ -40,26 +44,39 @@ class Deaths:
         server is ending already. Return the status to end it with, None where it goes on.
         """
         ended = f"{worker} {signals.describe(status)}"
+        details = worker.report.take()  # the stacks, where it was a fault
         was_next = worker is slot.next
         slot.remove(worker)
         if ending or worker.state == STOPPING:
-            self._log.debug(ended)
+            if details:
+                self._log.warning(ended, details=details)
+            else:
+                self._log.debug(ended)
         elif was_next:
-            self._reload.failed(
-                worker.failure[1] if worker.failure else f"{ended} before it took over"
+            self._not_followed(
+                worker, now, worker.failure[1] if worker.failure else f"{ended} before it took over"
             )
         elif slot.current is not None:
-            self._log.warning(f"{ended}; its replacement is on the way")
+            self._log.warning(f"{ended}; its replacement is on the way", details=details)
         elif worker.state == BOOTING:
             return self._not_started(slot, worker, status, now)
-        elif not self._respawn:
-            self._log.error(f"{ended}, and respawn_failed_workers is off: stopping")
+        elif not self._held.config.respawn_failed_workers:
+            self._log.error(
+                f"{ended}, and respawn_failed_workers is off: stopping", details=details
+            )
             return EXIT_BOOT
         else:
+            slot.cause = "error"
             delay = slot.refill_after(worker, now)
             when = f"in {delay:g} s" if delay else "now"
-            self._log.warning(f"{ended}; a new one starts {when}")
+            self._log.warning(f"{ended}; a new one starts {when}", details=details)
         return None
+
+    def _not_followed(self, worker: Worker, now: float, text: str) -> None:
+        if self._reload.waits_for(worker):
+            self._reload.failed(text)
+        else:
+            self._recycling.failed(text, now)
 
     def _not_started(self, slot: Slot, worker: Worker, status: int, now: float) -> int | None:
         """Another attempt would fail alike, which ends the server, unless other workers serve
@@ -67,7 +84,13 @@ class Deaths:
         """
         ended = f"worker {slot.index} {signals.describe(status)} before it was ready"
         code, text = worker.failure or (EXIT_BOOT, ended)
-        if not (self._news.up and self._respawn and self._fleet.ready()):
+        config = self._held.config
+        if config.reload and (self._news.up or config.reload_ignore_worker_failure):
+            self._news.broken(text)
+            slot.rest()
+            return None
+        respawn = config.respawn_failed_workers
+        if not (self._news.up and respawn and self._fleet.ready()):
             self._news.cannot_go_on(text)
             return code
         self._news.cannot_fill(slot, text, slot.postpone(now))

@@ -24,58 +24,116 @@ changes. The death of a worker that nobody told to end means:
   the slot is filled again, with that delay, as long as other workers serve; else the tree ends.
 
 Whoever wants a worker replaced, for whatever reason, spawns another one into its slot and waits
-until that one has left BOOTING, or has died.
+until that one has left BOOTING, or has died. A slot that is scaled away is kept among the former
+ones as long as its workers retire.
 """
 
 from __future__ import annotations
 
-import gc
 import os
-import select
-import sys
 import time
 
 from granite.arbiter import signals
-from granite.arbiter.channel import open_channel
-from granite.arbiter.slots import NEVER, READY_STATE, Slot, Worker
-from granite.errors import BootError, reason
+from granite.arbiter.channel import NOTICE, open_channel
+from granite.arbiter.fork import fork, refused
+from granite.arbiter.poller import NEVER
+from granite.arbiter.report import Report
+from granite.arbiter.slots import BOOTING, READY_STATE, Slot, Worker
+from granite.errors import BootError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from granite.arbiter.poller import Poller
+    from granite.arbiter.template import Templates
     from granite.hooks import HookWorker
 
 __all__ = ["BecomeWorker", "Fleet"]
-
-# Milliseconds: poll takes no more than an int, and a timeout may be a year.
-_LONGEST_WAIT = 3_600_000
 
 
 class BecomeWorker(Exception):  # noqa: N818 (no error: it unwinds the stack)
     """Raised in a forked child, to leave the arbiter's frames before the worker's life begins."""
 
-    def __init__(self, index: int, channel: int, face: HookWorker | None) -> None:
+    def __init__(self, index: int, channel: int, report: int, face: HookWorker | None) -> None:
         super().__init__(index, channel)
         self.index = index
         self.channel = channel
+        self.report = report
         self.face = face
 
 
 class Fleet:
-    """All slots. `first_delay` is that of each slot."""
+    """All slots. `first_delay` is that of each slot. `on_forked` is called with each worker that
+    has got its process, `on_beat` with each one whose event loop has turned, and what it sent.
+    Where there are `templates`, workers are forked from them.
+    """
 
-    __slots__ = ("slots",)
+    __slots__ = (
+        *("_first_delay", "_poller", "former", "on_beat", "on_forked", "slots", "templates"),
+    )
 
-    def __init__(self, size: int, first_delay: float) -> None:
+    def __init__(self, size: int, first_delay: float, poller: Poller) -> None:
+        self._first_delay = first_delay
+        self._poller = poller
         self.slots = [Slot(index, first_delay) for index in range(1, size + 1)]
+        self.former: list[Slot] = []
+        self.on_beat: Callable[[Worker, bytes], object] | None = None
+        self.on_forked: Callable[[Worker], object] | None = None
+        self.templates: Templates | None = None
 
     def __str__(self) -> str:
         return f"{self.ready()} of {len(self.slots)} workers ready"
 
     def workers(self) -> list[Worker]:
         """Return every worker that has not been collected yet."""
-        return [worker for slot in self.slots for worker in slot.workers()]
+        return [worker for slot in self._every() for worker in slot.workers()]
+
+    def settled(self) -> list[Worker]:
+        """Return the workers that serve their slots, while nobody is to take their place."""
+        return [
+            slot.current
+            for slot in self.slots
+            if slot.current is not None and slot.current.serves and slot.next is None
+        ]
+
+    def replacing(self) -> Worker | None:
+        """Return a worker that boots to take the place of another one, None if none does."""
+        for slot in self.slots:
+            if slot.next is not None and slot.next.state == BOOTING:
+                return slot.next
+        return None
+
+    def slot_of(self, worker: Worker) -> Slot:
+        """Return the slot of a worker that has not been collected yet."""
+        return next(slot for slot in self._every() if worker in slot.workers())
+
+    def grow(self) -> None:
+        """Add a slot, which is to be filled."""
+        index = len(self.slots) + 1
+        for slot in self.former:
+            if slot.index == index:
+                self.former.remove(slot)
+                slot.hasten("scale")
+                break
+        else:
+            slot = Slot(index, self._first_delay, "scale")
+        slot.vacant = True
+        self.slots.append(slot)
+
+    def shrink(self) -> list[Worker]:
+        """Take the last slot away; return its workers, which are to be told to end."""
+        slot = self.slots.pop()
+        told = [worker for worker in (slot.next, slot.current) if worker is not None]
+        for worker in told:
+            slot.dismiss(worker)
+        slot.vacant = False
+        self.former = [former for former in [*self.former, slot] if former.workers()]
+        return told
+
+    def gone(self) -> bool:
+        """Whether there is no process left."""
+        return not self.workers() and (self.templates is None or not self.templates.alive())
 
     def ready(self) -> int:
         """Return how many slots have a worker that accepts connections and is to stay."""
@@ -96,7 +154,8 @@ class Fleet:
 
     def next_deadline(self) -> float:
         """Return the monotonic time at which the next worker is to be killed, or is late."""
-        return min((min(w.kill_at, w.slow_at) for w in self.workers()), default=NEVER)
+        until = min((min(w.kill_at, w.slow_at) for w in self.workers()), default=NEVER)
+        return until if self.templates is None else min(until, self.templates.next_deadline())
 
     def slow(self, now: float) -> list[Worker]:
         """Return the workers that are late with getting ready, each one once."""
@@ -115,22 +174,6 @@ class Fleet:
                 found.append(slot.current)
         return found
 
-    def listen(self, fd: int, until: float) -> None:
-        """Take in what workers say, until `fd` is readable, somebody has spoken, or the monotonic
-        time `until`, which may be NEVER.
-        """
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
-        heard = {worker.channel.fd: worker for worker in self.workers() if worker.channel.fd >= 0}
-        for channel in heard:
-            poll.register(channel, select.POLLIN)
-        timeout = None
-        if until != NEVER:
-            timeout = min(max(0.0, until - time.monotonic()) * 1000 + 1, _LONGEST_WAIT)
-        for ready, _ in poll.poll(timeout):
-            if ready in heard:
-                heard[ready].read(time.monotonic())
-
     def promote(self, kill_at: float) -> list[Worker]:
         """Give each next worker that is ready its slot, and tell the former one to end, to be
         killed at `kill_at`; return those that were told.
@@ -145,8 +188,23 @@ class Fleet:
         for worker in self.workers():
             worker.send(number)
 
+    def reopen_logs(self) -> None:
+        """Have every process open its log files again."""
+        if self.templates is not None:
+            self.templates.reopen_logs()
+        self.signal(signals.SIGUSR1)
+
+    def notice(self) -> None:
+        """Tell every worker that the server is going to stop, for those who can end sooner."""
+        for worker in self.workers():
+            worker.channel.send(NOTICE)
+
     def stop(self, number: int, kill_at: float) -> None:
-        """Tell every worker to end, with a signal; it is killed at `kill_at` at the latest."""
+        """Tell every worker to end, with a signal; it is killed at `kill_at` at the latest. No more
+        are made.
+        """
+        if self.templates is not None:
+            self.templates.stop()
         for worker in self.workers():
             worker.end(number, kill_at)
 
@@ -162,7 +220,20 @@ class Fleet:
         """Tell every worker to end, and do not wait for it."""
         self.stop(signals.SIGTERM, NEVER)
         for worker in self.workers():
-            worker.channel.close()
+            self.forget(worker)
+
+    def forget(self, worker: Worker) -> None:
+        """Take in what a worker has said last, and give back what is held of it."""
+        self._read(worker, worker.channel.fd)
+        self._poller.unregister(worker.channel.fd)
+        worker.channel.close()
+
+    def leave_in_child(self) -> None:
+        """Give up, in a forked child, the arbiter's ends of all workers."""
+        for worker in self.workers():
+            worker.release()
+        if self.templates is not None:
+            self.templates.leave_in_child()
 
     def reap(self) -> Iterator[tuple[Slot, Worker, int]]:
         """Collect the workers that have ended; yield them with waitpid's status. They are in their
@@ -171,8 +242,12 @@ class Fleet:
         Other children are left to whoever started them: the arbiter may run inside a program that
         has its own. Only the first process of a container has to collect orphans too.
         """
-        for slot in self.slots:
+        for worker in self.templates.reap() if self.templates is not None else ():
+            yield self.slot_of(worker), worker, 0
+        for slot in self._every():
             for worker in slot.workers():
+                if not worker.pid:
+                    continue
                 try:
                     pid, status = os.waitpid(worker.pid, os.WNOHANG)
                 except ChildProcessError:  # somebody else was faster
@@ -183,58 +258,64 @@ class Fleet:
             self._reap_orphans()
 
     def _reap_orphans(self) -> None:
-        workers = {worker.pid for worker in self.workers()}
+        known = {worker.pid for worker in self.workers()}
+        if self.templates is not None:
+            pids = self.templates.pids()
+            if pids is None:
+                return  # later
+            known |= pids
         while True:
             try:
                 # Looked at only: it may be a worker that has ended just now.
                 found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
                 return
-            if found is None or found.si_pid in workers:
+            if found is None or found.si_pid in known:
                 return
             os.waitpid(found.si_pid, os.WNOHANG)
 
-    def spawn(self, slot: Slot, face: HookWorker | None) -> Worker:
-        """Fork a worker into a slot and return it; raise BecomeWorker in the child, and BootError
-        if the system refuses.
+    def spawn(self, slot: Slot, cause: str, face: HookWorker | None) -> Worker:
+        """Fork a worker into a slot, or order it from the template, and return it; raise
+        BecomeWorker in the child, and BootError if the system refuses.
         """
-        _flush_streams()
-        # The child's garbage collector would write to every inherited object, and so copy its page.
-        if gc.get_freeze_count():
-            gc.collect()  # of what came since the last fork: frozen garbage stays for ever
-        gc.freeze()
         try:
             mine, theirs = open_channel()
         except OSError as exc:
-            raise _refused(exc) from None
-        signals.block()
+            raise refused(exc) from None
+        worker = Worker(slot.index, 0, mine, cause=cause, face=face, report=Report())
+        if self.templates is not None:
+            slot.add(worker)
+            self.templates.order(worker, theirs, new=cause == "reload")
+            return worker
         try:
-            pid = os.fork()
-        except OSError as exc:
-            signals.unblock()
-            mine.close()
+            pid = fork()
+        except BootError:
+            worker.release()
             os.close(theirs)
-            raise _refused(exc) from None
+            raise
         if pid == 0:
             mine.close()
-            for other in self.workers():
-                other.channel.close()
-            raise BecomeWorker(slot.index, theirs, face)
-        signals.unblock()
+            raise BecomeWorker(slot.index, theirs, worker.report.fd, face)
         os.close(theirs)
-        worker = Worker(slot.index, pid, mine, face)
         slot.add(worker)
+        worker.forked(pid)
+        self.listen(worker)
         return worker
 
+    def listen(self, worker: Worker) -> None:
+        """Hear a worker, which has got its process."""
+        fd = worker.channel.fd
+        self._poller.register(fd, lambda events: self._read(worker, fd))
+        if self.on_forked is not None:
+            self.on_forked(worker)
 
-def _refused(exc: OSError) -> BootError:
-    return BootError(f"cannot fork a worker: {reason(exc).lower()}")
+    def _read(self, worker: Worker, fd: int) -> None:
+        beats = worker.read(time.monotonic())
+        if worker.channel.fd < 0:
+            self._poller.unregister(fd)
+        if self.on_beat is not None:
+            for beat in beats:
+                self.on_beat(worker, beat)
 
-
-def _flush_streams() -> None:
-    """Write what the standard streams hold, which both processes would write otherwise."""
-    for stream in (sys.stdout, sys.stderr):
-        try:  # noqa: SIM105 (contextlib costs the arbiter memory)
-            stream.flush()
-        except (OSError, ValueError, AttributeError):  # noqa: PERF203
-            pass  # nobody reads it, or it is closed, or was from the start and is None
+    def _every(self) -> list[Slot]:
+        return [*self.slots, *self.former]

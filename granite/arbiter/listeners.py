@@ -16,6 +16,7 @@ import errno
 import os
 
 from granite.arbiter import systemd
+from granite.arbiter.listener import SHARED, Listener, bind_tcp
 from granite.arbiter.socket_options import set_tcp_options
 from granite.errors import BootError, reason
 from granite.settings.address import ABSTRACT, DESCRIPTOR, TCP, UNIX, Address
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import MutableMapping
     from typing import Any
 
-    from granite.arbiter.unix import SocketFile
+    from granite.arbiter.inherited import Inherited
     from granite.settings.config import Config
 
 __all__ = ["Listener", "open_listeners"]
@@ -35,49 +36,12 @@ __all__ = ["Listener", "open_listeners"]
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
-class Listener:
-    """One listening socket: its descriptor, and the URL under which it is reached.
-
-    `origin` is empty for a socket that granite has opened; for one that was handed over it says by
-    whom: `inherited`, `systemd`, or `systemd, NAME` where its unit names the descriptor. `tcp` is
-    host and port, None for a Unix socket.
-    """
-
-    __slots__ = ("_file", "fd", "origin", "tcp", "url")
-
-    def __init__(
-        self,
-        fd: int,
-        url: str,
-        *,
-        tcp: tuple[str, int] | None = None,
-        origin: str = "",
-        file: SocketFile | None = None,
-    ) -> None:
-        self.tcp = tcp
-        self.fd = fd
-        self.url = url
-        self.origin = origin
-        self._file = file
-
-    def close(self) -> None:
-        """Close this process's descriptor; idempotent."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
-
-    def remove(self) -> None:
-        """Delete the file of a Unix socket that granite has made, unless a newer server has put its
-        own in the place; idempotent. For the arbiter alone, never for a forked child.
-        """
-        if self._file is not None:
-            self._file.remove()
-            self._file = None
-
-
-def open_listeners(config: Config, environ: MutableMapping[str, str]) -> list[Listener]:
+def open_listeners(
+    config: Config, environ: MutableMapping[str, str], inherited: Inherited | None = None
+) -> list[Listener]:
     """Open what `config` names, or take over what systemd passes; raise BootError, in one line, for
-    an address that cannot be had. Then nothing that was opened is left behind.
+    an address that cannot be had. Then nothing that was opened is left behind. What `inherited` has
+    of these addresses is taken as it is, without a change of its options.
 
     `bind` replaces `uds`, which replaces `host` and `port`. Sockets that systemd passes replace all
     of these but the `fd://N` of `bind`. A host name is listened on at every address that it
@@ -88,7 +52,7 @@ def open_listeners(config: Config, environ: MutableMapping[str, str]) -> list[Li
     no longer reaches programs that the application starts, and is closed with the listener.
     `environ` loses the variables of socket activation if they are meant for this process.
     """
-    passed = systemd.listen_fds(environ)
+    passed = systemd.listen_fds(environ) if inherited is None else inherited.activated()
     addresses = _addresses(config)
     if passed:
         addresses = [address for address in addresses if address.kind == DESCRIPTOR]
@@ -98,10 +62,14 @@ def open_listeners(config: Config, environ: MutableMapping[str, str]) -> list[Li
         for fd, name in passed:
             if fd not in named:
                 origin = f"systemd, {name}" if name else "systemd"
-                opened.append(_adopt(fd, f"descriptor {fd} of {origin}", origin, config))
+                label = f"descriptor {fd} of {origin}"
+                found = {SHARED: fd}
+                opened.append(
+                    _adopt(found, label, origin, f"systemd:{name}", config, inherited is not None)
+                )
         for address in addresses:
             if all(listener.fd != address.fd for listener in opened):  # it may be named twice
-                opened += _open(address, addresses, config)
+                opened += _open(address, addresses, config, inherited)
     except BaseException:
         _give_up(opened)
         raise
@@ -124,35 +92,66 @@ def _give_up(opened: list[Listener]) -> None:
             listener.close()
 
 
-def _open(address: Address, others: list[Address], config: Config) -> list[Listener]:
+def _claim(inherited: Inherited | None, name: str) -> dict[int, int]:
+    return dict(inherited.claim(name)) if inherited is not None else {}
+
+
+def _open(
+    address: Address, others: list[Address], config: Config, inherited: Inherited | None
+) -> list[Listener]:
     if address.kind == DESCRIPTOR:
-        return [_adopt(address.fd, str(address), "inherited", config)]
+        name = f"fd:{address.fd}"
+        claimed = _claim(inherited, name)
+        fds = claimed or {SHARED: address.fd}
+        return [_adopt(fds, str(address), "inherited", name, config, bool(claimed))]
     try:
         if address.kind == TCP:
             ipv4_elsewhere = address.port != 0 and any(
                 other.kind == TCP and other.port == address.port and ":" not in other.host
                 for other in others
             )
-            return _open_tcp(address, ipv4_elsewhere, config)
-        # Lazily: most servers have no Unix socket.
-        from granite.arbiter.unix import open_abstract, open_file
-
-        if address.kind == ABSTRACT:
-            return [Listener(open_abstract(address.name, config.backlog), str(address))]
-        fd, file = open_file(address.name, config)
-        return [Listener(fd, str(address), file=file)]
+            return _open_tcp(address, ipv4_elsewhere, config, inherited)
+        return [_open_unix(address, config, inherited)]
     except (OSError, UnicodeError) as exc:  # the latter from a host name that cannot be encoded
         raise BootError(f"cannot listen on {address}: {_reason(exc)}") from None
 
 
-def _open_tcp(address: Address, ipv6_only: bool, config: Config) -> list[Listener]:
+def _open_unix(address: Address, config: Config, inherited: Inherited | None) -> Listener:
+    # Lazily: most servers have no Unix socket.
+    from granite.arbiter.unix import SocketFile, open_abstract, open_file
+
+    url = str(address)
+    if address.kind == ABSTRACT:
+        claimed = _claim(inherited, url)
+        fds = claimed or {SHARED: open_abstract(address.name, config.backlog)}
+        return Listener(fds, url, name=url, claimed=bool(claimed))
+    if inherited is not None:
+        try:
+            file = SocketFile(address.name)
+        except FileNotFoundError:
+            pass
+        else:
+            if claimed := _claim(inherited, file.name):
+                return Listener(claimed, url, name=file.name, file=file, claimed=True)
+    fd, file = open_file(address.name, config)
+    return Listener({SHARED: fd}, url, name=file.name, file=file)
+
+
+def _open_tcp(
+    address: Address, ipv6_only: bool, config: Config, inherited: Inherited | None
+) -> list[Listener]:
     opened: list[Listener] = []
     absent: OSError | None = None
     port = address.port
     try:
         for family, target in _resolve(address.host, port):
+            name = f"tcp:{target[0]}:{address.port}"
+            claimed = _claim(inherited, name)
             try:
-                sock = _bind(family, (target[0], port, *target[2:]), ipv6_only, config)
+                if claimed:
+                    sock = _socket.socket(fileno=next(iter(claimed.values())))
+                else:
+                    sock = bind_tcp(family, (target[0], port, *target[2:]), ipv6_only, config)
             except OSError as exc:
                 if exc.errno not in _NOT_HERE:
                     raise
@@ -160,7 +159,11 @@ def _open_tcp(address: Address, ipv6_only: bool, config: Config) -> list[Listene
                 continue
             port = sock.getsockname()[1]
             tcp = target[0], port
-            opened.append(Listener(sock.detach(), _url(tcp, config), tcp=tcp))
+            fds = claimed or {SHARED: sock.fileno()}
+            sock.detach()
+            opened.append(
+                Listener(fds, _url(tcp, config), name=name, tcp=tcp, claimed=bool(claimed))
+            )
         if absent is not None and not opened:
             raise absent
     except BaseException:
@@ -183,40 +186,27 @@ def _resolve(host: str, port: int) -> list[tuple[int, Any]]:
     return list(dict.fromkeys((int(family), target) for family, _, _, _, target in found))
 
 
-def _bind(family: int, target: Any, ipv6_only: bool, config: Config) -> _socket.socket:
-    sock = _socket.socket(family, _socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
-        if family == _socket.AF_INET6:
-            # Said in any case: the system's default may be either.
-            sock.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, int(ipv6_only))
-        set_tcp_options(sock, config)
-        sock.bind(target)
-        sock.listen(config.backlog)
-        sock.setblocking(False)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _adopt(fd: int, label: str, origin: str, config: Config) -> Listener:
-    """Take over a socket that the parent process has bound."""
+def _adopt(
+    fds: dict[int, int], label: str, origin: str, name: str, config: Config, claimed: bool
+) -> Listener:
+    """Take over a socket that the parent process has bound; one that was `claimed` is ready."""
+    [fd] = fds.values()
     try:
         sock = _socket.socket(fileno=fd)
     except OSError as exc:
         raise BootError(f"cannot listen on {label}: {_reason(exc)}") from None
     try:
         _check(sock)
-        if sock.family != _socket.AF_UNIX:
+        if sock.family != _socket.AF_UNIX and not claimed:
             set_tcp_options(sock, config)
         if not sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ACCEPTCONN):
             sock.listen(config.backlog)
         sock.setblocking(False)
         os.set_inheritable(fd, False)
-        name = sock.getsockname()
-        tcp = None if sock.family == _socket.AF_UNIX else (name[0], name[1])
-        return Listener(fd, _url(name, config), tcp=tcp, origin=origin)
+        own = sock.getsockname()
+        tcp = None if sock.family == _socket.AF_UNIX else (own[0], own[1])
+        url = _url(own, config)
+        return Listener(fds, url, name=name, tcp=tcp, origin=origin, claimed=claimed)
     except OSError as exc:
         raise BootError(f"cannot listen on {label}: {_reason(exc)}") from None
     except ValueError as exc:

@@ -7,6 +7,7 @@ know what follows from anything. Main thread of the arbiter.
 
 from __future__ import annotations
 
+from granite.arbiter.slots import READY_STATE
 from granite.log import write_error
 
 TYPE_CHECKING = False
@@ -23,12 +24,13 @@ class News:
     manager is told when the server ends.
     """
 
-    __slots__ = ("_fleet", "_held", "_status", "ending", "up")
+    __slots__ = ("_broken", "_fleet", "_held", "_status", "ending", "up")
 
     def __init__(self, fleet: Fleet, held: Resources) -> None:
         self._fleet = fleet
         self._held = held
         self._status = ""
+        self._broken: set[str] = set()
         self.up = False
         self.ending = "stopping"
 
@@ -50,6 +52,22 @@ class News:
             if status != self._status:
                 self._held.notifier.status(status)
         self._status = status
+        for worker in self._fleet.workers():
+            if worker.broken and worker.state == READY_STATE:
+                self.broken(worker.broken)
+
+    def broken(self, text: str) -> None:
+        """Say what is wrong with the application while its files are watched; once, until they have
+        changed.
+        """
+        if text not in self._broken:
+            self._broken.add(text)
+            reason, _, details = text.partition("\n")
+            self._held.log.error(f"{reason}; waiting for the next change", details=details)
+
+    def forget_broken(self) -> None:
+        """The files have changed: what is wrong with them now is news."""
+        self._broken.clear()
 
     def slow(self, now: float) -> None:
         """Name the workers that are late."""

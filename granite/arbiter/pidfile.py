@@ -18,12 +18,15 @@ _MOST = 64
 
 
 class PidFile:
-    """The file at `path`, once it is written; `check()` comes first, before anything is opened."""
+    """The file at `path`, once it is written; `check()` comes first, before anything is opened. The
+    process `former` may have it: this one is its successor.
+    """
 
-    __slots__ = ("_path", "_pid")
+    __slots__ = ("_former", "_path", "_pid")
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, former: int | None = None) -> None:
         self._path = os.path.abspath(path)  # noqa: PTH100 (pathlib costs the arbiter)
+        self._former = former
         self._pid: int | None = None
 
     def check(self) -> None:
@@ -44,7 +47,7 @@ class PidFile:
         if pid is None:
             raise BootError(f"pid_file: {self._path!r} holds no process id and is left as it is")
         # A container often gives the same number to each start.
-        if pid != os.getpid() and _lives(pid):
+        if pid not in (os.getpid(), self._former) and _lives(pid):
             raise BootError(f"pid_file: already running (pid {pid}), says {self._path!r}")
 
     def write(self) -> None:

@@ -8,14 +8,18 @@ one is ready. So no more than one worker boots at a time, as many as before serv
 cannot start is met by the first slot, where it ends the reload and nothing else; slots that were
 replaced before stay so. The former workers finish their requests meanwhile and afterwards: the
 reload is over when the last replacement serves. What is asked for during a reload becomes one more
-after it, however often.
+after it, however often; a replacement that hangs in its start is given up for it. So is one that
+boots for another reason when a reload begins.
 """
 
 from __future__ import annotations
 
+import time
+
 from granite.arbiter.calls import HookFailed
-from granite.arbiter.signals import SIGUSR1
-from granite.arbiter.slots import BOOTING
+from granite.arbiter.poller import NEVER
+from granite.arbiter.signals import SIGTERM
+from granite.arbiter.slots import BOOTING, QUICK
 from granite.errors import BootError
 
 TYPE_CHECKING = False
@@ -31,14 +35,14 @@ __all__ = ["Reload"]
 
 
 class Reload:
-    """The reload that is under way, if one is. `fork` starts a worker in a slot; it raises
-    BootError and HookFailed.
+    """The reload that is under way, if one is. `fork` starts a worker in a slot, because of a
+    cause; it raises BootError and HookFailed.
     """
 
     __slots__ = ("_asked", "_calls", "_fleet", "_fork", "_held", "_left", "_log", "_worker")
 
     def __init__(
-        self, fleet: Fleet, held: Resources, calls: Calls, fork: Callable[[Slot], Worker]
+        self, fleet: Fleet, held: Resources, calls: Calls, fork: Callable[[Slot, str], Worker]
     ) -> None:
         self._fleet = fleet
         self._held = held
@@ -53,13 +57,45 @@ class Reload:
     def ask(self) -> None:
         """Reload, as soon as a reload that is under way is over."""
         self._asked = True
-        if self._left is not None:
-            waits = f", which waits for {self._worker}" if self._worker is not None else ""
+        if self._left is None:
+            return
+        worker = self._worker
+        if worker is not None and worker.state == BOOTING and worker.slow_at == NEVER:
+            self._log.info(f"{worker} is given up for another reload")
+            self._give_up(worker)
+            self._left = None
+        else:
+            waits = f", which waits for {worker}" if worker is not None else ""
             self._log.info(f"another reload follows the one that is under way{waits}")
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a reload goes on, or is about to begin."""
+        return self._asked or self._left is not None
 
     def waits_for(self, worker: Worker) -> bool:
         """Say whether the reload goes on when `worker` is ready."""
         return worker is self._worker
+
+    def at_once(self, why: str) -> None:
+        """Tell all workers to end, and have all slots filled anew without waiting for that; a
+        reload that is under way is over. Raises HookFailed if a hook ends the server.
+        """
+        self._asked = False
+        self._left = None
+        self._worker = None
+        self._log.info(f"reloading: {why}")
+        self._calls.call("on_reload")
+        config = self._held.config
+        now = time.monotonic()
+        for slot in self._fleet.slots:
+            for worker in (slot.current, slot.next):
+                if worker is not None:
+                    booting = worker.state == BOOTING
+                    patience = QUICK if booting else config.graceful_timeout
+                    slot.dismiss(worker)
+                    worker.end(SIGTERM, now + patience + config.workers_kill_timeout)
+            slot.hasten("reload")
 
     def step(self) -> None:
         """Do what can be done without waiting. Raises HookFailed if a hook ends the server."""
@@ -72,6 +108,8 @@ class Reload:
                 self._replace(self._left.pop(0))
             else:
                 self._log.info("reloaded")
+                if self._fleet.templates is not None:
+                    self._fleet.templates.promote()
                 self._end(str(self._fleet))
 
     def failed(self, text: str) -> None:
@@ -82,32 +120,50 @@ class Reload:
         self._log.error(
             f"the reload failed, the workers that serve go on: {reason}", details=details
         )
+        if self._fleet.templates is not None:
+            self._fleet.templates.discard()
         self._end(f"{self._fleet}; the reload failed: {reason}")
 
     def _begin(self) -> None:
         self._asked = False
+        booting = self._fleet.replacing()
+        if booting is not None:  # perhaps with the former application
+            self._give_up(booting)
         self._log.info("reloading: one worker after the other is replaced")
         self._held.notifier.reloading("reloading")
         self._log.reopen()  # first, so that a worker finds the new files
-        self._fleet.signal(SIGUSR1)
+        self._fleet.reopen_logs()
         try:
             self._calls.call("on_reload")
         except HookFailed as failure:
             self._hook_failed(failure)
         else:
             self._left = list(self._fleet.slots)
+            self._renew_template()
+
+    def _renew_template(self) -> None:
+        if self._fleet.templates is not None:
+            try:
+                self._fleet.templates.renew()
+            except BootError as exc:
+                self.failed(str(exc))
 
     def _replace(self, slot: Slot) -> None:
         self._worker = None
         if slot.current is None:
-            slot.hasten()  # who fills it loads the application anew by nature
+            slot.hasten("reload")  # who fills it loads the application anew by nature
             return
         try:
-            self._worker = self._fork(slot)
+            self._worker = self._fork(slot, "reload")
         except BootError as exc:
             self.failed(str(exc))
         except HookFailed as failure:
             self._hook_failed(failure)
+
+    def _give_up(self, worker: Worker) -> None:
+        self._fleet.slot_of(worker).dismiss(worker)
+        config = self._held.config
+        worker.end(SIGTERM, time.monotonic() + config.workers_kill_timeout)
 
     def _hook_failed(self, failure: HookFailed) -> None:
         if failure.meant:

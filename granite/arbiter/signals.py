@@ -23,13 +23,17 @@ __all__ = [
     "SIGQUIT",
     "SIGTERM",
     "SIGTTIN",
+    "SIGTTOU",
     "SIGUSR1",
     "SIGUSR2",
+    "SIGWINCH",
     "SignalQueue",
     "block",
     "describe",
     "end_in_child",
+    "has_terminal",
     "name",
+    "reset_for_exec",
     "reset_in_child",
     "unblock",
 ]
@@ -44,11 +48,11 @@ SIGTTIN = int(_signal.SIGTTIN)
 SIGTTOU = int(_signal.SIGTTOU)
 SIGUSR1 = int(_signal.SIGUSR1)
 SIGUSR2 = int(_signal.SIGUSR2)
+SIGWINCH = int(_signal.SIGWINCH)
 
-_TAKEN = (SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGUSR1, SIGUSR2)
-# A background process that writes to its terminal may be sent it; a write that finds a handler for
-# it would be tried again and again.
-_IGNORED = (SIGTTOU,)
+_TAKEN = (
+    *(SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2, SIGWINCH),
+)
 
 
 class SignalQueue:
@@ -61,13 +65,14 @@ class SignalQueue:
         os.set_blocking(self.fd, False)
         os.set_blocking(self._write, False)
         self._wakeup_before = _signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-        self._before = {number: _signal.getsignal(number) for number in (*_TAKEN, *_IGNORED)}
+        self._before = {number: _signal.getsignal(number) for number in _TAKEN}
         self._on_terminal = os.isatty(2)
-        for number in _IGNORED:
-            _signal.signal(number, _signal.SIG_IGN)
         for number in _TAKEN:
-            # nohup's: the server is to outlive its terminal.
-            if number != SIGHUP or self._before[number] != _signal.SIG_IGN:
+            if number == SIGHUP and self._before[number] == _signal.SIG_IGN:
+                continue  # nohup's: the server is to outlive its terminal
+            if number == SIGTTOU and _terminal_stops_writers():
+                _signal.signal(number, _signal.SIG_IGN)
+            else:
                 _signal.signal(number, _enqueue)
 
     def take(self) -> list[int]:
@@ -122,10 +127,20 @@ def reset_in_child(on_usr1: Callable[[int, object], None]) -> None:
     its log files while it starts. SIGHUP goes on doing nothing: a terminal sends it to the whole
     tree, and what follows from it is the arbiter's to say.
     """
-    for number in (*_TAKEN, *_IGNORED):
+    for number in _TAKEN:
         if number != SIGHUP:
             _signal.signal(number, _signal.SIG_DFL)
     _signal.signal(SIGUSR1, on_usr1)
+    unblock()
+
+
+def reset_for_exec() -> None:
+    """Give the signals their default actions, in a forked child that is about to execute another
+    program, and end `block()`. What was ignored from the start stays so, as under nohup.
+    """
+    for number in _TAKEN:
+        if number != SIGHUP or _signal.getsignal(number) is _enqueue:
+            _signal.signal(number, _signal.SIG_DFL)
     unblock()
 
 
@@ -151,6 +166,29 @@ def name(number: int) -> str:
         if known.startswith("SIG") and getattr(_signal, known) == number
     ]
     return names[0] if names else f"signal {number}"
+
+
+def has_terminal() -> bool:
+    """Say whether a terminal controls this process, which then sends signals of its own, such as
+    SIGWINCH whenever its window changes.
+    """
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
+def _terminal_stops_writers() -> bool:
+    """Say whether the terminal sends SIGTTOU to a background process that writes to it (stty
+    tostop): with a handler for it, the write would be tried again and again.
+    """
+    for fd in (1, 2):
+        if os.isatty(fd):
+            import termios
+
+            return bool(termios.tcgetattr(fd)[3] & termios.TOSTOP)
+    return False
 
 
 def _enqueue(number: int, frame: object) -> None:

@@ -10,21 +10,22 @@ from __future__ import annotations
 import os
 import time
 
-from granite.arbiter.channel import FAILED, READY
+from granite.arbiter.channel import BEAT, BROKEN, FAILED, READY, RECYCLE
+from granite.arbiter.poller import NEVER
 from granite.arbiter.signals import SIGQUIT, SIGTERM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from granite.arbiter.channel import Channel
+    from granite.arbiter.report import Report
     from granite.hooks import HookWorker
 
-__all__ = ["BOOTING", "NEVER", "QUICK", "READY_STATE", "STOPPING", "Slot", "Worker"]
+__all__ = ["BOOTING", "QUICK", "READY_STATE", "STOPPING", "Slot", "Worker"]
 
 BOOTING = "booting"
 READY_STATE = "ready"
 STOPPING = "stopping"
 
-NEVER = float("inf")
 # Seconds that a worker gets for a quick end before it is killed.
 QUICK = 3.0
 
@@ -36,56 +37,122 @@ _LONGEST_DELAY = 30.0
 
 
 class Worker:
-    """One worker process of the slot `index`. `failure` is the status and text with which it
-    reported that it could not start, `face` what hooks see of it; `kill_at` is the monotonic time
-    at which it is killed, NEVER as long as it may live, `slow_at` the one at which it is late with
-    getting ready, NEVER once that has been told.
+    """One worker process of the slot `index`, started because of `cause`. `face` is what hooks see
+    of it; `pid` is 0 until a template has forked it.
+
+    Of what it has said: `failure` is the status and text with which it could not start, `wish` why
+    it wants to be replaced, `broken` the error that it serves in place of the application;
+    `heard_at` is when it spoke last. Of what follows, in monotonic time and NEVER as long as it
+    does not: it is late with getting ready at `slow_at`, is to be replaced at `expires_at`, has not
+    answered for too long and explains itself until `report_at`, is killed at `kill_at`.
+    `over_memory` counts the looks at which it had too much, `covers` names the other slots on whose
+    sockets it accepts; `jitter` is a random number from 0 up to 1.
     """
 
     __slots__ = (
+        "_kept",
+        "broken",
+        "cause",
         "channel",
+        "covers",
+        "expires_at",
         "face",
         "failure",
+        "heard_at",
         "index",
+        "jitter",
         "kill_at",
+        "over_memory",
         "pid",
         "ready_at",
+        "report",
+        "report_at",
         "slow_at",
+        "started_at",
         "state",
+        "wish",
     )
 
-    def __init__(self, index: int, pid: int, channel: Channel, face: HookWorker | None) -> None:
+    def __init__(
+        self,
+        index: int,
+        pid: int,
+        channel: Channel,
+        *,
+        cause: str,
+        face: HookWorker | None,
+        report: Report,
+    ) -> None:
+        now = time.monotonic()
         self.index = index
         self.pid = pid
+        self._kept: list[int] = []
         self.channel = channel
+        self.cause = cause
         self.face = face
+        self.report = report
         self.state = BOOTING
+        self.started_at = self.heard_at = now
         self.ready_at = 0.0
-        self.kill_at = NEVER
-        self.slow_at = time.monotonic() + _SLOW
+        self.slow_at = now + _SLOW
+        self.expires_at = self.report_at = self.kill_at = NEVER
+        self.over_memory = 0
+        # The module `random` costs the arbiter memory.
+        self.jitter = int.from_bytes(os.urandom(4), "big") / 2**32
+        self.covers: set[int] = set()
         self.failure: tuple[int, str] | None = None
+        self.wish = ""
+        self.broken = ""
 
     def __str__(self) -> str:
-        return f"worker {self.index} (pid {self.pid})"
+        return f"worker {self.index} (pid {self.pid})" if self.pid else f"worker {self.index}"
 
-    def read(self, now: float) -> None:
-        """Take in the messages that have arrived."""
+    @property
+    def serves(self) -> bool:
+        """Whether it accepts connections, is to stay, and answers."""
+        return self.state == READY_STATE and self.report_at == NEVER
+
+    def read(self, now: float) -> list[bytes]:
+        """Take in the messages that have arrived; return what its beats have brought."""
+        beats = []
         for kind, payload in self.channel.receive():
-            if kind == READY and self.state == BOOTING:
+            self.heard_at = now
+            if kind == BEAT:
+                beats.append(payload)
+            elif kind == READY and self.state == BOOTING:
                 self.state = READY_STATE
                 self.ready_at = now
-                self.slow_at = NEVER
+                self.slow_at = self.report_at = NEVER
             elif kind == FAILED:
                 self.failure = payload[0], payload[1:].decode("utf-8", "replace")
                 # It ends by itself, unless a thread of the application holds it up.
                 self.kill_at = min(self.kill_at, now + QUICK)
+            elif kind == RECYCLE:
+                self.wish = payload.decode()
+            elif kind == BROKEN:
+                self.broken = payload.decode("utf-8", "replace")
+        return beats
+
+    def release(self) -> None:
+        """Give back what the arbiter holds of it, once it has been collected; idempotent."""
+        self.channel.close()
+        self.report.close()
 
     def send(self, number: int) -> None:
-        """Send the process a signal."""
+        """Send the process a signal, as soon as there is one."""
+        if not self.pid:
+            self._kept.append(number)
+            return
         try:  # noqa: SIM105 (contextlib costs the arbiter memory)
             os.kill(self.pid, number)  # not reaped yet, so the pid is still the worker's
         except ProcessLookupError:
             pass  # the program around the arbiter reaped it
+
+    def forked(self, pid: int) -> None:
+        """Take in the process that a template has made."""
+        self.pid = pid
+        for number in self._kept:
+            self.send(number)
 
     def end(self, number: int, kill_at: float) -> None:
         """Tell it to end with the signal `number`; it is killed at `kill_at`, or earlier if that
@@ -101,14 +168,15 @@ class Worker:
 
 class Slot:
     """The place of one worker at a time; see `granite.arbiter.fleet`. `refill_at` is the monotonic
-    time at which an empty slot is to be filled, `first_delay` the seconds after which the second
-    worker in a row that did not last is replaced. `vacant` says that no worker has become ready
-    since the last one died, `trouble` why the last attempt failed.
+    time at which an empty slot is to be filled, `cause` why; `first_delay` are the seconds after
+    which the second worker in a row that did not last is replaced. `vacant` says that no worker has
+    become ready since the last one died, `trouble` why the last attempt failed.
     """
 
     __slots__ = (
         "_delay",
         "_first_delay",
+        "cause",
         "current",
         "index",
         "next",
@@ -118,8 +186,9 @@ class Slot:
         "vacant",
     )
 
-    def __init__(self, index: int, first_delay: float) -> None:
+    def __init__(self, index: int, first_delay: float, cause: str = "start") -> None:
         self.index = index
+        self.cause = cause
         self.current: Worker | None = None
         self.next: Worker | None = None
         self.retiring: list[Worker] = []
@@ -155,6 +224,11 @@ class Slot:
             self.retiring.append(retired)
         return retired
 
+    def dismiss(self, worker: Worker) -> None:
+        """Have the current or the next worker retire, although nobody takes its place yet."""
+        self.remove(worker)
+        self.retiring.append(worker)
+
     def remove(self, worker: Worker) -> None:
         """Take out a worker that has ended. The next one succeeds a current one at once, ready or
         not.
@@ -183,7 +257,12 @@ class Slot:
         self.refill_at = now + delay
         return delay
 
-    def hasten(self) -> None:
+    def rest(self) -> None:
+        """Leave the slot, which is empty, as it is until `hasten()`."""
+        self.refill_at = NEVER
+
+    def hasten(self, cause: str) -> None:
         """Have the slot, if it is empty, filled without further delay."""
+        self.cause = cause
         self._delay = 0.0
         self.refill_at = 0.0

@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from granite.settings.config import Config
     from granite.settings.hooks import Hooks
 
-__all__ = ["WorkerStart"]
+__all__ = ["TEMPLATE", "WorkerStart"]
+
+# The index of a process that serves no slot: it is the template that workers are forked from.
+TEMPLATE = 0
 
 
 class WorkerStart:
     """What a worker process needs to know.
 
-    `index` is the number of its slot, from 1; `listeners` and `channel` are descriptors. It gets
+    `index` is the number of its slot, from 1, or TEMPLATE; `listeners`, `channel` and `report`,
+    where it writes what it does when it dies or is asked (-1: nowhere), are descriptors. It gets
     its application from `load_target`, where that is given, else from `config.target`. `server` and
     `worker` are what hooks see, None where no hook is set. `identity` is the user and group that it
     has to become, None to stay who it is.
@@ -36,7 +40,9 @@ class WorkerStart:
         "index",
         "listeners",
         "load_target",
+        "report",
         "server",
+        "sharing",
         "titles",
         "worker",
     )
@@ -48,20 +54,46 @@ class WorkerStart:
         listeners: tuple[int, ...],
         channel: int,
         *,
+        report: int,
         titles: Titles,
         hooks: Hooks,
         identity: Identity | None = None,
         load_target: Callable[[], Any] | None = None,
         server: HookServer | None = None,
+        sharing: tuple[int, ...] = (),
         worker: HookWorker | None = None,
     ) -> None:
         self.config = config
         self.index = index
         self.listeners = listeners
         self.channel = channel
+        self.report = report
         self.titles = titles
         self.hooks = hooks
         self.identity = identity
         self.load_target = load_target
         self.server = server
+        self.sharing = sharing
         self.worker = worker
+
+    def of_worker(
+        self,
+        index: int,
+        listeners: tuple[int, ...],
+        channel: int,
+        report: int,
+        worker: HookWorker | None,
+    ) -> WorkerStart:
+        """Return what a worker needs to know which is forked from a template that was told this."""
+        return WorkerStart(
+            self.config,
+            index,
+            listeners,
+            channel,
+            report=report,
+            titles=self.titles,
+            hooks=self.hooks,
+            server=self.server,
+            sharing=self.sharing,
+            worker=worker,
+        )

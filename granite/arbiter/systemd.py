@@ -101,6 +101,11 @@ class Notifier:
         """Say that the service is about to end."""
         self._send("STOPPING=1", *_status(status))
 
+    def hand_over(self, pid: int) -> None:
+        """Say that the process `pid` is the service's from now on, and nothing any more."""
+        self._send(f"MAINPID={pid}")
+        self._address = None
+
     def watchdog(self) -> None:
         """Say that the service is alive."""
         if self.interval is not None:

@@ -17,17 +17,17 @@ import os
 import stat
 
 from granite import process
-from granite.errors import BootError, UsageError
+from granite.errors import BootError, GraniteError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from granite.settings.config import Config
 
-__all__ = ["SocketFile", "open_abstract", "open_file"]
+__all__ = ["SocketFile", "open_abstract", "open_file", "remove_named"]
 
 
 class SocketFile:
-    """The file of a Unix socket, as it was made."""
+    """The file of a Unix socket, as it was made; raises OSError if there is none."""
 
     __slots__ = ("_identity", "_path")
 
@@ -35,6 +35,23 @@ class SocketFile:
         # The working directory may be another by the end.
         self._path = os.path.abspath(path)  # noqa: PTH100 (pathlib costs the arbiter memory)
         self._identity = _identity(self._path)
+
+    @property
+    def name(self) -> str:
+        """The address by which a successor of this server asks for the socket: it wants the one
+        that has this file, and none whose file was replaced.
+        """
+        return f"unix:{self._path}:{':'.join(str(part) for part in self._identity)}"
+
+    def give_to(self, config: Config) -> None:
+        """Give the file the owner and the permissions that `config` names; what is refused stays
+        as it is.
+        """
+        try:
+            if _identity(self._path) == self._identity:
+                _give(self._path, *_owner(config.uds_owner), _mode(config))
+        except (OSError, GraniteError):
+            pass
 
     def remove(self) -> None:
         """Delete the file if it is still the one that was made. What keeps it from being deleted is
@@ -47,6 +64,19 @@ class SocketFile:
             pass
 
 
+def remove_named(name: str) -> None:
+    """Delete the file of a socket that nobody listens at any more, if it is still the one that its
+    SocketFile has named so.
+    """
+    path = name.removeprefix("unix:").rsplit(":", 3)[0]
+    try:
+        file = SocketFile(path)
+    except OSError:
+        return
+    if file.name == name:
+        file.remove()
+
+
 def open_file(path: str, config: Config) -> tuple[int, SocketFile]:
     """Make a Unix socket at `path` with the owner and the permissions that `config` names; return
     its descriptor, which listens, and its file.
@@ -56,20 +86,15 @@ def open_file(path: str, config: Config) -> tuple[int, SocketFile]:
     an owner that is none.
     """
     user, group = _owner(config.uds_owner)
-    mode = config.uds_permissions
-    if mode is None and config.umask is not None:
-        mode = 0o777 & ~config.umask
+    mode = _mode(config)
     _make_way(path)
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     file = None
     try:
         _bind(sock, path, mode)
         file = SocketFile(path)
-        if (user, group) != (-1, -1):
-            os.chown(path, user, group, follow_symlinks=False)
-        # The umask of bind has set it, unless the directory has a default access list.
-        if mode is not None and stat.S_IMODE(os.lstat(path).st_mode) != mode:
-            os.chmod(path, mode)  # noqa: PTH101
+        # The umask of bind has set the permissions, unless the directory has a default access list.
+        _give(path, user, group, mode)
         sock.listen(config.backlog)
         sock.setblocking(False)
     except BaseException:
@@ -98,6 +123,19 @@ def open_abstract(name: str, backlog: int) -> int:
         sock.close()
         raise
     return sock.detach()
+
+
+def _mode(config: Config) -> int | None:
+    if config.uds_permissions is None and config.umask is not None:
+        return 0o777 & ~config.umask
+    return config.uds_permissions
+
+
+def _give(path: str, user: int, group: int, mode: int | None) -> None:
+    if (user, group) != (-1, -1):
+        os.chown(path, user, group, follow_symlinks=False)
+    if mode is not None and stat.S_IMODE(os.lstat(path).st_mode) != mode:
+        os.chmod(path, mode)  # noqa: PTH101
 
 
 def _bind(sock: _socket.socket, path: str, mode: int | None) -> None:

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import sys
 
-from granite.log.sinks import close
+from granite.log.sinks import close, take_over
 from granite.log.writer import Log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from granite.settings.config import Config
 
-__all__ = ["Log", "close", "configure", "reopen", "write_error"]
+__all__ = ["Log", "close", "configure", "reopen", "take_over", "write_error"]
 
 
 def write_error(text: str) -> None:

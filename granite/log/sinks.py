@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from granite.settings.config import Config
 
-__all__ = ["FileSink", "Sink", "StreamSink", "close", "obtain", "reopen"]
+__all__ = ["FileSink", "Sink", "StreamSink", "close", "obtain", "reopen", "take_over"]
 
 _MODE = 0o640
 
@@ -179,6 +179,12 @@ def reopen() -> list[str]:
     """Open the files of this process again; return what went wrong."""
     failures = [sink.reopen() for sink in list(_opened.values())]
     return [failure for failure in failures if failure is not None]
+
+
+def take_over() -> None:
+    """Be ready in this process, a forked one, to write where its parent did."""
+    for sink in _opened.values():
+        sink.take_over()
 
 
 def close() -> None:

@@ -95,3 +95,13 @@ def wsgi(environ, start_response):
     """Another interface."""
     start_response("200 OK", [])
     return [b"wsgi"]
+
+
+async def ticking(scope, receive, send) -> None:
+    """Stream, until the server is going to stop."""
+    assert scope["type"] == "http"
+    stopping = scope["extensions"]["granite.stopping"]
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"begun\n", "more_body": True})
+    await stopping.wait()
+    await send({"type": "http.response.body", "body": b"goodbye\n"})

@@ -3,46 +3,117 @@
 from __future__ import annotations
 
 import os
+import socket
 
-from granite.arbiter.channel import FAILED, READY, Reporter, open_channel
+import pytest
+
+from granite.arbiter.channel import ACCEPT, BEAT, FAILED, READY, Channel, Reporter, open_channel
 
 
-def test_messages_arrive_whole_and_in_order():
+@pytest.fixture
+def ends():
     channel, fd = open_channel()
     reporter = Reporter(fd)
+    yield channel, reporter
+    channel.close()
+    reporter.close()
+
+
+def test_messages_arrive_whole_and_in_order(ends):
+    channel, reporter = ends
     assert channel.receive() == []
     reporter.ready()
     reporter.failed(3, "naïve")
-    assert channel.receive() == [(READY, b""), (FAILED, b"\x03" + "naïve".encode())]
-    os.close(fd)
+    assert reporter.send(BEAT, b"\x00" * 500)
+    assert channel.receive() == [
+        (READY, b""),
+        (FAILED, b"\x03" + "naïve".encode()),
+        (BEAT, b"\x00" * 500),
+    ]
+    reporter.close()
     assert channel.receive() == []
     assert channel.fd == -1
+    assert channel.receive() == []
+    assert not channel.send(ACCEPT)
 
 
 def test_a_message_that_arrives_in_pieces():
-    channel, fd = open_channel()
-    data = FAILED + (6).to_bytes(4, "big") + b"\x01hello"
+    mine, theirs = socket.socketpair()
+    channel = Channel(mine.detach())
+    data = FAILED + b"\x00" + (6).to_bytes(4, "big") + b"\x01hello"
     for index in range(len(data) - 1):
-        os.write(fd, data[index : index + 1])
+        theirs.send(data[index : index + 1])
         assert channel.receive() == []
-    os.write(fd, data[-1:])
+    theirs.send(data[-1:])
     assert channel.receive() == [(FAILED, b"\x01hello")]
-    os.close(fd)
+    theirs.close()
     channel.close()
     channel.close()
+
+
+def test_descriptors_arrive_with_their_message(ends):
+    channel, reporter = ends
+    pairs = [socket.socketpair() for _ in range(3)]
+    fds = [theirs.fileno() for _, theirs in pairs]
+    assert channel.send(BEAT, b"before")
+    assert channel.send(ACCEPT, b"1", fds[:2])
+    assert channel.send(BEAT)
+    assert channel.send(ACCEPT, b"2", fds[2:])
+    first, second, third, fourth = reporter.receive()
+    assert (first[1], first[2], third[2]) == (b"before", [], [])
+    assert (second[1], fourth[1]) == (b"1", b"2")
+    received = second[2] + fourth[2]
+    for (mine, theirs), fd in zip(pairs, received, strict=True):
+        theirs.close()
+        assert not os.get_inheritable(fd)
+        os.write(fd, b"x")
+        assert mine.recv(1) == b"x"
+        os.close(fd)
+        mine.close()
+
+
+def test_descriptors_that_nobody_took_are_closed():
+    channel, fd = open_channel()
+    mine, theirs = socket.socketpair()
+    with socket.socket(fileno=os.dup(channel.fd)) as raw:  # a message that never becomes whole
+        socket.send_fds(raw, [ACCEPT + b"\x01" + (9).to_bytes(4, "big")], [theirs.fileno()])
+    reporter = Reporter(fd)
+    assert reporter.receive() == []
+    theirs.close()
+    reporter.close()
+    assert mine.recv(1) == b""
+    mine.close()
+    channel.close()
+
+
+def test_who_does_not_read_delays_nobody(ends):
+    channel, reporter = ends
+    sent = 0
+    while reporter.send(BEAT, bytes([sent % 256]) * 5000):
+        sent += 1
+    assert sent > 10
+    assert not reporter.send(BEAT, b"dropped")
+    arrived = channel.receive()
+    assert [payload[:1] for _, payload in arrived[: sent - 1]] == [
+        bytes([index % 256]) for index in range(sent - 1)
+    ]
+    assert reporter.send(BEAT, b"after")  # with what was left of the last one
+    arrived += channel.receive()
+    assert len(arrived) == sent + 1
+    assert arrived[-1] == (BEAT, b"after")
 
 
 def test_a_worker_outlives_its_arbiter():
     channel, fd = open_channel()
     channel.close()
-    Reporter(fd).ready()
-    assert os.read(fd, 1) == b""
-    os.close(fd)
+    reporter = Reporter(fd)
+    reporter.ready()
+    assert not reporter.send(BEAT)
+    before = reporter.gone
+    assert reporter.receive() == []
+    assert (before, reporter.gone) == (False, True)
+    reporter.close()
 
 
-def test_neither_end_survives_an_exec():
-    channel, fd = open_channel()
-    assert not os.get_inheritable(channel.fd)
-    assert not os.get_inheritable(fd)
-    channel.close()
-    os.close(fd)
+def test_neither_end_survives_an_exec(ends):
+    assert not any(os.get_inheritable(end.fd) for end in ends)

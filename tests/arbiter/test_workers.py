@@ -173,18 +173,6 @@ def test_output_that_nobody_reads_ends_nothing(tmp_path):
         granite.destroy()
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2, signal.SIGWINCH]
-)
-def test_signals_of_later_releases_end_nothing(run_granite, number):
-    granite = run_granite("process_apps:told", cwd=APPS)
-    granite.signal(number)
-    if number in (signal.SIGTTIN, signal.SIGUSR2):
-        granite.wait_for(f"{number.name} has no effect in this release")
-    assert facts(granite)["uids"] == [os.getuid(), os.geteuid()]
-    assert granite.stop() == 0
-
-
 def test_nohup_is_respected():
     code = (
         "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"

@@ -1,0 +1,53 @@
+"""What the arbiter and a template say to each other, beside READY and FAILED.
+
+Owns the kinds of these messages and the form of an order. Must not know who follows it. Used by the
+arbiter's loop and on the template's main thread.
+"""
+
+from __future__ import annotations
+
+__all__ = ["END", "FORK", "FORKED", "REFUSED", "REOPEN", "Order"]
+
+# From the arbiter.
+FORK = b"K"  # fork a worker: an order, with the worker's descriptors
+REOPEN = b"O"  # open the log files again
+END = b"E"  # fork nothing more, and end
+
+# From a template. There is never more than one order that waits for its answer.
+FORKED = b"P"  # the worker lives and is a child of the arbiter: its process id
+REFUSED = b"D"  # the system refuses the fork: why
+
+
+class Order:
+    """A worker of the slot `index`, with the descriptors of its channel and its report (-1:
+    none) and its listening sockets; `age` counts the workers since the start where hooks are set,
+    else it is 0.
+    """
+
+    __slots__ = ("age", "channel", "index", "listeners", "report")
+
+    def __init__(
+        self, index: int, age: int, channel: int, report: int, listeners: tuple[int, ...]
+    ) -> None:
+        self.index = index
+        self.age = age
+        self.channel = channel
+        self.report = report
+        self.listeners = listeners
+
+    def message(self) -> tuple[bytes, bytes, tuple[int, ...]]:
+        """Return it as kind, payload and descriptors."""
+        reports = (self.report,) if self.report >= 0 else ()
+        payload = b"%d %d %d" % (self.index, self.age, len(reports))
+        return FORK, payload, (self.channel, *reports, *self.listeners)
+
+    @classmethod
+    def read(cls, payload: bytes, fds: list[int]) -> Order:
+        """Return the order that `message()` has written, with this process's descriptors."""
+        index, age, reports = map(int, payload.split())
+        report = fds[1] if reports else -1
+        return cls(index, age, fds[0], report, tuple(fds[1 + reports :]))
+
+    def fds(self) -> tuple[int, ...]:
+        """Return all of its descriptors."""
+        return self.message()[2]

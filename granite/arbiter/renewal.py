@@ -1,0 +1,122 @@
+"""What comes before new workers when something was changed: the settings are read again.
+
+Owns the settings as they were read last, the watching of files, and which way the workers are
+replaced then. Must not know how that goes on. Main thread of the arbiter.
+
+Theory of operation: SIGHUP asks for it, and where files are watched, their changes do. The settings
+are read from where they came from; ones that are wrong leave everything as it was but for a line in
+the log. Then the workers are replaced: one after the other, each when its successor is ready; where
+files are watched, all at once, since their author waits for the new answer and not for the old one:
+the sockets stay open, so that who comes meanwhile waits for the new workers.
+"""
+
+from __future__ import annotations
+
+from granite import environment
+from granite.arbiter.poller import NEVER
+from granite.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from granite.arbiter.calls import Calls
+    from granite.arbiter.news import News
+    from granite.arbiter.poller import Poller
+    from granite.arbiter.reload import Reload
+    from granite.arbiter.resources import Resources
+    from granite.arbiter.watch import Watch
+    from granite.settings.load import Loaded
+
+__all__ = ["Renewal"]
+
+
+class Renewal:
+    """A part of the arbiter. `scale` is called with the number of workers when the setting for it
+    has changed. Raises UsageError and BootError where files are to be watched and cannot be.
+    """
+
+    __slots__ = (
+        *("_asked", "_calls", "_changed", "_held", "_loaded", "_news", "_reload", "_scale"),
+        "_watch",
+    )
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        held: Resources,
+        calls: Calls,
+        news: News,
+        reload: Reload,
+        poller: Poller,
+        scale: Callable[[int], object],
+    ) -> None:
+        self._loaded = loaded
+        self._held = held
+        self._calls = calls
+        self._news = news
+        self._reload = reload
+        self._scale = scale
+        self._asked = False
+        self._changed: list[str] = []
+        self._watch: Watch | None = None
+        if loaded.config.reload:
+            from granite.arbiter.watch import Watch
+
+            self._watch = Watch(loaded, held.log, poller, self._changed.extend, held.titles)
+
+    def ask(self) -> None:
+        """Do it as soon as possible."""
+        self._asked = True
+
+    def next_deadline(self) -> float:
+        """Return the monotonic time at which there may be something to do."""
+        return NEVER if self._watch is None else self._watch.next_deadline()
+
+    def manage(self, now: float) -> None:
+        """Do what was asked for. Raises HookFailed if a hook ends the server."""
+        if self._watch is not None:
+            self._watch.manage(now)
+        if not self._asked and not self._changed:
+            return
+        paths = list(dict.fromkeys(self._changed))
+        self._asked = False
+        self._changed.clear()
+        self._read_settings()
+        if self._watch is None:
+            self._reload.ask()
+            return
+        from granite.arbiter.watch import changed_text
+
+        self._watch.use(self._loaded)
+        self._news.forget_broken()
+        self._reload.at_once(changed_text(paths) if paths else "SIGHUP")
+
+    def stop(self) -> None:
+        """Watch no files any more; idempotent."""
+        if self._watch is not None:
+            self._watch.stop()
+
+    def leave_in_child(self) -> None:
+        """Give up, in a forked child, what is the arbiter's alone."""
+        if self._watch is not None:
+            self._watch.leave_in_child()
+
+    def _read_settings(self) -> None:
+        log = self._held.log
+        try:
+            loaded = self._loaded.again()
+        except UsageError as exc:
+            log.error(f"the settings stay as they were: {exc}")
+            return
+        told = {note.text for note in self._loaded.notes}
+        for note in loaded.notes:
+            if note.text in told:
+                continue
+            (log.warning if note.level == "warning" else log.info)(note.text)
+        before, self._loaded = self._loaded.config, loaded
+        self._held.config = loaded.config
+        environment.set_raw(loaded.config.raw_env)
+        self._calls.use(loaded.hooks, loaded.config)
+        if loaded.config.workers != before.workers:
+            self._scale(loaded.config.workers)

@@ -1,0 +1,53 @@
+"""What is the same in all workers: surroundings, key material, privileges, the application.
+
+Owns the order of these steps, which a worker takes after its fork, or a template before it forks
+any. Must not know which of the two it is, nor how an application is served. Main thread.
+"""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING, Any
+
+from granite import environment
+from granite.interfaces import loading
+from granite.secure import read_material
+
+if TYPE_CHECKING:
+    from granite.arbiter.start import WorkerStart
+    from granite.secure import KeyMaterial
+
+__all__ = ["keep", "load", "settle"]
+
+
+def settle(start: WorkerStart) -> KeyMaterial | None:
+    """Become the process that the settings ask for, and return what its connections will be secured
+    with; raises GraniteError.
+    """
+    config = start.config
+    environment.load_files(config.env_files)
+    # Files are read as whoever started the server.
+    material = read_material(config)
+    if start.identity is not None:
+        start.identity.assume()
+    environment.extend_path(config.pythonpath)
+    return material
+
+
+def load(start: WorkerStart) -> Any:
+    """Return the application; raises LoadError."""
+    if start.load_target is not None:
+        return loading.call(start.load_target)
+    assert start.config.target is not None
+    return loading.load(start.config.target, start.config.factory)
+
+
+def keep(importing: tuple[int, int, int], thresholds: tuple[int, int, int]) -> None:
+    """Tell the garbage collector that what is loaded stays: no collection need look at it again.
+
+    `importing` are the thresholds that were set for the import. Others than these are the
+    application's own choice; else they become `thresholds`.
+    """
+    gc.freeze()
+    if gc.get_threshold() == importing:
+        gc.set_threshold(*thresholds)

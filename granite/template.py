@@ -1,0 +1,220 @@
+"""The template of `preload`: it loads the application once, and forks the workers from itself.
+
+Owns its process, and the fork. Must not know how the arbiter manages workers, nor anything of the
+application but how it is loaded. Main thread of the template; in a forked worker it hands over to
+`granite.worker`.
+
+Theory of operation. Everything that is the same in all workers is done here, before any fork: files
+are read, privileges given up, the application is imported. What a fork cannot share is not made
+before: an event loop, a thread, what secures connections. Then the template waits for orders of the
+arbiter, one at a time. A worker is to be the arbiter's child, which waits for it and is told how it
+ended: so it is forked by a process between the two that ends at once, and the arbiter, which adopts
+orphans at that time, is told of it when that has happened. The worker's sockets come with the
+order; nothing that a worker holds stays open here.
+
+The template ends when it is told to, and when the arbiter has ended. The functions that the
+application has registered for the end of its process (`atexit`) run in the workers alone.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import select
+import signal
+import warnings
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from granite import log, process, worker
+from granite.arbiter import signals
+from granite.arbiter.channel import Reporter
+from granite.arbiter.fork import flush_streams
+from granite.arbiter.orders import END, FORK, FORKED, REFUSED, REOPEN, Order
+from granite.errors import EXIT_OK, BootError, GraniteError, reason
+from granite.link import Witness
+from granite.preparation import keep, load, settle
+from granite.serving import find_event_loop
+from granite.sharing import Census
+
+if TYPE_CHECKING:
+    from granite.arbiter.start import WorkerStart
+
+__all__ = ["main"]
+
+logger = logging.getLogger("granite.error")
+
+# Signals that mean something to an application that waits for its end, and nothing to a template.
+_ENDINGS = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+
+
+def main(start: WorkerStart, thresholds: tuple[int, int, int]) -> int:
+    """Be the template, and after a fork the worker; return that one's exit status, or that of a
+    template which could not load the application.
+
+    `thresholds` are those of the garbage collector, to be set when the application is loaded.
+    """
+    importing = gc.get_threshold()
+    signals.reset_in_child(_ignore)
+    Witness(start.report, _do_nothing).install()
+    arbiter = Reporter(start.channel)
+    start.titles.template()
+    try:
+        # Files are opened, and read, as whoever started the server.
+        log.configure(start.config, process.owner(start.identity))
+        material = settle(start)
+        app = _load(start)
+    except GraniteError as exc:
+        arbiter.failed(exc.exit_code, exc.report)
+        return exc.exit_code
+    # No collection before: what it frees is in pages that are shared, where every worker would put
+    # objects of its own.
+    keep(importing, thresholds)
+    order = _Template(arbiter).run()
+    if start.report >= 0:
+        os.close(start.report)
+    return worker.resume(_worker_start(start, order), app, material)
+
+
+def _load(start: WorkerStart) -> Any:
+    """Return the application, and log what workers cannot share of what it has made."""
+    find_event_loop(start.config.loop)  # its modules
+    census = Census()
+    app = load(start)
+    for remark in census.remarks():
+        logger.warning("%s", remark)
+    return app
+
+
+def _worker_start(start: WorkerStart, order: Order) -> WorkerStart:
+    face = None
+    if start.server is not None:
+        start.server.worker_age = order.age - 1
+        face = start.server.new_worker()
+    return start.of_worker(order.index, order.listeners, order.channel, order.report, face)
+
+
+class _Template:
+    """The template's loop. `arbiter` is the channel to it."""
+
+    def __init__(self, arbiter: Reporter) -> None:
+        self._arbiter = arbiter
+        self._handlers = {number: signal.getsignal(number) for number in _ENDINGS}
+
+    def run(self) -> Order:
+        """Follow orders until the process is to end; return in a worker, with its order."""
+        # A terminal sends these to the whole tree: what follows is the arbiter's to say.
+        for number in (signal.SIGINT, signal.SIGQUIT):
+            signal.signal(number, _ignore)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self._arbiter.ready()
+        poll = select.poll()
+        poll.register(self._arbiter.fd, select.POLLIN)
+        while True:
+            poll.poll()
+            for kind, payload, fds in self._arbiter.receive():
+                if kind == FORK:
+                    order = Order.read(payload, fds)
+                    if self._follow(order):
+                        return order
+                elif kind == REOPEN:
+                    log.reopen()
+                elif kind == END:
+                    _leave()
+            if self._arbiter.gone:
+                _leave()
+
+    def _follow(self, order: Order) -> bool:
+        """Fork a worker; return True in it."""
+        answer = REFUSED, b""
+        try:
+            pid = _fork_orphan()
+        except BootError as exc:
+            answer = REFUSED, str(exc).encode()
+        else:
+            if not pid:
+                self._become_worker()
+                return True
+            answer = FORKED, b"%d" % pid
+        for fd in order.fds():
+            os.close(fd)
+        self._arbiter.send(*answer)
+        return False
+
+    def _become_worker(self) -> None:
+        self._arbiter.close()
+        for number, handler in self._handlers.items():
+            if handler is not None:  # else it was installed by something other than Python
+                signal.signal(number, handler)
+
+
+def _fork_orphan() -> int:
+    """Fork a process whose parent has ended; return its id, and 0 in it, with the arbiter's signals
+    blocked. Raises BootError if the system refuses.
+    """
+    flush_streams()
+    told, tell = os.pipe()
+    os.set_blocking(told, False)
+    signals.block()
+    try:
+        parent = _fork()
+        if not parent:
+            _be_parent(tell)
+            return 0
+        signals.unblock()
+        code = _wait(parent)
+        text = os.read(told, 32) if not code else b""
+    except OSError as exc:
+        signals.unblock()
+        raise BootError(f"cannot fork a worker: {reason(exc).lower()}") from None
+    finally:
+        os.close(told)
+        os.close(tell)
+    if not text:
+        why = os.strerror(code).lower() if code > 0 else "the process in between was killed"
+        raise BootError(f"cannot fork a worker: {why}")
+    return int(text)
+
+
+def _be_parent(tell: int) -> None:
+    """Fork once more, and end; return in the child."""
+    code = EXIT_OK
+    try:
+        pid = _fork()
+        if not pid:
+            return
+        os.write(tell, b"%d" % pid)
+    except OSError as exc:
+        code = exc.errno or 1
+    os._exit(code)
+
+
+def _fork() -> int:
+    with warnings.catch_warnings():
+        # Of threads: said at the import, with their names.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def _wait(pid: int) -> int:
+    """Return the status of a child that is about to end."""
+    try:
+        status = os.waitpid(pid, 0)[1]
+    except ChildProcessError:  # the application has SIGCHLD ignored: it is gone all the same
+        return 0
+    return os.waitstatus_to_exitcode(status)
+
+
+def _leave() -> NoReturn:
+    flush_streams()
+    os._exit(EXIT_OK)
+
+
+def _do_nothing() -> None:
+    """It has no hook to call."""
+
+
+def _ignore(number: int, frame: object) -> None:
+    """Do nothing. Unlike what is ignored by the system, a program that the application starts does
+    not inherit it.
+    """

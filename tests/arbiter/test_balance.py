@@ -1,0 +1,149 @@
+"""How connections are shared out: evenly, whoever accepts them, and none is lost on its way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+APPS = Path(__file__).parent
+REQUEST = b"GET /pid HTTP/1.1\r\nHost: test\r\n\r\n"
+LAST = REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+
+either = pytest.mark.parametrize(
+    "options", [("--no-reuse-port",), ("--reuse-port",)], ids=["shared", "divided"]
+)
+
+
+class Client:
+    """A connection that is kept, and the process that it was given to."""
+
+    def __init__(self, port: int, request: bytes = REQUEST) -> None:
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=15)
+        self.sock.sendall(request)
+        head, _, body = self.sock.recv(4096).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200"), head
+        self.worker = int(body)
+
+
+@pytest.fixture
+def clients() -> Iterator[list[Client]]:
+    opened: list[Client] = []
+    yield opened
+    for client in opened:
+        client.sock.close()
+
+
+def share(clients: list[Client]) -> Counter[int]:
+    return Counter(client.worker for client in clients)
+
+
+def is_even(clients: list[Client], workers: int = 4) -> bool:
+    found = share(clients)
+    return len(found) == workers and max(found.values()) <= 1.3 * min(found.values())
+
+
+@either
+def test_connections_are_even(run_granite, clients: list[Client], options) -> None:
+    granite = run_granite("apps:plain", "--workers", "4", *options, cwd=APPS)
+    clients += [Client(granite.port) for _ in range(64)]
+    assert is_even(clients), share(clients)
+
+
+@either
+def test_a_new_worker_gets_its_share(run_granite, clients: list[Client], options) -> None:
+    granite = run_granite("apps:plain", "--workers", "4", *options, cwd=APPS)
+    clients += [Client(granite.port) for _ in range(64)]
+    dead = clients[0].worker
+    os.kill(dead, signal.SIGKILL)
+    granite.wait_for(r"worker \d+ \(pid \d+\) is ready")
+    lost = [client for client in clients if client.worker == dead]
+    for client in lost:
+        clients.remove(client)
+        client.sock.close()
+    clients += [Client(granite.port) for _ in lost]
+    assert is_even(clients), share(clients)
+
+
+@either
+def test_many_at_once(run_granite, clients: list[Client], options) -> None:
+    """They come faster than they are accepted; each is answered all the same."""
+    granite = run_granite("apps:plain", "--workers", "3", *options, cwd=APPS)
+    port = granite.port
+    socks = [socket.create_connection(("127.0.0.1", port), timeout=15) for _ in range(200)]
+    for sock in socks:
+        sock.sendall(LAST)
+    for sock in socks:
+        assert sock.recv(4096).startswith(b"HTTP/1.1 200")
+        sock.close()
+
+
+def test_nobody_waits_for_a_worker_that_is_busy(run_granite, clients: list[Client]) -> None:
+    granite = run_granite("apps:plain", "--workers", "3", cwd=APPS)
+    busy = Client(granite.port)
+    clients.append(busy)
+    os.kill(busy.worker, signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+        # It has fewer than the others all the time, and so the others leave them to it.
+        clients += [Client(granite.port) for _ in range(100)]
+        assert time.monotonic() - started < 5
+        assert share(clients)[busy.worker] == 1
+    finally:
+        os.kill(busy.worker, signal.SIGCONT)
+    clients += [Client(granite.port) for _ in range(60)]
+    assert share(clients)[busy.worker] >= 40, share(clients)
+
+
+class Callers:
+    """Clients that connect anew for each request, in threads; `wrong` is what was not answered."""
+
+    def __init__(self, port: int, count: int) -> None:
+        self.port = port
+        self.answered = 0
+        self.wrong: list[str] = []
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._call) for _ in range(count)]
+
+    def __enter__(self) -> Callers:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _call(self) -> None:
+        while not self._stop.is_set() and self.wrong == []:
+            self._call_once()
+
+    def _call_once(self) -> None:
+        try:
+            Client(self.port, LAST).sock.close()
+        except (OSError, AssertionError) as exc:
+            self.wrong.append(repr(exc))
+        else:
+            self.answered += 1
+
+
+@either
+def test_nothing_is_lost_between_workers(run_granite, clients: list[Client], options) -> None:
+    """Connections change hands all the time while the hands change, too."""
+    granite = run_granite("apps:plain", "--workers", "3", *options, cwd=APPS)
+    with Callers(granite.port, 8) as callers:
+        for reload in range(1, 5):
+            # Of those, one worker has too many in a moment.
+            clients += [Client(granite.port) for _ in range(30)]
+            granite.signal(signal.SIGHUP)
+            granite.wait_for(rf"(?s)(reloaded.*){{{reload}}}")
+    assert callers.wrong == []
+    assert callers.answered > 50

@@ -1,0 +1,128 @@
+"""Workers that are killed, that crash and that are stopped, under load, while reloads are asked for
+and clients behave badly.
+
+`GRANITE_CHAOS` is the number of seconds for which that goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import struct
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.arbiter.asking import until
+from tests.arbiter.changing import hang_up, workers
+from tests.arbiter.loads import Load
+
+APPS = Path(__file__).parent
+SECONDS = float(os.environ.get("GRANITE_CHAOS", "8"))
+WORKERS = 4
+
+RESET = struct.pack("ii", 1, 0)
+
+
+def be_rude(port: int, done: threading.Event, seed: int) -> None:
+    """Come, send a part of something, and reset the connection."""
+    chance = random.Random(seed)
+    pieces = [b"", b"GET / HTTP/1.1\r\nHo", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\0\xff" * 50]
+    while not done.wait(0.002):
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            client.sendall(chance.choice(pieces) * chance.randint(1, 3))
+
+
+def eventually(condition, explain) -> None:
+    try:
+        until(condition)
+    except AssertionError:
+        raise AssertionError(explain()) from None
+
+
+def zombies(parent: int) -> list[str]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                state, ppid = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+            except OSError:
+                continue
+            if state == "Z" and int(ppid) == parent:
+                found.append(entry.name)
+    return found
+
+
+def descriptors(pid: int) -> list[str]:
+    """Return what the descriptors of a process are, without the numbers."""
+    links = [entry.readlink() for entry in Path(f"/proc/{pid}/fd").iterdir()]
+    return sorted(str(link).partition(":[")[0] for link in links)
+
+
+@pytest.mark.timeout(SECONDS + 120)
+@pytest.mark.parametrize("sockets", ["--reuse-port", "--no-reuse-port"])
+def test_chaos(run_granite, tmp_path, sockets):
+    path = tmp_path / "granite.sock"
+    granite = run_granite(
+        *("stuck_apps:app", sockets, "--workers", str(WORKERS), "--lifespan", "off"),
+        *("--bind", "127.0.0.1:0", "--bind", f"unix:{path}", "--metrics", "--metrics-port", "0"),
+        *("--worker-timeout", "1", "--workers-kill-timeout", "1", "--graceful-timeout", "3"),
+        *("--max-requests", "3000", "--worker-start-timeout", "5"),
+        cwd=APPS,
+    )
+    arbiter = granite.process.pid
+    hang_up(granite)
+    until(lambda: len(workers(granite)) == WORKERS)
+    before = descriptors(arbiter)
+    chance = random.Random(7)
+    harmed: dict[int, float] = {}
+    done = threading.Event()
+    rude = [threading.Thread(target=be_rude, args=(granite.port, done, seed)) for seed in (1, 2)]
+    for thread in rude:
+        thread.start()
+    try:
+        with Load(granite.port, kept=4, coming=3) as load:
+            end = time.monotonic() + SECONDS
+            while time.monotonic() < end:
+                alive = workers(granite)
+                number = chance.choice(
+                    [signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP, signal.SIGHUP, signal.SIGHUP]
+                )
+                if number == signal.SIGHUP:
+                    granite.signal(number)
+                elif len(alive - set(harmed)) >= 2:  # somebody has to answer
+                    victim = chance.choice(sorted(alive - set(harmed)))
+                    harmed[victim] = time.monotonic()
+                    with contextlib.suppress(ProcessLookupError):  # it was about to end
+                        os.kill(victim, number)
+                load.wait_for(20)
+                done.wait(chance.random() * 0.5)
+            load.wait_for(100)
+    finally:
+        done.set()
+        for thread in rude:
+            thread.join(30)
+    assert harmed
+    assert set(load.answers) - set(harmed)
+    # A connection that had no answer yet may have been accepted by a worker that was to die.
+    unexplained = [
+        loss
+        for loss in load.lost
+        if (loss.pid is not None and loss.pid not in harmed)
+        or (loss.pid is None and not any(-0.5 < loss.at - at < 6 for at in harmed.values()))
+    ]
+    assert not unexplained, f"{unexplained}\nharmed: {harmed}\n{granite.output}"
+    eventually(lambda: len(workers(granite)) == WORKERS, lambda: granite.output)
+    eventually(lambda: not set(harmed) & workers(granite), lambda: (harmed, granite.output))
+    eventually(lambda: descriptors(arbiter) == before, lambda: (before, descriptors(arbiter)))
+    assert zombies(arbiter) == []
+    assert "Traceback" not in granite.output
+    assert granite.stop() == 0
+    assert granite.members() == []
+    assert not path.exists()
