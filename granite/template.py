@@ -8,9 +8,13 @@ Theory of operation. Everything that is the same in all workers is done here, be
 are read, privileges given up, the application is imported. What a fork cannot share is not made
 before: an event loop, a thread, what secures connections. Then the template waits for orders of the
 arbiter, one at a time. A worker is to be the arbiter's child, which waits for it and is told how it
-ended: so it is forked by a process between the two that ends at once, and the arbiter, which adopts
-orphans at that time, is told of it when that has happened. The worker's sockets come with the
-order; nothing that a worker holds stays open here.
+ended: so it is forked by a process between the two (`granite.birth`), and
+
+    FORK → (both forks) → FORKED → (the arbiter adopts orphans) → ADOPTS → (the one in between ends)
+    → ORPHANED
+
+so that the arbiter knows by number whatever may become its child, whoever dies meanwhile. The
+worker's sockets come with the order; nothing that a worker holds stays open here.
 
 The template ends when it is told to, and when the arbiter has ended. The functions that the
 application has registered for the end of its process (`atexit`) run in the workers alone.
@@ -23,21 +27,22 @@ import logging
 import os
 import select
 import signal
-import warnings
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from granite import log, process, worker
 from granite.arbiter import signals
 from granite.arbiter.channel import Reporter
 from granite.arbiter.fork import flush_streams
-from granite.arbiter.orders import END, FORK, FORKED, REFUSED, REOPEN, Order
-from granite.errors import EXIT_OK, BootError, GraniteError, reason
+from granite.arbiter.orders import ADOPTS, END, FORK, FORKED, ORPHANED, REFUSED, REOPEN, Order
+from granite.birth import fork_orphan
+from granite.errors import EXIT_OK, BootError, GraniteError
 from granite.link import Witness
 from granite.preparation import keep, load, settle
 from granite.serving import find_event_loop
 from granite.sharing import Census
 
 if TYPE_CHECKING:
+    from granite.arbiter.channel import Message
     from granite.arbiter.start import WorkerStart
 
 __all__ = ["main"]
@@ -100,6 +105,8 @@ class _Template:
     def __init__(self, arbiter: Reporter) -> None:
         self._arbiter = arbiter
         self._handlers = {number: signal.getsignal(number) for number in _ENDINGS}
+        self._messages: list[Message] = []
+        self._ending = False
 
     def run(self) -> Order:
         """Follow orders until the process is to end; return in a worker, with its order."""
@@ -108,37 +115,54 @@ class _Template:
             signal.signal(number, _ignore)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         self._arbiter.ready()
+        while (found := self._next(FORK)) is not None:
+            order = Order.read(*found[1:])
+            if self._follow(order):
+                return order
+        flush_streams()
+        os._exit(EXIT_OK)
+
+    def _next(self, wanted: bytes) -> Message | None:
+        """Wait for a message of a kind, and do what others say; return None if there will not be
+        one: the process is to end, after what it is about.
+        """
         poll = select.poll()
         poll.register(self._arbiter.fd, select.POLLIN)
         while True:
-            poll.poll()
-            for kind, payload, fds in self._arbiter.receive():
-                if kind == FORK:
-                    order = Order.read(payload, fds)
-                    if self._follow(order):
-                        return order
-                elif kind == REOPEN:
+            while self._messages:
+                message = self._messages.pop(0)
+                kind = message[0]
+                if kind == wanted:
+                    return message
+                if kind == REOPEN:
                     log.reopen()
                 elif kind == END:
-                    _leave()
-            if self._arbiter.gone:
-                _leave()
+                    self._ending = True
+            if self._arbiter.gone or (self._ending and wanted == FORK):
+                return None
+            poll.poll()
+            self._messages += self._arbiter.receive()
 
     def _follow(self, order: Order) -> bool:
         """Fork a worker; return True in it."""
-        answer = REFUSED, b""
+        answer, payload = REFUSED, b""
+        birth = None
         try:
-            pid = _fork_orphan()
+            birth = fork_orphan()
         except BootError as exc:
-            answer = REFUSED, str(exc).encode()
+            payload = str(exc).encode()
         else:
-            if not pid:
+            if birth is None:
                 self._become_worker()
                 return True
-            answer = FORKED, b"%d" % pid
+            answer, payload = FORKED, b"%d %d" % (birth.pid, birth.between)
         for fd in order.fds():
             os.close(fd)
-        self._arbiter.send(*answer)
+        self._arbiter.send(answer, payload)
+        if birth is not None:
+            self._next(ADOPTS)
+            birth.orphan()
+            self._arbiter.send(ORPHANED)
         return False
 
     def _become_worker(self) -> None:
@@ -146,68 +170,6 @@ class _Template:
         for number, handler in self._handlers.items():
             if handler is not None:  # else it was installed by something other than Python
                 signal.signal(number, handler)
-
-
-def _fork_orphan() -> int:
-    """Fork a process whose parent has ended; return its id, and 0 in it, with the arbiter's signals
-    blocked. Raises BootError if the system refuses.
-    """
-    flush_streams()
-    told, tell = os.pipe()
-    os.set_blocking(told, False)
-    signals.block()
-    try:
-        parent = _fork()
-        if not parent:
-            _be_parent(tell)
-            return 0
-        signals.unblock()
-        code = _wait(parent)
-        text = os.read(told, 32) if not code else b""
-    except OSError as exc:
-        signals.unblock()
-        raise BootError(f"cannot fork a worker: {reason(exc).lower()}") from None
-    finally:
-        os.close(told)
-        os.close(tell)
-    if not text:
-        why = os.strerror(code).lower() if code > 0 else "the process in between was killed"
-        raise BootError(f"cannot fork a worker: {why}")
-    return int(text)
-
-
-def _be_parent(tell: int) -> None:
-    """Fork once more, and end; return in the child."""
-    code = EXIT_OK
-    try:
-        pid = _fork()
-        if not pid:
-            return
-        os.write(tell, b"%d" % pid)
-    except OSError as exc:
-        code = exc.errno or 1
-    os._exit(code)
-
-
-def _fork() -> int:
-    with warnings.catch_warnings():
-        # Of threads: said at the import, with their names.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return os.fork()
-
-
-def _wait(pid: int) -> int:
-    """Return the status of a child that is about to end."""
-    try:
-        status = os.waitpid(pid, 0)[1]
-    except ChildProcessError:  # the application has SIGCHLD ignored: it is gone all the same
-        return 0
-    return os.waitstatus_to_exitcode(status)
-
-
-def _leave() -> NoReturn:
-    flush_streams()
-    os._exit(EXIT_OK)
 
 
 def _do_nothing() -> None:

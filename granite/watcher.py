@@ -5,7 +5,8 @@ not know what follows from a change. Forked from the arbiter; its main thread, b
 watchfiles has one.
 
 Each line in the pipe is one message: a letter, and words with zero bytes between them. `C` names
-the files that have changed; `W` and `E` are lines for the log, a warning and an error.
+the files that have changed; `D`, `W` and `E` are lines for the log: for debugging, a warning and an
+error.
 
 It ends when its parent does, whatever ended that: watchfiles asks it at each tick whether to stop.
 """
@@ -34,6 +35,8 @@ _FLOOD = 4000
 # A list of thousands of paths helps nobody, and would fill the pipe.
 _MOST_NAMED = 20
 
+_POLL_DELAY = 300  # ms
+
 _MANY = 10_000
 _TOO_MANY = (
     "directories are watched, which is slow; name fewer with reload_paths, or names to leave out "
@@ -55,22 +58,43 @@ class _Watcher:
         self._tick = tick
         self._pipe = pipe
         self._parent = parent
-        self._polling: bool | None = None  # as watchfiles decides
         self._established = False
 
     def run(self) -> None:
         self._tell_changed(self._files.look())
         if len(self._files.watched) > _MANY:
             self._tell("W", f"reload: {len(self._files.watched)} {_TOO_MANY}")
-        while os.getppid() == self._parent:
+        if _is_to_poll():
+            self._poll()
+        while not self._orphaned():
             self._established = False
             try:
                 self._watch()
             except FileNotFoundError:
                 self._pause()  # it was there a moment ago
             except (OSError, RuntimeError) as exc:
-                self._failed(exc)
+                if not self._established:
+                    self._tell("W", f"reload: {_POLLED}: {exc}")
+                    self._poll()
+                self._pause()
             self._tell_changed(self._files.look())
+
+    def _poll(self) -> None:
+        """Watch without the system's help. That of watchfiles knows times in whole seconds only,
+        and so misses the second of two changes within one.
+        """
+        delay = _poll_delay(self._tick)
+        self._tell_watched()
+        while not self._orphaned():
+            time.sleep(delay / 1000)
+            changed = found = self._files.look()
+            for _ in range(_LONGEST_BURST):
+                if not found:
+                    break
+                self._pause()
+                found = self._files.look()
+                changed |= found
+            self._tell_changed(changed)
 
     def _watch(self) -> None:
         """Watch until the directories are others."""
@@ -83,8 +107,7 @@ class _Watcher:
             rust_timeout=0,
             stop_event=_Question(self._ask),
             raise_interrupt=False,
-            force_polling=self._polling,
-            poll_delay_ms=max(300, self._tick),
+            force_polling=False,
             recursive=False,
         )
         for notice in notices:
@@ -104,20 +127,17 @@ class _Watcher:
             self._tell_changed(self._files.look())
             if self._files.watched != before:
                 return True
-        return os.getppid() != self._parent
+            self._tell_watched()
+        return self._orphaned()
 
-    def _failed(self, exc: Exception) -> None:
-        """Go on by polling where the system refuses to tell of changes."""
-        if not self._established and not self._polling:
-            self._polling = True
-            self._tell("W", f"reload: {_POLLED}: {exc}")
-        elif not self._established:
-            raise exc
-        else:
-            self._pause()
+    def _orphaned(self) -> bool:
+        return os.getppid() != self._parent
 
     def _pause(self) -> None:
         time.sleep(self._tick / 1000)
+
+    def _tell_watched(self) -> None:
+        self._tell("D", f"reload: directories that are watched: {len(self._files.watched)}")
 
     def _tell_changed(self, paths: Iterable[str]) -> None:
         found = sorted(paths)
@@ -150,6 +170,20 @@ def main(config: Config, others: Iterable[str], since: float, pipe: int, parent:
         _tell(pipe, "E", f"reload: the files cannot be watched: {exc or type(exc).__name__}")
         return 1
     return 0
+
+
+def _is_to_poll() -> bool:
+    """Say whether the operator, by watchfiles' variable, or the system wants the files polled."""
+    asked = os.environ.get("WATCHFILES_FORCE_POLLING", "").lower()
+    if asked:
+        return asked not in ("false", "disable", "disabled")
+    return "microsoft-standard" in os.uname().release.lower()  # WSL
+
+
+def _poll_delay(tick: int) -> int:
+    """Return the milliseconds between two looks."""
+    asked = os.environ.get("WATCHFILES_POLL_DELAY_MS", "")
+    return int(asked) if asked.isdecimal() else max(_POLL_DELAY, tick)
 
 
 def _settle(pipe: int) -> None:

@@ -15,6 +15,7 @@ cdef enum:
     ACCEPT_PAUSE = 100                  # ms that a listener waits after accept() has failed
     LOOK_AWAY = 5                       # ms for which a heavy worker leaves a socket to others
     MOST_WAITS = 10                     # times that it does so in vain before it counts on the least loaded one no longer
+    MOST_AT_ONCE = 64                   # connections that a worker takes at once if it has clearly fewer than any other
     SLACK = 2                           # connections more than the least loaded worker has that are no reason to do anything
     SLACK_SHARE = 16                    # ... and one more for so many of its connections
     ACCEPT_SILENCE = 1000               # ms between two lines about that
@@ -158,6 +159,7 @@ cdef class Board:
     cdef void note(self, int load) noexcept
     cdef Seat *_least(self) noexcept
     cdef bint heavy(self) noexcept
+    cdef bint light(self) noexcept
     cdef void waited(self) noexcept
     cdef void alive(self) noexcept
     cdef void leave(self) noexcept

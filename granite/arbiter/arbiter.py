@@ -224,10 +224,13 @@ class Arbiter:
             until = min(until, self._exporter.next_deadline())
         if self._exit_code is not None:
             return until
-        until = min(until, self._stop_at, self._fleet.next_refill(), self._renewal.next_deadline())
-        until = min(until, self._generation.next_deadline())
-        until = min(until, self._watchdog.next_deadline())
-        return min(until, self._recycling.next_deadline()) if self._news.up else until
+        until = min(until, self._stop_at, self._fleet.next_refill())
+        until = min(until, self._generation.next_deadline(), self._watchdog.next_deadline())
+        if self._is_stopping():
+            return until
+        until = min(until, self._renewal.next_deadline())
+        recycles = self._news.up and not self._reload.under_way
+        return min(until, self._recycling.next_deadline()) if recycles else until
 
     def _handle(self, number: int) -> None:
         if number == SIGQUIT or (number == SIGINT and self._exit_code is not None):
@@ -381,6 +384,7 @@ class Arbiter:
         """Start a worker in a slot; raise HookFailed, BootError and, in the child, BecomeWorker."""
         self._held.sockets.for_slot(slot.index)  # made now, before the child needs them
         worker = self._fleet.spawn(slot, cause, self._calls.before_fork())
+        worker.timeout = self._held.config.worker_timeout
         if self._totals is not None:
             self._totals.spawned(cause)
         return worker

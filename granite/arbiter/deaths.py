@@ -80,7 +80,8 @@ class Deaths:
 
     def _not_started(self, slot: Slot, worker: Worker, status: int, now: float) -> int | None:
         """Another attempt would fail alike, which ends the server, unless other workers serve
-        meanwhile: then there is time to mend what is in the way.
+        meanwhile: then there is time to mend what is in the way. A worker that has given no reason
+        was killed, and says nothing of the next one, where there were workers before.
         """
         ended = f"worker {slot.index} {signals.describe(status)} before it was ready"
         code, text = worker.failure or (EXIT_BOOT, ended)
@@ -90,7 +91,8 @@ class Deaths:
             slot.rest()
             return None
         respawn = config.respawn_failed_workers
-        if not (self._news.up and respawn and self._fleet.ready()):
+        hopeful = self._fleet.ready() or worker.failure is None
+        if not (self._news.up and respawn and hopeful):
             self._news.cannot_go_on(text)
             return code
         self._news.cannot_fill(slot, text, slot.postpone(now))

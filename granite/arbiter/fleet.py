@@ -260,10 +260,7 @@ class Fleet:
     def _reap_orphans(self) -> None:
         known = {worker.pid for worker in self.workers()}
         if self.templates is not None:
-            pids = self.templates.pids()
-            if pids is None:
-                return  # later
-            known |= pids
+            known |= self.templates.pids()
         while True:
             try:
                 # Looked at only: it may be a worker that has ended just now.

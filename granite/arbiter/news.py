@@ -77,13 +77,14 @@ class News:
             )
 
     def cannot_fill(self, slot: Slot, text: str, delay: float) -> None:
-        """Say why a slot stays empty while others serve; once, until it is another reason."""
+        """Say why a slot stays empty for now; once, until it is another reason."""
         again = f"worker {slot.index} cannot start, the next attempt follows in {delay:g} s"
         if any(text == other.trouble for other in self._fleet.slots):
             self._held.log.debug(again)
         else:
             reason, _, details = text.partition("\n")
-            self._held.log.error(f"{again}; the others serve: {reason}", details=details)
+            others = "; the others serve" if self._fleet.ready() else ""
+            self._held.log.error(f"{again}{others}: {reason}", details=details)
         slot.trouble = text
 
     def cannot_go_on(self, text: str) -> None:

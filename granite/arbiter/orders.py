@@ -6,15 +6,17 @@ arbiter's loop and on the template's main thread.
 
 from __future__ import annotations
 
-__all__ = ["END", "FORK", "FORKED", "REFUSED", "REOPEN", "Order"]
+__all__ = ["ADOPTS", "END", "FORK", "FORKED", "ORPHANED", "REFUSED", "REOPEN", "Order"]
 
 # From the arbiter.
 FORK = b"K"  # fork a worker: an order, with the worker's descriptors
+ADOPTS = b"A"  # whatever of the template's descendants is an orphan from now on is the arbiter's
 REOPEN = b"O"  # open the log files again
 END = b"E"  # fork nothing more, and end
 
 # From a template. There is never more than one order that waits for its answer.
-FORKED = b"P"  # the worker lives and is a child of the arbiter: its process id
+FORKED = b"P"  # the worker lives: its process id, and that of its parent, which waits
+ORPHANED = b"O"  # that one has ended: the worker is the arbiter's child
 REFUSED = b"D"  # the system refuses the fork: why
 
 

@@ -39,7 +39,10 @@ class Reload:
     cause; it raises BootError and HookFailed.
     """
 
-    __slots__ = ("_asked", "_calls", "_fleet", "_fork", "_held", "_left", "_log", "_worker")
+    __slots__ = (
+        *("_asked", "_asked_at", "_calls", "_fleet", "_fork", "_held", "_left", "_log", "_since"),
+        "_worker",
+    )
 
     def __init__(
         self, fleet: Fleet, held: Resources, calls: Calls, fork: Callable[[Slot, str], Worker]
@@ -50,6 +53,7 @@ class Reload:
         self._calls = calls
         self._fork = fork
         self._asked = False
+        self._asked_at = self._since = 0.0
         # The slots that are still to come; None while there is no reload.
         self._left: list[Slot] | None = None
         self._worker: Worker | None = None
@@ -57,6 +61,7 @@ class Reload:
     def ask(self) -> None:
         """Reload, as soon as a reload that is under way is over."""
         self._asked = True
+        self._asked_at = time.monotonic()
         if self._left is None:
             return
         worker = self._worker
@@ -126,6 +131,7 @@ class Reload:
 
     def _begin(self) -> None:
         self._asked = False
+        self._since = self._asked_at
         booting = self._fleet.replacing()
         if booting is not None:  # perhaps with the former application
             self._give_up(booting)
@@ -153,6 +159,8 @@ class Reload:
         if slot.current is None:
             slot.hasten("reload")  # who fills it loads the application anew by nature
             return
+        if self._fleet.templates is None and slot.current.started_at > self._since:
+            return  # it has done so already
         try:
             self._worker = self._fork(slot, "reload")
         except BootError as exc:

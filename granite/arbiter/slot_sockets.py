@@ -68,9 +68,7 @@ class SlotSockets:
         self.shared = not self._divided
         self._board = _make_board()
         if self._board >= 0 and not self.shared:
-            # Packets: a descriptor stays with the address that it was accepted at.
-            ends = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
-            self._pool = tuple(end.detach() for end in ends)
+            self._pool = _make_pool()
 
     def go_on(self) -> None:
         """Open sockets from now on, where a slot has none and is filled; raises BootError."""
@@ -154,3 +152,13 @@ def _make_board() -> int:
         return -1
     os.ftruncate(board, _SEATS * _SEAT)
     return board
+
+
+def _make_pool() -> tuple[int, ...]:
+    """Return the descriptors of the pool's ends; raise BootError."""
+    try:
+        # Packets: a descriptor stays with the address that it was accepted at.
+        ends = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+    except OSError as exc:
+        raise BootError(f"reuse_port: cannot make a socket pair: {reason(exc).lower()}") from None
+    return tuple(end.detach() for end in ends)

@@ -44,7 +44,8 @@ class Worker:
     it wants to be replaced, `broken` the error that it serves in place of the application;
     `heard_at` is when it spoke last. Of what follows, in monotonic time and NEVER as long as it
     does not: it is late with getting ready at `slow_at`, is to be replaced at `expires_at`, has not
-    answered for too long and explains itself until `report_at`, is killed at `kill_at`.
+    answered for too long and explains itself until `report_at`, is killed at `kill_at`. It
+    may be silent for `timeout` seconds, as it was told when it was forked; 0: for any time.
     `over_memory` counts the looks at which it had too much, `covers` names the other slots on whose
     sockets it accepts; `jitter` is a random number from 0 up to 1.
     """
@@ -70,6 +71,7 @@ class Worker:
         "slow_at",
         "started_at",
         "state",
+        "timeout",
         "wish",
     )
 
@@ -96,6 +98,7 @@ class Worker:
         self.ready_at = 0.0
         self.slow_at = now + _SLOW
         self.expires_at = self.report_at = self.kill_at = NEVER
+        self.timeout = 0.0
         self.over_memory = 0
         # The module `random` costs the arbiter memory.
         self.jitter = int.from_bytes(os.urandom(4), "big") / 2**32

@@ -10,14 +10,15 @@ with the process id. Until then the worker is there for everybody, but has no pr
 sent is kept for it. There are
 
 - a current template. It is forked when a worker is wanted and there is none. Its death is the
-  failure of workers that wait for it to load, or of the one that it was forking, and of nothing
-  else: workers that live are the arbiter's children;
+  failure of workers that wait for it to load; one that it was forking has a second chance. Workers
+  that live are the arbiter's children;
 - during a reload a next one, which loads the application anew. Workers that are wanted by the
   reload wait for it, others go on to be forked from the current one until it is idle. With the
   first of its workers that serves it becomes current; where the reload fails before, it ends.
 
-A template that does not answer an order is killed. The arbiter adopts orphans only while an order
-is under way: afterwards they belong to the first process of the system, as ever.
+A template that does not answer an order is killed. The arbiter adopts orphans only for the moment
+that an order takes: before and afterwards they belong to the first process of the system, as ever.
+Whatever can come to it then it knows by number, and collects, if the template dies in between.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from granite.arbiter import signals
 from granite.arbiter.channel import FAILED, READY, open_channel
 from granite.arbiter.fleet import BecomeWorker
 from granite.arbiter.fork import fork, refused
-from granite.arbiter.orders import END, FORKED, REFUSED, REOPEN, Order
+from granite.arbiter.orders import ADOPTS, END, FORKED, ORPHANED, REFUSED, REOPEN, Order
 from granite.arbiter.poller import NEVER
 from granite.arbiter.report import Report
 from granite.arbiter.signals import SIGKILL, SIGTERM, SIGUSR2
@@ -60,19 +61,65 @@ _ANSWER = 10.0
 
 class _Birth:
     """A worker that is wanted, with its order. `new` says that the application is to be loaded
-    anew for it.
+    anew for it, `family` is what the order has brought forth so far, `again` that it is the second
+    attempt.
     """
 
-    __slots__ = ("new", "order", "worker")
+    __slots__ = ("again", "family", "new", "order", "worker")
 
     def __init__(self, worker: Worker, order: Order, new: bool) -> None:
         self.worker = worker
         self.order = order
         self.new = new
+        self.family = _Family(0, 0)
+        self.again = False
 
     def close(self) -> None:
         """Give the worker's end of its channel back."""
         os.close(self.order.channel)
+
+    def repeat(self) -> None:
+        """Be ready for another attempt. Raises BootError."""
+        try:
+            mine, theirs = open_channel()  # of the one before, somebody may live
+        except OSError as exc:
+            raise refused(exc) from None
+        self.worker.channel.close()
+        self.worker.channel = mine
+        self.order.channel = theirs
+        self.family = _Family(0, 0)
+        self.again = True
+
+
+class _Family:
+    """A worker's process and its parent, as long as they are known, else 0."""
+
+    __slots__ = ("parent", "worker")
+
+    def __init__(self, worker: int, parent: int) -> None:
+        self.worker = worker
+        self.parent = parent
+
+    def clear_away(self) -> bool:
+        """After the template's death: collect what is this process's of the two, and end a worker
+        that nobody waits for any more. Return True when nothing can come any more.
+        """
+        if self.parent:
+            if _is_alive(self.parent):
+                return False  # it is about to end, and leaves the worker to somebody
+            self.parent = 0
+        if self.worker and _is_alive(self.worker):
+            os.kill(self.worker, SIGKILL)
+            return False
+        return True
+
+
+def _is_alive(pid: int) -> bool:
+    """Collect a process that has ended; say whether it is a child of this one that has not."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == 0
+    except ChildProcessError:
+        return False
 
 
 class _Template:
@@ -141,6 +188,7 @@ class Templates:
         "_poller",
         "_renewing",
         "_sockets",
+        "_strays",
         "_waiting",
     )
 
@@ -162,6 +210,8 @@ class Templates:
         self._former: list[_Template] = []
         self._waiting: list[_Birth] = []
         self._lost: list[Worker] = []
+        # Of templates that have died, what may still become this process's.
+        self._strays: list[_Family] = []
 
     def order(self, worker: Worker, channel: int, *, new: bool) -> None:
         """Have a process made for `worker`, with its end of the channel, which is taken over; with
@@ -237,8 +287,8 @@ class Templates:
             self._current = None
 
     def alive(self) -> bool:
-        """Whether a template has not been collected yet."""
-        return bool(self._all())
+        """Whether a template has not been collected yet, or something that it has left."""
+        return bool(self._all() or self._strays)
 
     def reap(self) -> list[Worker]:
         """Collect the templates that have ended; return the workers that will get no process."""
@@ -249,14 +299,17 @@ class Templates:
                 pid, status = template.pid, 0
             if pid:
                 self._bury(template, status)
+        if self._strays:
+            self._strays = [family for family in self._strays if not family.clear_away()]
+            self._adopt_no_more()
         lost, self._lost = self._lost, []
         return lost
 
-    def pids(self) -> set[int] | None:
-        """Return the templates' process ids; None while there may be other processes of theirs."""
-        if any(template.birth is not None for template in self._all()):
-            return None
-        return {template.pid for template in self._all()}
+    def pids(self) -> set[int]:
+        """Return the processes that are, or may become, this one's children."""
+        families = [t.birth.family for t in self._all() if t.birth is not None] + self._strays
+        found = {template.pid for template in self._all()}
+        return found.union(*((family.worker, family.parent) for family in families))
 
     def leave_in_child(self) -> None:
         """Give up, in a forked child, what is the arbiter's alone."""
@@ -296,8 +349,7 @@ class Templates:
         template = self._source(birth)
         if template is None:
             self._start_for(birth)
-        elif template.state == IDLE:
-            adopt(True)
+        elif template.state == IDLE and not self._is_forking():
             template.birth = birth
             template.state = FORKING
             template.kill_at = now + _ANSWER
@@ -344,7 +396,11 @@ class Templates:
             elif kind == FAILED:
                 template.failure = payload[0], payload[1:].decode("utf-8", "replace")
                 template.kill_at = min(template.kill_at, time.monotonic() + QUICK)
-            elif kind in (FORKED, REFUSED):
+            elif kind == FORKED and template.birth is not None:
+                template.birth.family = _Family(*map(int, payload.split()))
+                adopt(True)
+                template.channel.send(ADOPTS)
+            elif kind in (ORPHANED, REFUSED):
                 self._answered(template, kind, payload)
         if template.channel.fd < 0:
             self._poller.unregister(fd)
@@ -359,13 +415,16 @@ class Templates:
         if kind == REFUSED:
             self._give_up(birth.worker, (EXIT_BOOT, payload.decode()))
             return
-        birth.worker.forked(int(payload))
+        birth.worker.forked(birth.family.worker)
         template.first = template.first or birth.worker
         self._on_forked(birth.worker)
 
     def _adopt_no_more(self) -> None:
-        if all(template.birth is None for template in self._all()):
+        if not self._strays and not self._is_forking():
             adopt(False)
+
+    def _is_forking(self) -> bool:
+        return any(template.birth is not None for template in self._all())
 
     def _bury(self, template: _Template, status: int) -> None:
         self._hear(template)  # what it said last may still lie in the channel
@@ -386,7 +445,8 @@ class Templates:
                 details=template.report.take(),
             )
         if template.birth is not None:
-            self._give_up(template.birth.worker, (EXIT_BOOT, f"{ended} while it forked a worker"))
+            self._strays.append(template.birth.family)
+            self._try_again(template.birth, f"{ended} while it forked a worker")
             template.birth = None
         template.release()
         if template is self._current:
@@ -396,6 +456,19 @@ class Templates:
         else:
             self._former.remove(template)
         self._adopt_no_more()
+
+    def _try_again(self, birth: _Birth, why: str) -> None:
+        """The template has died over it, which need not have to do with it, but may."""
+        failure = EXIT_BOOT, why
+        if not birth.again:
+            try:
+                birth.repeat()
+            except BootError as exc:
+                failure = EXIT_BOOT, str(exc)
+            else:
+                self._waiting.append(birth)
+                return
+        self._give_up(birth.worker, failure)
 
     def _retire(self, template: _Template) -> None:
         template.end(time.monotonic())

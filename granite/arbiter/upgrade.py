@@ -79,6 +79,8 @@ class Upgrade:
     def ask(self, up: bool) -> None:
         """Start a successor; `up` says that this server is."""
         inherited = self._held.inherited
+        if self._pid:
+            self._look()  # it may have ended just now
         if not up:
             obstacle = "the workers are not ready yet"
         elif self._pid:

@@ -15,6 +15,7 @@ import sys
 import time
 
 from granite.arbiter import signals
+from granite.arbiter.fork import flush_streams
 from granite.arbiter.poller import NEVER
 from granite.errors import BootError, UsageError, reason
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from granite.settings.config import Config
     from granite.settings.load import Loaded
 
-__all__ = ["Watch", "changed_text", "require_watchfiles"]
+__all__ = ["Watch", "changed_text", "require"]
 
 # Seconds after which a watcher that has died again is replaced: the first delay, and the last.
 _FIRST_DELAY = 0.1
@@ -42,12 +43,17 @@ _UNTOLD = 1.0
 _MOST_NAMED = 3
 
 
-def require_watchfiles() -> None:
-    """Raise UsageError where the library that watches files is not installed."""
+def require(config: Config) -> None:
+    """Raise UsageError where the library that watches files is not installed, BootError where a
+    path of `reload_paths` does not exist.
+    """
     from importlib.machinery import PathFinder  # it is looked for, not loaded
 
     if PathFinder.find_spec("watchfiles") is None:
         raise UsageError("reload: watchfiles is not installed; install granite[reload]")
+    for path in config.reload_paths:
+        if not os.path.exists(path):  # noqa: PTH110
+            raise BootError(f"reload_paths: there is no file or directory {path!r}")
 
 
 def changed_text(paths: list[str]) -> str:
@@ -95,10 +101,7 @@ class Watch:
         on_change: Callable[[list[str]], object],
         titles: Titles | None = None,
     ) -> None:
-        require_watchfiles()
-        for path in loaded.config.reload_paths:
-            if not os.path.exists(path):  # noqa: PTH110
-                raise BootError(f"reload_paths: there is no file or directory {path!r}")
+        require(loaded.config)
         self._log = log
         self._poller = poller
         self._on_change = on_change
@@ -153,7 +156,7 @@ class Watch:
     def _start(self, now: float) -> None:
         self._since = self._since or time.time()
         arbiter = os.getpid()
-        _flush_streams()
+        flush_streams()
         try:
             mine, theirs = os.pipe()
         except OSError as exc:
@@ -206,6 +209,8 @@ class Watch:
             kind, text = line[:1], line[1:].decode("utf-8", "surrogateescape")
             if kind == b"C":
                 changed |= dict.fromkeys(text.split("\0"))
+            elif kind == b"D":
+                self._log.debug(text)
             elif kind == b"W":
                 self._log.warning(text)
             elif kind == b"E":
@@ -256,12 +261,3 @@ def _selecting(config: Config) -> tuple[object, ...]:
         *(config.reload_paths, config.reload_include, config.reload_tick),
         *(config.reload_ignore_dirs, config.reload_ignore_patterns, config.reload_ignore_paths),
     )
-
-
-def _flush_streams() -> None:
-    """Write what the standard streams hold, which both processes would write otherwise."""
-    for stream in (sys.stdout, sys.stderr):
-        try:  # noqa: SIM105 (contextlib costs the arbiter memory)
-            stream.flush()
-        except (OSError, ValueError, AttributeError):  # noqa: PERF203
-            pass  # nobody reads it, or it is closed, or was from the start and is None

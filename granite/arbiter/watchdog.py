@@ -48,8 +48,8 @@ _HELD_UP = 1.0
 
 
 class Watchdog:
-    """A part of the arbiter. `timeout` is the number of seconds that a worker may be silent;
-    `replace` has the slot of a worker filled by another one, which is not told to end by that.
+    """A part of the arbiter. `replace` has the slot of a worker filled by another one, which is not
+    told to end by that.
     """
 
     __slots__ = ("_ending", "_fleet", "_held", "_planned", "_replace")
@@ -66,38 +66,32 @@ class Watchdog:
 
     def next_deadline(self) -> float:
         """Return the monotonic time at which a worker has been silent for too long."""
-        config = self._held.config
         until = NEVER
-        if config.worker_timeout:
-            for worker in self._watched():
-                until = min(until, worker.report_at, worker.heard_at + config.worker_timeout)
+        for worker in self._watched():
+            until = min(until, _due_at(worker, worker.heard_at + worker.timeout))
         self._planned = until
-        if config.worker_start_timeout:
+        start_timeout = self._held.config.worker_start_timeout
+        if start_timeout:
             for worker in self._starting():
-                late_at = worker.started_at + config.worker_start_timeout
-                until = min(until, late_at if worker.report_at == NEVER else worker.report_at)
+                until = min(until, _due_at(worker, worker.started_at + start_timeout))
         return until
 
     def manage(self, now: float) -> None:
         """Take the steps that are due."""
-        config = self._held.config
-        if config.worker_timeout:
-            self._judge(now, config.worker_timeout)
-        if config.worker_start_timeout:
-            for worker in self._starting():
-                self._judge_start(worker, now, config.worker_start_timeout)
-
-    def _judge(self, now: float, timeout: float) -> None:
         if now > self._planned + _HELD_UP:
             for worker in self._watched():
-                worker.heard_at = max(worker.heard_at, now - timeout / 2)
+                worker.heard_at = max(worker.heard_at, now - worker.timeout / 2)
         for worker in self._watched():
             if worker.report_at != NEVER:
                 self._follow_up(worker, now)
-            elif now >= worker.heard_at + timeout:
+            elif now >= worker.heard_at + worker.timeout:
                 worker.report_at = now + _REPORT
                 worker.send(SIGUSR2)
         self._pardon()
+        start_timeout = self._held.config.worker_start_timeout
+        if start_timeout:
+            for worker in self._starting():
+                self._judge_start(worker, now, start_timeout)
 
     def _judge_start(self, worker: Worker, now: float, timeout: float) -> None:
         if worker.report_at == NEVER:
@@ -121,12 +115,14 @@ class Watchdog:
         return [
             slot.current
             for slot in self._fleet.slots
-            if slot.current is not None and slot.current.state == READY_STATE
+            if slot.current is not None
+            and slot.current.state == READY_STATE
+            and slot.current.timeout
         ]
 
     def _follow_up(self, worker: Worker, now: float) -> None:
         silent = now - worker.heard_at
-        if silent < _REPORT:
+        if worker.heard_at > worker.report_at - _REPORT:
             worker.report_at = NEVER
             worker.report.take()
             self._held.log.warning(f"{worker} answers again, after more than worker_timeout")
@@ -148,3 +144,7 @@ class Watchdog:
         for worker, told in self._ending:
             if worker.heard_at > told and worker.kill_at != NEVER:
                 worker.kill_at = told + config.graceful_timeout + config.workers_kill_timeout
+
+
+def _due_at(worker: Worker, late_at: float) -> float:
+    return late_at if worker.report_at == NEVER else worker.report_at

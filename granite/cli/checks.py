@@ -25,7 +25,7 @@ def look_at_surroundings(config: Config, notes: list[Note]) -> list[GraniteError
     """Check what the settings name on this machine; return what is wrong, and add to `notes` what
     is odd. Relative paths are those of the current directory.
     """
-    checks = (_identity, _title, _tls, _directories, _log_config)
+    checks = (_identity, _title, _tls, _directories, _log_config, _reload)
     return [error for check in checks if (error := _error_of(check, config, notes)) is not None]
 
 
@@ -123,6 +123,13 @@ def _files_to_be(config: Config) -> list[tuple[str, str]]:
         if destination.kind == FILE and config.log and not config.log_config:
             found.append((name, destination.path))
     return [(name, path) for name, path in found if path]
+
+
+def _reload(config: Config, notes: list[Note]) -> None:
+    if config.reload:
+        from granite.arbiter.watch import require
+
+        require(config)
 
 
 def _log_config(config: Config, notes: list[Note]) -> None:

@@ -53,6 +53,9 @@ class Hot:
             env=env,
             **options,
         )
+        if options.get("ready", True):
+            # Before, a save is seen, too, but perhaps twice.
+            self.granite.wait_for("directories that are watched: ")
         return self.granite
 
     @property

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.arbiter.asking import until
+
 APPS = Path(__file__).parent
 REQUEST = b"GET /pid HTTP/1.1\r\nHost: test\r\n\r\n"
 LAST = REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
@@ -98,8 +100,14 @@ def test_nobody_waits_for_a_worker_that_is_busy(run_granite, clients: list[Clien
         assert share(clients)[busy.worker] == 1
     finally:
         os.kill(busy.worker, signal.SIGCONT)
+
+    def comes_back() -> bool:
+        clients.append(Client(granite.port))
+        return clients[-1].worker == busy.worker
+
+    until(comes_back)
     clients += [Client(granite.port) for _ in range(60)]
-    assert share(clients)[busy.worker] >= 40, share(clients)
+    assert is_even(clients, 3) or share(clients)[busy.worker] >= 40, share(clients)
 
 
 class Callers:

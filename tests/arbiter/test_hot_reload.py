@@ -357,8 +357,8 @@ def test_the_arbiter_stays_light(hot):
     code = (
         "import os, sys, granite.arbiter.arbiter as arbiter\n"
         "from granite.settings.load import load\n"
-        "load({'reload': True}, {}); import granite.arbiter.watch as watch\n"
-        "watch.require_watchfiles()\n"
+        "from granite.arbiter.watch import require\n"
+        "require(load({'reload': True}, {}).config)\n"
         "print([name for name in ('watchfiles', 'logging', 're', 'asyncio', 'threading')"
         " if name in sys.modules])"
     )
@@ -366,3 +366,18 @@ def test_the_arbiter_stays_light(hot):
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_the_check_knows_of_it(hot):
+    arguments = ("check", "changing:app", "--reload")
+    granite = GraniteProcess(*arguments, "--reload-paths", "missing", cwd=hot.folder)
+    try:
+        assert granite.wait() == 1
+        assert "reload_paths: there is no file or directory 'missing'" in granite.output
+    finally:
+        granite.destroy()
+    granite = GraniteProcess(*arguments, cwd=hot.folder)
+    try:
+        assert granite.wait() == 0, granite
+    finally:
+        granite.destroy()

@@ -69,6 +69,7 @@ def test_the_servers_own_files_are_none_of_the_applications(hot):
         ready=False,
     )
     until(lambda: log.exists() and "listening on" in log.read_text())
+    until(lambda: "directories that are watched: " in log.read_text())
     hot.save("two")
     until(lambda: "reloading: changing.py has changed" in log.read_text())
     time.sleep(1)
@@ -90,7 +91,7 @@ def test_other_paths(hot, tmp_path_factory):
     assert hot.reloads(2) == 2
     hot.save("not watched")
     time.sleep(0.3)
-    assert hot.reloads() == 2
+    assert hot.reloads() == 2, hot.granite
     assert hot.granite.output.count("reloading: data.json has changed") == 1
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import os
 import pwd
+import random
 import re
 import signal
 import ssl
+import time
 from pathlib import Path
 
 import httpx
@@ -15,7 +18,10 @@ import pytest
 
 from tests.arbiter.asking import title, until
 from tests.arbiter.changing import hang_up, workers
+from tests.arbiter.loads import Load
+from tests.arbiter.test_chaos import eventually, zombies
 from tests.arbiter.test_process import as_root
+from tests.arbiter.test_recycling import ask
 from tests.granite_process import GraniteProcess
 
 APPS = Path(__file__).parent
@@ -78,6 +84,15 @@ def sockets(pid: int) -> list[str]:
     fds = Path(f"/proc/{pid}/fd").iterdir()
     links = [str(fd.readlink()) for fd in fds]
     return [link for link in links if link.startswith("socket:")]
+
+
+def descriptors(pid: int) -> list[str]:
+    """Return what the descriptors of a process are, without the numbers."""
+    found = []
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.append(str(fd.readlink()).partition(":[")[0])
+    return sorted(found)
 
 
 @pytest.fixture
@@ -328,6 +343,65 @@ def test_a_template_that_does_not_answer_is_killed(preload):
     granite.wait_for("is ready\n")
     assert template(granite) != first
     assert len(served_by(granite, 2)) == 2
+    assert granite.stop() == 0
+
+
+def test_templates_and_workers_that_die_at_any_time(run_granite):
+    arguments = ("--preload", "--workers", "3", "--lifespan", "off", "--respawn-interval", "0")
+    granite = run_granite("stuck_apps:app", *arguments, cwd=APPS)
+    hang_up(granite)
+    until(lambda: len([d for d in descriptors(granite.process.pid) if "report" in d]) == 4)
+    before = descriptors(granite.process.pid)
+    survivor = ask(granite)  # without one that serves, a worker that cannot start is the end
+    chance = random.Random(3)
+    for _ in range(60):
+        victims = sorted(workers(granite) - {survivor})
+        if victims:
+            number = chance.choice((signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM))
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(chance.choice(victims), number)
+        time.sleep(chance.random() * 0.05)
+    until(lambda: "the template" in granite.output)
+    hang_up(granite)
+    until(lambda: len(workers(granite)) == 4)
+    eventually(
+        lambda: descriptors(granite.process.pid) == before,
+        lambda: (before, descriptors(granite.process.pid), granite.output),
+    )
+    assert zombies(granite.process.pid) == []
+    assert "Traceback" not in granite.output
+    assert granite.stop() == 0
+    granite.wait_gone()
+
+
+def test_templates_that_die_while_reloads_are_asked_for(preload):
+    granite = preload("--workers", "2")
+    chance = random.Random(3)
+    for _ in range(10):
+        granite.signal(signal.SIGHUP)
+        time.sleep(chance.random() * 0.3)
+        for pid in workers(granite):
+            with contextlib.suppress(OSError):
+                if title(pid).startswith("granite: template"):
+                    os.kill(pid, signal.SIGKILL)
+    preload.write("two")
+    until(lambda: not granite.signal(signal.SIGHUP) and text(granite) == "two")
+    eventually(lambda: "two" in served_by(granite, 2).popitem()[1], lambda: granite.output)
+    assert zombies(granite.process.pid) == []
+    assert "Traceback" not in granite.output
+    assert granite.stop() == 0
+    granite.wait_gone()
+
+
+def test_nothing_is_lost(run_granite):
+    arguments = ("--preload", "--workers", "2", "--lifespan", "off", "--max-requests", "60")
+    granite = run_granite("stuck_apps:app", *arguments, cwd=APPS)
+    with Load(granite.port, kept=4, coming=2) as load:
+        for _ in range(5):
+            hang_up(granite)
+            load.wait_for(60)
+    assert load.lost == []
+    assert granite.output.count("it has served max_requests") > 2
     assert granite.stop() == 0
 
 

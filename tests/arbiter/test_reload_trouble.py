@@ -6,6 +6,7 @@ import os
 import pty
 import resource
 import signal
+import time
 from pathlib import Path
 from typing import BinaryIO
 
@@ -251,3 +252,49 @@ def test_the_logs_are_reopened(changing):
     assert granite.stop() == 0
     assert "stopping" in log.read_text()
     assert "reloading" in (changing.folder / "log.1").read_text()
+
+
+def test_a_worker_that_is_killed_while_it_starts_is_tried_again(changing):
+    """It says nothing of the next one, although no other worker serves."""
+    granite = changing.start()
+    changing.gate.touch()
+    os.kill(told(granite)[1], signal.SIGKILL)
+    granite.wait_for("at the gate")
+    (booting,) = workers(granite)
+    os.kill(booting, signal.SIGKILL)
+    granite.wait_for(r"error: worker 1 cannot start, the next attempt .* s: worker 1")
+    changing.gate.unlink()
+    assert told(granite)[0] == "one"
+    assert granite.stop() == 0
+
+
+def test_new_settings_are_for_new_workers(changing):
+    """A worker that was never told to speak is not judged by its silence."""
+    config = changing.folder / "granite.conf.py"
+    config.write_text("worker_timeout = 0\n")
+    granite = changing.start("--workers", "2")
+    old = workers(granite)
+    changing.gate.touch()
+    config.write_text("worker_timeout = 0.5\n")
+    granite.signal(signal.SIGHUP)
+    granite.wait_for("at the gate")
+    for _ in range(100):  # longer than the timeout and the report
+        assert told(granite)[1] in old
+        time.sleep(0.02)
+    changing.gate.unlink()
+    granite.wait_for("info: reloaded")
+    assert "told to end" not in granite.output
+    assert granite.stop() == 0
+
+
+def test_workers_that_come_with_a_reload_start_once(changing):
+    config = changing.folder / "granite.conf.py"
+    config.write_text("workers = 1\n")
+    granite = changing.start()
+    config.write_text("workers = 3\n")
+    hang_up(granite)
+    assert len(workers(granite)) == 3
+    granite.wait_for("the setting has changed: from 1 to 3 workers")
+    assert granite.output.count("shutdown ran") == 1
+    assert granite.stop() == 0
+    assert granite.output.count("shutdown ran") == 4

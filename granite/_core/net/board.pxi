@@ -140,6 +140,11 @@ cdef class Board:
         least = self._least()
         return least is not NULL and self.load - least.load > SLACK + least.load // SLACK_SHARE
 
+    cdef bint light(self) noexcept:
+        """Whether this worker has clearly less than any other one."""
+        cdef Seat *least = self._least()
+        return least is not NULL and least.load - self.load > SLACK
+
     cdef void waited(self) noexcept:
         """The others have not taken what was left to them."""
         cdef Seat *least = self._least()

@@ -110,11 +110,15 @@ cdef class Listener:
         _unpin(self)
 
     cdef int _on_readable(self) except -1:
-        if self.board is not None:
-            self.board.alive()
-            if self.common and self.board.heavy():
-                return self._pause(LOOK_AWAY, self._look_again)
-        self._take()
+        cdef int more = MOST_AT_ONCE
+        if self.board is None:
+            return self._take()
+        self.board.alive()
+        if self.common and self.board.heavy():
+            return self._pause(LOOK_AWAY, self._look_again)
+        # One with little to do may be long about its turn all the same, where the machine is busy.
+        while self._take() and self.board.light() and more > 0:
+            more -= 1
         return 0
 
     cdef int _take(self) except -1:
