@@ -13,8 +13,8 @@ from pathlib import Path
 
 from bench import client, load, memory
 from bench.model import BenchError, Sample, Scenario
-from bench.process import Prefix, Running, free_port
-from bench.scenarios import FLAT_REQUESTS, IDLE_CONNECTIONS
+from bench.process import Prefix, Running, free_port, has_event_loop
+from bench.scenarios import FLAT_REQUESTS, IDLE_CONNECTIONS, PRELOADED_WORKERS
 from bench.servers import SERVERS, Launch
 
 START_SECONDS = 20.0
@@ -38,7 +38,9 @@ class Settings:
 class Started:
     """A server that answers: ``with Started(name, scenario, settings) as running``."""
 
-    def __init__(self, name: str, scenario: Scenario, settings: Settings) -> None:
+    def __init__(
+        self, name: str, scenario: Scenario, settings: Settings, extra: tuple[str, ...] = ()
+    ) -> None:
         self.name = name
         self._prefix = Prefix()
         self.at = Launch(
@@ -48,6 +50,7 @@ class Started:
             subject_bin=settings.subject_bin,
             peers_bin=settings.peers_bin,
             prefix=self._prefix.path,
+            extra=extra,
         )
         try:
             self.running = Running(SERVERS[name], self.at, settings.server_core)
@@ -171,6 +174,30 @@ def _serve(running: Running, scenario: Scenario, settings: Settings, count: int)
     return served
 
 
+def memory_of_preloaded_workers(name: str, scenario: Scenario, settings: Settings) -> Sample:
+    """The PSS of several workers that share what was loaded before they were forked, divided by
+    that of the only worker of a server that does not preload, both after traffic.
+    """
+    count = ("--workers", str(PRELOADED_WORKERS))
+    one, _ = _workers_and_tree(name, scenario, settings, ())
+    several, tree = _workers_and_tree(name, scenario, settings, (*count, "--preload"))
+    _, apart = _workers_and_tree(name, scenario, settings, count)
+    details = {"one_mib": one, "workers_mib": several, "tree_mib": tree, "not_preloaded_mib": apart}
+    return Sample(name, several / one, details=details)
+
+
+def _workers_and_tree(
+    name: str, scenario: Scenario, settings: Settings, extra: tuple[str, ...]
+) -> tuple[float, float]:
+    """Return the PSS in MiB of the workers, and of all processes of their server."""
+    with Started(name, scenario, settings, extra) as running:
+        load_round(running, scenario, settings, settings.seconds)
+        time.sleep(_SETTLE_SECONDS)
+        pids = running.pids()
+        workers = [pid for pid in pids if has_event_loop(pid)]
+        return memory.tree_kib(workers)[0] / 1024, memory.tree_kib(pids)[0] / 1024
+
+
 def start_time(name: str, scenario: Scenario, settings: Settings) -> Sample:
     """Milliseconds from exec to the first complete 200."""
     started = Started(name, scenario, settings)
@@ -182,6 +209,7 @@ FRESH: dict[str, Callable[[str, Scenario, Settings], Sample]] = {
     "memory": memory_after_traffic,
     "idle": memory_per_idle_connection,
     "flat": growth,
+    "preload": memory_of_preloaded_workers,
     "startup": start_time,
 }
 """Kinds of scenario that start the server anew for each sample."""

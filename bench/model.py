@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["load", "memory", "idle", "flat", "startup"]
+Kind = Literal["load", "memory", "idle", "flat", "startup", "preload"]
 
 
 class BenchError(Exception):

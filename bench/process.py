@@ -58,6 +58,15 @@ def tree(root: int) -> list[int]:
     return found
 
 
+def has_event_loop(pid: int) -> bool:
+    """Tell whether ``pid`` waits with epoll, as those do that serve."""
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            if str(entry.readlink()) == "anon_inode:[eventpoll]":
+                return True
+    return False
+
+
 def _stat(pid: int) -> list[str]:
     """Return the fields of ``/proc/<pid>/stat`` from the state on; the name may hold spaces."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

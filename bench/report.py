@@ -166,7 +166,7 @@ def overview(results: Sequence[ScenarioResult]) -> list[str]:
 
 
 def _title(scenario: Scenario) -> str:
-    lower = scenario.kind in {"memory", "idle", "flat", "startup"}
+    lower = scenario.kind in {"memory", "idle", "flat", "startup", "preload"}
     return f"{scenario.title} (less is better)" if lower else scenario.title
 
 

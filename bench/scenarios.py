@@ -11,6 +11,7 @@ CONNECTIONS = 64
 PIPELINE = 16
 IDLE_CONNECTIONS = 5000
 FLAT_REQUESTS = 1_000_000
+PRELOADED_WORKERS = 4
 KIB = 1024
 
 _KEEPALIVE = ("-t1", f"-c{CONNECTIONS}")
@@ -132,6 +133,18 @@ SCENARIOS: tuple[Scenario, ...] = (
         absolute=Target(1.0, at_least=False),
         peers=("granian", "fastpysgi", "nginx"),
         rounds=1,
+        ratios=False,
+    ),
+    Scenario(
+        name="preload",
+        title=f"memory of {PRELOADED_WORKERS} preloaded FastAPI workers ÷ that of one worker",
+        unit="×",
+        app="fastapi_json:app",
+        kind="preload",
+        options=_KEEPALIVE,
+        absolute=Target(1.4, at_least=False),
+        peers=("granite",),
+        rounds=3,
         ratios=False,
     ),
     Scenario(

@@ -28,7 +28,7 @@ CONNECTION_LIMIT = 16384
 class Launch:
     """What a command line depends on: ``app`` is ``module:attribute``, paths are absolute.
 
-    ``prefix`` is a directory for this start alone.
+    ``prefix`` is a directory for this start alone, ``extra`` are further arguments for granite.
     """
 
     app: str
@@ -37,6 +37,7 @@ class Launch:
     subject_bin: Path
     peers_bin: Path
     prefix: Path
+    extra: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def _granite(at: Launch) -> list[str]:
         *(str(at.subject_bin / "granite"), "run", at.app),
         *("--host", "127.0.0.1", "--port", str(at.port), "--loop", at.loop),
         *("--working-dir", str(APPS), "--log-level", "warning", "--no-access-log"),
-        *("--keep-alive-timeout", str(KEEP_ALIVE)),
+        *("--keep-alive-timeout", str(KEEP_ALIVE), *at.extra),
     ]
 
 

@@ -60,9 +60,9 @@ class Link:
             self._send()
         self._loop.remove_reader(self._reporter.fd)
 
-    def recycle(self, why: str) -> None:
-        """Ask to be replaced."""
-        self._reporter.send(RECYCLE, why.encode())
+    def recycle(self) -> None:
+        """Ask to be replaced: the requests are enough."""
+        self._reporter.send(RECYCLE)
 
     def _beat(self) -> None:
         now = self._loop.time()

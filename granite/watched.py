@@ -115,7 +115,7 @@ class Files:
     def __init__(self, selection: Selection, since: float) -> None:
         self.watched: set[str] = set()
         self._selection = selection
-        self._since: int | None = int(since * 1e9) - _TICK
+        self._since: int | None = int(since * 1e9)
         self._directories: set[str] = set()
         self._links: set[str] = set()
         self._seen: dict[str, Signature | None] = {}

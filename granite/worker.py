@@ -209,7 +209,7 @@ async def _serve(
             start.config,
             secure=secure,
             max_requests=most_requests(start.config),
-            on_max_requests=lambda: link.recycle("requests"),
+            on_max_requests=lambda: link.recycle(),
         )
         await serving.start()
         return serving

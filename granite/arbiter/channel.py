@@ -6,7 +6,8 @@ kinds make anybody do. The arbiter's end is used by the arbiter's loop, the work
 thread.
 
 The arbiter never waits for a worker, nor a worker that serves for the arbiter: a message that the
-other end has no room for is dropped whole. Only what a worker says of its start waits.
+other end has no room for is dropped whole. Only what a worker says of its start waits. An end
+trusts the other one in nothing: an application may write there by mistake, or worse.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ __all__ = [
 READY = b"R"  # it accepts connections
 FAILED = b"F"  # it could not start: the exit status in one byte, then why
 BEAT = b"B"  # its event loop turns: nothing, or a snapshot of its metrics
-RECYCLE = b"C"  # it wants to be replaced: why
+RECYCLE = b"C"  # it has served enough requests, and wants to be replaced
 BROKEN = b"X"  # it serves the page of an error in place of the application: the error
 
 # From the arbiter.
@@ -52,20 +53,24 @@ NOTICE = b"N"  # the server is going to stop
 _HEAD = 6
 # A traceback may be long, but what nobody reads to its end need not fill the pipe.
 _MOST = 256 * 1024
+_LONGEST = _MOST + 1
 # Descriptors in one message. Linux takes 253.
 _MOST_FDS = 250
+# Reads in a row, so that nobody is kept busy by who writes without an end.
+_MOST_READS = 16
 _DESCRIPTOR = 4
 
 
 class _End:
     """One end: sends without waiting, and puts together what arrives."""
 
-    __slots__ = ("_buffer", "_fds", "_socket", "_unsent")
+    __slots__ = ("_buffer", "_cut", "_fds", "_socket", "_unsent")
 
     def __init__(self, fd: int) -> None:
         self._socket = _socket.socket(fileno=fd)
         self._buffer = b""
         self._fds: list[int] = []
+        self._cut = False
         self._unsent = b""
 
     @property
@@ -91,41 +96,57 @@ class _End:
     def close(self) -> None:
         """Close this end, and descriptors that nobody has taken; idempotent."""
         self._socket.close()
+        self._drop()
+
+    def _drop(self) -> None:
         for fd in self._fds:
             os.close(fd)
         self._fds.clear()
 
     def _read(self) -> tuple[list[Message], bool]:
         """Return the messages that have arrived whole, without waiting, and whether the other end
-        is gone.
+        is gone, or no better than that: it has sent what is no message.
         """
         messages: list[Message] = []
         space = _socket.CMSG_SPACE(_MOST_FDS * _DESCRIPTOR)
         flags = _socket.MSG_DONTWAIT | _socket.MSG_CMSG_CLOEXEC
-        while True:
+        for _ in range(_MOST_READS):
             try:
-                data, ancillary, _, _ = self._socket.recvmsg(65536, space, flags)
+                data, ancillary, notes, _ = self._socket.recvmsg(65536, space, flags)
             except BlockingIOError:
                 return messages, False
             except OSError:  # the other end died with something unread
                 return messages, True
             for _, _, rights in ancillary:
                 self._fds += memoryview(rights[: len(rights) // 4 * 4]).cast("i")
+            if notes & _socket.MSG_CTRUNC:  # this process has no room for more descriptors
+                self._cut = True
+                self._drop()
             if not data:
                 return messages, True
             messages += self._split(data)
+            if len(self._buffer) >= _HEAD and self._length() > _LONGEST:
+                return messages, True
+        return messages, False
+
+    def _length(self) -> int:
+        return int.from_bytes(self._buffer[2:_HEAD], "big")
 
     def _split(self, data: bytes) -> list[Message]:
         self._buffer += data
         messages = []
         while len(self._buffer) >= _HEAD:
-            end = _HEAD + int.from_bytes(self._buffer[2:_HEAD], "big")
+            end = _HEAD + self._length()
             if len(self._buffer) < end:
                 break
-            # Descriptors come with the first byte of their message, hence before its last one.
+            # Descriptors come with the first byte of their message, hence before its last one, and
+            # the system passes no more than one set of them at once.
             count = self._buffer[1]
             fds, self._fds = self._fds[:count], self._fds[count:]
-            messages.append((self._buffer[:1], self._buffer[_HEAD:end], fds))
+            if count and self._cut:
+                self._cut = False  # the message is worth nothing without them
+            else:
+                messages.append((self._buffer[:1], self._buffer[_HEAD:end], fds))
             self._buffer = self._buffer[end:]
         return messages
 

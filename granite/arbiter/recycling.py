@@ -16,6 +16,7 @@ import os
 
 from granite.arbiter.calls import HookFailed
 from granite.arbiter.poller import NEVER
+from granite.arbiter.slots import REQUESTS
 from granite.errors import BootError
 
 TYPE_CHECKING = False
@@ -35,7 +36,7 @@ _FIRST_DELAY = 1.0
 _LONGEST_DELAY = 60.0
 # How the causes read in the log.
 _TEXTS = {
-    "requests": "it has served max_requests",
+    REQUESTS: "it has served max_requests",
     LIFETIME: "it has reached workers_lifetime",
     RSS: "it is above workers_max_rss",
 }

@@ -160,7 +160,8 @@ class Reload:
             slot.hasten("reload")  # who fills it loads the application anew by nature
             return
         if self._fleet.templates is None and slot.current.started_at > self._since:
-            return  # it has done so already
+            self._worker = slot.current  # it does so already
+            return
         try:
             self._worker = self._fork(slot, "reload")
         except BootError as exc:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from granite import environment
 from granite.arbiter.poller import NEVER
 from granite.errors import UsageError
+from granite.settings.rules import refuse_unserved
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,8 +107,12 @@ class Renewal:
         log = self._held.log
         try:
             loaded = self._loaded.again()
+            refuse_unserved(loaded.config)
         except UsageError as exc:
             log.error(f"the settings stay as they were: {exc}")
+            return
+        except BaseException as exc:  # a config file is a program, and may raise what it likes
+            log.error(f"the settings stay as they were: {type(exc).__name__}", exc_info=exc)
             return
         told = {note.text for note in self._loaded.notes}
         for note in loaded.notes:

@@ -13,6 +13,7 @@ import time
 from granite.arbiter.channel import BEAT, BROKEN, FAILED, READY, RECYCLE
 from granite.arbiter.poller import NEVER
 from granite.arbiter.signals import SIGQUIT, SIGTERM
+from granite.errors import EXIT_BOOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ __all__ = ["BOOTING", "QUICK", "READY_STATE", "STOPPING", "Slot", "Worker"]
 BOOTING = "booting"
 READY_STATE = "ready"
 STOPPING = "stopping"
+
+# Why a worker wants to be replaced.
+REQUESTS = "requests"
 
 # Seconds that a worker gets for a quick end before it is killed.
 QUICK = 3.0
@@ -127,11 +131,11 @@ class Worker:
                 self.ready_at = now
                 self.slow_at = self.report_at = NEVER
             elif kind == FAILED:
-                self.failure = payload[0], payload[1:].decode("utf-8", "replace")
+                self.failure = (*payload[:1], EXIT_BOOT)[0], payload[1:].decode("utf-8", "replace")
                 # It ends by itself, unless a thread of the application holds it up.
                 self.kill_at = min(self.kill_at, now + QUICK)
             elif kind == RECYCLE:
-                self.wish = payload.decode()
+                self.wish = REQUESTS
             elif kind == BROKEN:
                 self.broken = payload.decode("utf-8", "replace")
         return beats

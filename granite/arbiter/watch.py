@@ -39,6 +39,8 @@ _LONGEST_DELAY = 10.0
 _SETTLED = 10.0
 # Seconds before the death of a watcher of whose changes it may not have told.
 _UNTOLD = 1.0
+# Seconds by which the time of a file may lag behind.
+_CLOCK_TICK = 0.02
 # Files that a line of the log names.
 _MOST_NAMED = 3
 
@@ -128,6 +130,7 @@ class Watch:
         self._config, self._others = loaded.config, _others(loaded)
         if before != (_selecting(self._config), self._others) and self._start_at != NEVER:
             self._end()
+            self._since = time.time() - _CLOCK_TICK
             self._start_at = 0.0
 
     def next_deadline(self) -> float:

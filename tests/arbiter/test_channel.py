@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -117,3 +120,60 @@ def test_a_worker_outlives_its_arbiter():
 
 def test_neither_end_survives_an_exec(ends):
     assert not any(os.get_inheritable(end.fd) for end in ends)
+
+
+def test_what_is_no_message_ends_the_conversation():
+    mine, theirs = socket.socketpair()
+    channel = Channel(mine.detach())
+    theirs.send(READY + b"\x00" + (0).to_bytes(4, "big") + b"C\x00\xff\xff\xff\xff" + b"x" * 1000)
+    assert channel.receive() == [(READY, b"")]
+    assert channel.fd == -1
+    with pytest.raises(OSError, match="Broken pipe"):
+        theirs.send(b"x")
+    theirs.close()
+
+
+def test_who_never_stops_is_heard_in_turns(ends):
+    channel, reporter = ends
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.is_set():
+            reporter.send(BEAT, bytes(5000))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(20):
+            assert len(channel.receive()) <= 16 * 65536 // 5000 + 1
+    finally:
+        done.set()
+        writer.join()
+
+
+def test_a_message_whose_descriptors_find_no_room_is_dropped(ends):
+    channel, reporter = ends
+    pipe = os.pipe()
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert channel.send(BEAT, b"before")
+    assert channel.send(ACCEPT, b"1", pipe)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(pipe) + 1, limit[1]))
+        taken = [os.dup(0) for _ in range(holes(max(pipe)))]
+        try:
+            assert reporter.receive() == [(BEAT, b"before", [])]
+        finally:
+            for fd in taken:
+                os.close(fd)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    assert channel.send(ACCEPT, b"2", pipe)
+    ((_, payload, fds),) = reporter.receive()
+    assert (payload, len(fds)) == (b"2", 2)
+    for fd in (*fds, *pipe):
+        os.close(fd)
+
+
+def holes(most: int) -> int:
+    """Return how many descriptors up to `most` are free."""
+    return sum(not Path(f"/proc/self/fd/{fd}").is_symlink() for fd in range(most + 1))

@@ -293,8 +293,30 @@ def test_workers_that_come_with_a_reload_start_once(changing):
     granite = changing.start()
     config.write_text("workers = 3\n")
     hang_up(granite)
-    assert len(workers(granite)) == 3
+    until(lambda: len(workers(granite)) == 3)
     granite.wait_for("the setting has changed: from 1 to 3 workers")
     assert granite.output.count("shutdown ran") == 1
     assert granite.stop() == 0
     assert granite.output.count("shutdown ran") == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("wrokers = 2", "unknown"),
+        ("workers = 'many'", "workers"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("raise BaseException", "BaseException"),
+        ("http = '2'", "HTTP/2 is not served"),
+    ],
+)
+def test_settings_that_are_wrong_leave_everything_as_it_was(changing, text, reason):
+    config = changing.folder / "granite.conf.py"
+    config.write_text("workers = 2\n")
+    granite = changing.start()
+    config.write_text(text + "\n")
+    hang_up(granite)
+    granite.wait_for(f"error: the settings stay as they were: .*{reason}")
+    assert len(workers(granite)) >= 2
+    assert told(granite)[0] == "one"
+    assert granite.stop() == 0

@@ -227,3 +227,41 @@ def test_a_worker_that_starts_survives_the_reopening(run_granite, tmp_path):
     (tmp_path / "go").touch()
     until(lambda: "1 worker is ready" in (tmp_path / "log").read_text())
     assert granite.stop() == 0
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"C\x00\x00\x00\x00\x02\xff\xfe",
+        b"F\x00\x00\x00\x00\x00",
+        b"B\x00\x00\x00\x00\x01x",
+        b"R\x01\x00\x00\x00\x00",
+        b"?" * 100,
+        b"X\x00\xff\xff\xff\xff",
+    ],
+)
+def test_an_application_that_writes_to_the_arbiter_harms_itself_alone(run_granite, tmp_path, frame):
+    """A worker's descriptors are its application's."""
+    (tmp_path / "writing.py").write_text(
+        "import os, stat\n"
+        "from tests.arbiter.stuck_apps import app as inner\n"
+        "async def app(scope, receive, send):\n"
+        "    if scope['type'] == 'http' and scope['path'] == '/write':\n"
+        "        for fd in range(3, 100):\n"
+        "            try:\n"
+        "                if stat.S_ISSOCK(os.fstat(fd).st_mode):\n"
+        f"                    os.write(fd, {frame!r})\n"
+        "            except OSError:\n"
+        "                pass\n"
+        "    return await inner(scope, receive, send)\n"
+    )
+    granite = run_granite("writing:app", "--metrics", "--metrics-port", "0", cwd=tmp_path)
+    with contextlib.suppress(httpx.HTTPError):
+        httpx.get(granite.url("/write"), timeout=20)
+    granite.signal(signal.SIGHUP)
+    granite.wait_for("info: reloaded")
+    assert httpx.get(granite.url(), timeout=20).status_code == 200
+    metrics = granite.wait_for(r"metrics on (http://\S+)")[1]
+    assert httpx.get(metrics, timeout=20).status_code == 200
+    assert granite.stop() == 0
+    assert "Traceback" not in granite.output
