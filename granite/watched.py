@@ -4,15 +4,15 @@ Owns the selection (names, patterns, ignored places) and what each file was like
 looked at. Must not know how the system tells of changes, nor what follows from one. Main thread of
 the watcher's process.
 
-Theory of operation. What the system tells of is a hint: a path, perhaps of a directory that has
-come, perhaps of one that has been renamed together with everything in it. A file in a watched
-directory has changed when it was told of; everything else (files in new and former directories,
-files behind symbolic links, those that are named one by one) has changed when it is not what it was
-at the last look. So nothing is lost between the making of a directory and the watching of it.
+Theory of operation. What the system tells of is a path: of a file, of a directory that has come or
+gone with everything in it, of a file that another name leads to. A file has changed when it was
+told of, even where it is what it was before, since a worker may have read it in between; and when
+it is not what it was at the last look. So nothing is lost between the making of a directory and the
+watching of it.
 """
 
 # pathlib is used where its rules for patterns are wanted, and only there:
-# ruff: noqa: PTH100, PTH112, PTH113, PTH116, PTH119, PTH120
+# ruff: noqa: PTH100, PTH112, PTH113, PTH116, PTH118, PTH119, PTH120
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from granite.settings.destination import FILE, Destination
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from granite.settings.config import Config
 
@@ -119,16 +119,14 @@ class Files:
         self._directories: set[str] = set()
         self._links: set[str] = set()
         self._seen: dict[str, Signature | None] = {}
-        # Those that may change once more without another time.
-        self._new: set[str] = set()
 
     def look(self) -> set[str]:
         """Look at everything; return the files that have changed, come and gone since the last
         look.
         """
-        self._directories, self._links, self._new = set(), set(), set()
+        self._directories, self._links = set(), set()
         found: dict[str, Signature | None] = dict(self._below_roots())
-        found |= {path: self._see(path) for path in self._selection.files}
+        found |= {path: _signature(path) for path in self._selection.files}
         self.watched = self._directories | self._surroundings()
         before, self._seen = self._seen, found
         if self._since is not None:
@@ -138,30 +136,42 @@ class Files:
             path for path in before.keys() | found.keys() if before.get(path) != found.get(path)
         }
 
-    def changed(self, paths: Iterable[str]) -> set[str]:
-        """Return the files that have changed, when the system has told of `paths`."""
+    def changed(self, paths: Iterable[str], known: Collection[str] = ()) -> set[str]:
+        """Return the files that have changed, when the system has told of `paths`. Files that are
+        `known` to have changed, from a look, count only if they have changed once more.
+        """
         told = set(paths)
-        again = self._new & told
-        if any(map(self._is_directory, told)):
-            return again | self.look()
-        self._new -= again
-        for path in {*filter(self._counts, told), *self._selection.files, *self._links}:
-            now = self._see(path)
+        directories = tuple(os.path.join(path, "") for path in told if self._is_directory(path))
+        before = self._seen
+        if directories:
+            changed = self.look() | {path for path in self._seen if path.startswith(directories)}
+        else:
+            changed = self._look_at_links()
+        for path in filter(self._counts, told):
+            now = _signature(path)
+            if path not in known or now != before.get(path):
+                changed.add(path)
+            self._seen[path] = now
+        return changed
+
+    def settled(self, paths: Iterable[str]) -> set[str]:
+        """Return those of some files that cannot change any more without another time."""
+        now = time.time_ns()
+        return {path for path in paths if (self._seen.get(path) or (0,))[0] < now - _TICK}
+
+    def _look_at_links(self) -> set[str]:
+        """Look at those that may change without being told of by their names."""
+        changed = set()
+        for path in self._selection.files | self._links:
+            now = _signature(path)
             if now != self._seen.get(path):
                 self._seen[path] = now
-                again.add(path)
-        return again
-
-    def _see(self, path: str) -> Signature | None:
-        try:
-            status = os.stat(path)
-        except OSError:
-            return None
-        if status.st_mtime_ns > time.time_ns() - _TICK:
-            self._new.add(path)
-        return status.st_mtime_ns, status.st_size, status.st_ino
+                changed.add(path)
+        return changed
 
     def _counts(self, path: str) -> bool:
+        if path in self._selection.files:
+            return True
         parent, name = os.path.split(path)
         return parent in self._directories and self._selection.takes_file(path, name)
 
@@ -196,7 +206,7 @@ class Files:
                 elif self._selection.takes_file(entry.path, entry.name):
                     if entry.is_symlink():
                         self._links.add(entry.path)
-                    signature = self._see(entry.path)
+                    signature = _signature(entry.path)
                     if signature is not None:
                         yield entry.path, signature
 
@@ -223,6 +233,14 @@ def _written_by_us(config: Config) -> Iterator[str]:
         destination = Destination.parse(text)
         if destination.kind == FILE:
             yield destination.path
+
+
+def _signature(path: str) -> Signature | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _leads_to_directory(entry: os.DirEntry[str]) -> bool:

@@ -59,6 +59,7 @@ class _Watcher:
         self._pipe = pipe
         self._parent = parent
         self._established = False
+        self._known: set[str] = set()
 
     def run(self) -> None:
         self._tell_changed(self._files.look())
@@ -111,7 +112,8 @@ class _Watcher:
             recursive=False,
         )
         for notice in notices:
-            changed = self._files.changed(path for _, path in notice)
+            changed = self._files.changed((path for _, path in notice), self._known)
+            self._known = set()
             if len(notice) >= _FLOOD:
                 changed |= self._files.look()
             self._tell_changed(changed)
@@ -124,7 +126,10 @@ class _Watcher:
             # From here on nothing is missed; before, something may have been.
             self._established = True
             before = self._files.watched
-            self._tell_changed(self._files.look())
+            changed = self._files.look()
+            self._tell_changed(changed)
+            # The system may tell of them, too.
+            self._known = self._files.settled(changed)
             if self._files.watched != before:
                 return True
             self._tell_watched()

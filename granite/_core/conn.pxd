@@ -11,6 +11,7 @@ cdef enum Waiting:
     WAITING_NOTHING                     # a request is being answered, or its body comes
     WAITING_HEAD                        # for the rest of a request's head, or the first request
     WAITING_NEXT                        # for the next request
+    WAITING_LAST                        # ... for which a drain has given it some time
     WAITING_REST                        # for the rest of a body that nobody reads
 
 cdef enum Handshake:

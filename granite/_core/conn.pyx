@@ -91,7 +91,7 @@ cdef class Connection(StreamHandle):
         """
         cdef uint64_t left = self.host.drain_grace
         cdef uint64_t idle
-        if self.session is not None or self.shutting:
+        if self.session is not None or self.shutting or self.waiting == WAITING_LAST:
             return 0
         if self.waiting == WAITING_HEAD:
             left = FIRST_REQUEST_GRACE
@@ -125,7 +125,7 @@ cdef class Connection(StreamHandle):
                 return 0
             if self.host.draining and self.host.drain_grace:
                 # The head of the last response has left before the drain, and did not say that no more is answered.
-                self.waiting = WAITING_NEXT
+                self.waiting = WAITING_LAST
                 return self.arm(self.host.drain_grace)
             return self.shut(True) if self.host.draining else self._wait(WAITING_NEXT)
         if session.state == SESSION_HEAD:

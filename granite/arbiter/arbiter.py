@@ -123,7 +123,8 @@ class Arbiter:
         self._poller.register(queue.fd, lambda events: None)
         while True:
             self._manage()
-            if self._exit_code is not None and self._fleet.gone():
+            gone = self._fleet.gone() and self._generation.gone()
+            if self._exit_code is not None and gone:
                 return self._exit_code
             self._poller.wait(self._next_deadline())
             for number in queue.take():
@@ -150,9 +151,7 @@ class Arbiter:
         """Have workers forked from templates."""
         from granite.arbiter.template import Templates
 
-        self._fleet.templates = Templates(
-            self._poller, self._log, self._held.sockets.for_slot, self._fleet.listen
-        )
+        self._fleet.templates = Templates(self._held, self._poller, self._fleet.listen)
 
     def _measure(self) -> None:
         """Have the workers' numbers collected, and served."""
@@ -219,13 +218,13 @@ class Arbiter:
 
     def _next_deadline(self) -> float:
         """Return the monotonic time at which something is to be done by itself."""
-        until = min(self._ping_at, self._fleet.next_deadline())
+        until = min(self._ping_at, self._fleet.next_deadline(), self._generation.next_deadline())
         if self._exporter is not None:
             until = min(until, self._exporter.next_deadline())
         if self._exit_code is not None:
             return until
         until = min(until, self._stop_at, self._fleet.next_refill())
-        until = min(until, self._generation.next_deadline(), self._watchdog.next_deadline())
+        until = min(until, self._watchdog.next_deadline())
         if self._is_stopping():
             return until
         until = min(until, self._renewal.next_deadline())

@@ -90,6 +90,10 @@ class Generation:
         if self._upgrade is not None:
             self._upgrade.stop(number)
 
+    def gone(self) -> bool:
+        """Whether there is no process of a successor, or it is the server."""
+        return self._upgrade is None or self._upgrade.gone()
+
     def leave_in_child(self) -> None:
         """Give up, in a forked child, what is the arbiter's alone."""
         if self._upgrade is not None:

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 
     from granite.arbiter.channel import Channel
     from granite.arbiter.poller import Poller
+    from granite.arbiter.resources import Resources
     from granite.arbiter.slots import Worker
-    from granite.log import Log
 
 __all__ = ["Templates"]
 
@@ -124,15 +124,17 @@ def _is_alive(pid: int) -> bool:
 
 class _Template:
     """A template's process; `birth` is the order that it has, `first` the first worker that it has
-    forked. It is killed at `kill_at`.
+    forked, `timeout` the seconds that its workers may be silent. It is killed at `kill_at`.
     """
 
     __slots__ = (
         *("asked", "birth", "channel", "failure", "first", "kill_at", "pid", "report", "state"),
+        "timeout",
     )
 
-    def __init__(self, pid: int, channel: Channel, report: Report) -> None:
+    def __init__(self, pid: int, channel: Channel, report: Report, timeout: float) -> None:
         self.pid = pid
+        self.timeout = timeout
         self.channel = channel
         self.report = report
         self.asked = False
@@ -174,35 +176,34 @@ class _Template:
 
 
 class Templates:
-    """All templates. `sockets` returns the listening sockets of a slot, `on_forked` is called with
-    each worker that has got its process. Raises BootError where the system cannot do it.
+    """All templates. `on_forked` is called with each worker that has got its process. Raises
+    BootError where the system cannot do it.
     """
 
     __slots__ = (
         "_current",
         "_former",
+        "_held",
         "_log",
         "_lost",
         "_next",
         "_on_forked",
         "_poller",
         "_renewing",
-        "_sockets",
         "_strays",
         "_waiting",
     )
 
     def __init__(
         self,
+        held: Resources,
         poller: Poller,
-        log: Log,
-        sockets: Callable[[int], tuple[int, ...]],
         on_forked: Callable[[Worker], object],
     ) -> None:
         adopt(False)
+        self._held = held
+        self._log = held.log
         self._poller = poller
-        self._log = log
-        self._sockets = sockets
         self._on_forked = on_forked
         self._current: _Template | None = None
         self._next: _Template | None = None
@@ -218,7 +219,7 @@ class Templates:
         `new` from the application as it is loaded by the reload that is under way.
         """
         age = 0 if worker.face is None else worker.face.age
-        sockets = self._sockets(worker.index)
+        sockets = self._held.sockets.for_slot(worker.index)
         order = Order(worker.index, age, channel, worker.report.fd, sockets)
         self._waiting.append(_Birth(worker, order, new))
 
@@ -383,7 +384,8 @@ class Templates:
             mine.close()
             raise BecomeWorker(TEMPLATE, theirs, report.fd, None)
         os.close(theirs)
-        template = _Template(pid, mine, report)
+        # Its workers have the settings as they are now.
+        template = _Template(pid, mine, report, self._held.config.worker_timeout)
         self._poller.register(mine.fd, lambda events: self._hear(template))
         return template
 
@@ -415,6 +417,7 @@ class Templates:
         if kind == REFUSED:
             self._give_up(birth.worker, (EXIT_BOOT, payload.decode()))
             return
+        birth.worker.timeout = template.timeout
         birth.worker.forked(birth.family.worker)
         template.first = template.first or birth.worker
         self._on_forked(birth.worker)

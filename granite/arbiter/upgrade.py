@@ -46,6 +46,7 @@ class Upgrade:
         "_failed",
         "_fleet",
         "_held",
+        "_kill_at",
         "_line",
         "_log",
         "_pid",
@@ -75,6 +76,7 @@ class Upgrade:
         self._said: set[str] = set()
         self._failed = False
         self._slow_at = NEVER
+        self._kill_at = NEVER
 
     def ask(self, up: bool) -> None:
         """Start a successor; `up` says that this server is."""
@@ -105,7 +107,11 @@ class Upgrade:
 
     def next_deadline(self) -> float:
         """Return the monotonic time at which a successor is late."""
-        return self._slow_at
+        return min(self._slow_at, self._kill_at)
+
+    def gone(self) -> bool:
+        """Whether there is no process of a successor, or it is the server."""
+        return not self._pid
 
     def manage(self, now: float) -> None:
         """Find out whether the successor has ended."""
@@ -113,6 +119,10 @@ class Upgrade:
             self._hear(0)  # what it said last may still lie in the line
         if self._pid:
             self._look()
+        if self._pid and now >= self._kill_at:
+            self._kill_at = NEVER
+            self._log.warning(f"pid {self._pid} did not end in time and is killed")
+            self._send(signals.SIGKILL)
         if now >= self._slow_at and self._line is not None:
             self._slow_at = NEVER
             if self._line.fd < 0:
@@ -132,6 +142,10 @@ class Upgrade:
             self._slow_at = NEVER
             # Before it takes signals over, SIGQUIT would leave a core file.
             self._send(number if HELLO in self._said else signals.SIGTERM)
+            config = self._held.config
+            patience = 0.0 if number == signals.SIGQUIT else config.graceful_timeout
+            now = time.monotonic()
+            self._kill_at = min(self._kill_at, now + patience + config.workers_kill_timeout + QUICK)
 
     def leave_in_child(self) -> None:
         """Give the line up in a forked child: it is to tell of the arbiter's death."""
@@ -247,6 +261,7 @@ class Upgrade:
             ended = signals.describe(status)
         self._fail(f"it {ended} before it was ready")
         self._pid = 0
+        self._kill_at = NEVER
         self._hang_up()
         return False
 

@@ -71,7 +71,10 @@ class Hot:
 
     def expect(self, text: str) -> None:
         """Wait until that is what is answered."""
-        until(lambda: self.told() == text)
+        begun = time.monotonic()
+        while (answer := self.ask().text).partition(" ")[0] != text:
+            assert time.monotonic() - begun < PATIENCE, f"{answer}\n{self.granite}"
+            time.sleep(0.01)
 
     def reloads(self, count: int | None = None) -> int:
         """Return how often it has reloaded, after at least `count` times."""

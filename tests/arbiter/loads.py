@@ -98,9 +98,9 @@ class Load:
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=20) as client:
                 client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-                response = http.client.HTTPResponse(client)
-                response.begin()
-                self._note(response.status, response.read())
+                with http.client.HTTPResponse(client) as response:
+                    response.begin()
+                    self._note(response.status, response.read())
         except (OSError, http.client.HTTPException, ValueError) as exc:
             self._lose(None, 0.0, exc)
 

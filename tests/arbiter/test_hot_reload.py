@@ -146,7 +146,7 @@ def test_a_syntax_error_is_shown_and_mended(hot, workers):
     assert "<h1>SyntaxError: invalid syntax</h1>" in page.text
     hot.save("two")
     hot.expect("two")
-    assert {hot.ask().status_code for _ in range(10)} == {200}
+    assert {hot.ask().status_code for _ in range(10)} == {200}, granite
     assert granite.stop() == 0
     assert granite.output.count("SyntaxError: invalid syntax") == 1
     assert granite.output.count("raised SyntaxError; waiting for the next change") == 1

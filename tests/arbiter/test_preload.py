@@ -246,6 +246,23 @@ def test_a_reload_that_fails_leaves_everything_as_it_was(preload, module, reason
     assert granite.stop() == 0
 
 
+def test_settings_of_a_reload_that_failed_are_not_those_of_the_next_workers(preload):
+    settings = preload.folder / "granite.toml"
+    settings.write_text("worker_timeout = 0\n")
+    granite = preload("--config", "granite.toml")
+    settings.write_text("worker_timeout = 0.5\n")
+    preload.write("", "not_Python")
+    granite.signal(signal.SIGHUP)
+    granite.wait_for("the reload failed")
+    os.kill(min(served_by(granite, 1)), signal.SIGKILL)
+    granite.wait_for("is ready\n")
+    new = served_by(granite, 1)
+    time.sleep(1.5)  # one that is expected to beat, and does not, would be gone
+    assert set(served_by(granite, 1)) == set(new)
+    assert "has not answered" not in granite.output
+    assert granite.stop() == 0
+
+
 def test_a_worker_that_dies_during_a_reload_is_forked_from_what_is_loaded(preload):
     granite = preload("--workers", "2")
     (preload.folder / "gate").touch()
@@ -297,6 +314,7 @@ def test_a_reload_whose_import_takes_too_long(preload):
     assert granite.stop() == 0
 
 
+@pytest.mark.no_sanitizer  # which reports the fault itself
 def test_a_fault_during_the_import(preload):
     module = "import faulthandler\nfaulthandler._sigsegv()"
     granite = preload("--workers", "2", module=module, ready=False)
@@ -357,7 +375,7 @@ def test_templates_and_workers_that_die_at_any_time(run_granite):
     for _ in range(60):
         victims = sorted(workers(granite) - {survivor})
         if victims:
-            number = chance.choice((signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM))
+            number = chance.choice((signal.SIGKILL, signal.SIGABRT, signal.SIGTERM))
             with contextlib.suppress(ProcessLookupError):
                 os.kill(chance.choice(victims), number)
         time.sleep(chance.random() * 0.05)

@@ -197,6 +197,19 @@ def test_who_stops_the_server_means_its_successor_too(changing, start, number):
     assert not {"sock", "granite.pid"} & {path.name for path in server.folder.iterdir()}
 
 
+def test_a_successor_that_does_not_end_is_killed(changing, start):
+    server = start("--workers-kill-timeout", "1", "--graceful-timeout", "1")
+    changing.gate.touch()
+    successor = server.ask()
+    server.wait_for("at the gate")
+    os.kill(successor, signal.SIGSTOP)
+    server.signal(signal.SIGTERM)
+    assert server.granite.wait() == 0
+    assert f"pid {successor} did not end in time and is killed" in server.granite.output
+    changing.gate.unlink()
+    server.granite.wait_gone()
+
+
 def test_a_stop_that_is_delayed(changing, start):
     """The successor is gone at once: it must not take over a service that is to end."""
     server = start("--drain-delay", "2")

@@ -380,6 +380,29 @@ def test_a_request_that_has_come_when_the_drain_begins_is_answered(connect, serv
     assert silent.ended()
 
 
+@both_loops
+@pytest.mark.parametrize("keep_alive_timeout", [0, 75])
+def test_a_response_that_ends_as_the_drain_begins_may_be_followed_by_a_request(
+    connect, serve, keep_alive_timeout
+):
+    """It has left, but the server has not turned to the connection's next request yet."""
+    cores: list[Server] = []
+
+    async def app(scope, receive, send):
+        await asyncio.sleep(0)  # not from inside of the server's turn
+        await answer(send)
+        if scope["path"] == "/drain":
+            cores[0].drain(lambda: None, 0.5)
+
+    server = serve(app, keep_alive_timeout=keep_alive_timeout)
+    cores.append(inside(server, lambda core: core))
+    client = connect(server)
+    assert client.ask("/drain").get("connection") is None
+    again = client.ask("/again")
+    assert (again.status, again.get("connection")) == (200, "close")
+    assert client.ended()
+
+
 def test_a_streamed_response_that_ends_in_a_drain_may_be_followed_by_a_request(connect, serve):
     """Its head had not said that the connection ends."""
     gate = Gate()
