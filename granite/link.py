@@ -131,7 +131,10 @@ class Witness:
         if server is None:
             return ""
         requests = server.in_flight()
-        lines = [f"  {method} {path}, for {age:.1f} s" for method, path, age in requests]
+        lines = [
+            f"  {method} {path.encode('unicode_escape').decode()}, for {age:.1f} s"
+            for method, path, age in requests
+        ]
         return "\n".join(["", f"Requests in flight: {len(lines) or 'none'}", *lines, ""])
 
 

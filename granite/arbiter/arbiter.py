@@ -78,7 +78,7 @@ class Arbiter:
             self._news,
             self._reload,
             self._poller,
-            lambda size: self._scale(size, "the setting has changed"),
+            lambda size: self._scale(size, "as the settings say"),
         )
         self._generation = Generation(
             *(self._fleet, self._held, self._calls, self._news, self._poller),
@@ -252,12 +252,12 @@ class Arbiter:
         elif self._is_stopping():
             pass  # soon
         elif number == SIGHUP:
-            if not size:
-                self._scale(self._held.config.workers, "SIGHUP")
             self._renewal.ask()
         elif number == SIGTTIN:
             self._scale(min(size + 1, MOST_WORKERS), "SIGTTIN")
         elif number == SIGTTOU:
+            if size == 1:
+                self._log.info("SIGTTOU: one worker stays")
             self._scale(max(size - 1, min(size, 1)), "SIGTTOU")
         elif number == SIGWINCH and not signals.has_terminal():  # else its window has changed
             self._scale(0, "SIGWINCH")

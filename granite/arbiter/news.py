@@ -38,7 +38,7 @@ class News:
         """Say that the server is up, once, and then what has changed."""
         size, status = len(self._fleet.slots), str(self._fleet)
         filled = self._fleet.filled()
-        if not self.up and self._fleet.ready() == size:
+        if not self.up and size and self._fleet.ready() == size:
             self.up = True
             log = self._held.log
             log.info("1 worker is ready" if size == 1 else f"{size} workers are ready")

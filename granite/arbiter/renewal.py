@@ -81,9 +81,13 @@ class Renewal:
         if not self._asked and not self._changed:
             return
         paths = list(dict.fromkeys(self._changed))
-        self._asked = False
         self._changed.clear()
+        before = self._held.config.workers
         self._read_settings()
+        wanted = self._held.config.workers
+        if self._asked or wanted != before:
+            self._scale(wanted)
+        self._asked = False
         if self._watch is None:
             self._reload.ask()
             return
@@ -119,9 +123,7 @@ class Renewal:
             if note.text in told:
                 continue
             (log.warning if note.level == "warning" else log.info)(note.text)
-        before, self._loaded = self._loaded.config, loaded
+        self._loaded = loaded
         self._held.config = loaded.config
         environment.set_raw(loaded.config.raw_env)
         self._calls.use(loaded.hooks, loaded.config)
-        if loaded.config.workers != before.workers:
-            self._scale(loaded.config.workers)

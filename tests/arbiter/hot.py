@@ -13,7 +13,6 @@ from pathlib import Path
 
 import httpx
 
-from tests.arbiter.asking import until
 from tests.arbiter.changing import MODULE
 from tests.granite_process import PATIENCE, GraniteProcess
 

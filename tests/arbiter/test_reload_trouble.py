@@ -294,7 +294,7 @@ def test_workers_that_come_with_a_reload_start_once(changing):
     config.write_text("workers = 3\n")
     hang_up(granite)
     until(lambda: len(workers(granite)) == 3)
-    granite.wait_for("the setting has changed: from 1 to 3 workers")
+    granite.wait_for("as the settings say: from 1 to 3 workers")
     assert granite.output.count("shutdown ran") == 1
     assert granite.stop() == 0
     assert granite.output.count("shutdown ran") == 4

@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 from tests.arbiter.asking import facts, until
-from tests.arbiter.changing import workers
+from tests.arbiter.changing import hang_up, told, workers
 
 APPS = Path(__file__).parent
 
@@ -25,7 +25,8 @@ def test_more_and_fewer(run_granite):
     until(lambda: workers(granite) == old)
     granite.signal(signal.SIGTTOU)
     until(lambda: len(workers(granite)) == 1)
-    granite.signal(signal.SIGTTOU)  # one stays
+    granite.signal(signal.SIGTTOU)
+    granite.wait_for("info: SIGTTOU: one worker stays")
     granite.signal(signal.SIGTTIN)
     granite.wait_for("SIGTTIN: from 1 to 2 workers")
     until(lambda: len(workers(granite)) == 2)
@@ -67,7 +68,7 @@ def test_all_workers_may_go_and_come_back(run_granite):
             granite.signal(comeback)
             assert client.recv(100).startswith(b"HTTP/1.1 200")
     assert len(workers(granite)) == 1
-    granite.wait_for("SIGHUP: from 0 to 2 workers")
+    granite.wait_for("as the settings say: from 0 to 2 workers")
     granite.signal(signal.SIGWINCH)
     until(lambda: not workers(granite))
     assert granite.stop() == 0
@@ -88,3 +89,26 @@ def test_the_hook_is_told(run_granite, tmp_path):
     granite.signal(signal.SIGTTIN)
     assert granite.wait() == 9
     assert granite.members() == []
+
+
+def test_a_reload_brings_the_number_of_the_settings_back(run_granite):
+    granite = run_granite("process_apps:told", "--workers", "2", cwd=APPS)
+    granite.signal(signal.SIGTTOU)
+    until(lambda: len(workers(granite)) == 1)
+    hang_up(granite)
+    until(lambda: len(workers(granite)) == 2)
+    assert granite.stop() == 0
+
+
+def test_all_workers_may_go_while_they_start(changing):
+    changing.gate.touch()
+    granite = changing.start(ready=False)
+    granite.wait_for("at the gate")
+    granite.signal(signal.SIGWINCH)
+    granite.wait_for("from 1 to 0 workers")
+    changing.gate.unlink()
+    granite.signal(signal.SIGTTIN)
+    granite.wait_for("info: 1 worker is ready")
+    assert told(granite)[0] == "one"
+    assert granite.stop() == 0
+    assert "0 workers are ready" not in granite.output
