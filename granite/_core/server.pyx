@@ -189,6 +189,8 @@ cdef class Server(ConnectionHost):
         self.http1.draining = True
         self.drain_grace = <unsigned long long>(grace * 1000)
         self.interface.on_quiet = self._on_quiet
+        if self.board is not None:
+            self.board.leave()              # first: whoever gives something to the pool from now on looks there as well
         if self.pool is not None:
             self.pool.empty()               # perhaps nobody else is left
         self._stop_listening()

@@ -23,6 +23,7 @@ from granite.arbiter.renewal import Renewal
 from granite.arbiter.resources import Resources
 from granite.arbiter.scaling import MOST_WORKERS, Scaling
 from granite.arbiter.signals import (
+    SIGCHLD,
     SIGHUP,
     SIGINT,
     SIGQUIT,
@@ -127,9 +128,11 @@ class Arbiter:
             if self._exit_code is not None and gone:
                 return self._exit_code
             self._poller.wait(self._next_deadline())
-            for number in queue.take():
+            taken = queue.take()
+            for number in taken:
                 self._handle(number)
-            self._reap()
+            if SIGCHLD in taken or self._fleet.unsettled():
+                self._reap()
 
     def _start(self) -> None:
         for note in self._notes:

@@ -135,6 +135,12 @@ class Fleet:
         """Whether there is no process left."""
         return not self.workers() and (self.templates is None or not self.templates.alive())
 
+    def unsettled(self) -> bool:
+        """Whether a process may have ended of which no signal tells."""
+        if self.templates is not None and self.templates.alive():
+            return True
+        return any(worker.channel.fd < 0 for worker in self.workers())
+
     def ready(self) -> int:
         """Return how many slots have a worker that accepts connections and is to stay."""
         return sum(

@@ -48,9 +48,9 @@ SECTION = Section(
         "reuse_port",
         boolean(),
         False,
-        "Give each worker a listening socket of its own at a TCP port (SO_REUSEPORT), in place of one "
-        "that all share: more new connections in a second, and longer waits where the application "
-        "blocks its event loop.",
+        "Give each worker a listening socket of its own at a TCP port (SO_REUSEPORT), in place of "
+        "one that all share: more new connections in a second, and longer waits where the "
+        "application blocks its event loop.",
     ),
     Setting("tcp_nodelay", boolean(), True, "Send small segments at once (TCP_NODELAY)."),
     Setting(

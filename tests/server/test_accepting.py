@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import resource
 import socket
 import time
 
@@ -18,6 +17,7 @@ from granite._core.server import Server
 from granite.settings.config import Config
 from granite.testing import TestServer
 from tests.server.apps import Gate, answer, eventually, hello
+from tests.server.descriptors import no_more_files
 from tests.server.inside import counted, inside, wait_for
 from tests.server.loops import both_loops
 from tests.server.raw import TIMEOUT, Client, request
@@ -159,26 +159,15 @@ def test_a_server_that_drains_listens_no_more(serve, listening):
 def test_what_is_no_socket_is_an_error(serve, make):
     served = serve(hello)
     fd = make()
+    before = len(os.listdir("/dev/fd"))  # noqa: PTH208
     with pytest.raises(OSError):
         inside(served, lambda server: server.listen(fd))
+    assert len(os.listdir("/dev/fd")) == before  # noqa: PTH208
     if fd < 10**6:
         os.close(fd)
 
 
 # no descriptors left
-
-
-@contextlib.contextmanager
-def no_more_files():
-    """Until the end of the block, this process can open no file."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest = os.open("/dev/null", os.O_RDONLY)
-    os.close(lowest)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @both_loops

@@ -21,6 +21,7 @@ from granite.arbiter.listeners import open_listeners
 from granite.arbiter.slot_sockets import SlotSockets
 from granite.settings.config import Config
 from tests.server.apps import hello
+from tests.server.descriptors import no_more_files
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a feature of Linux")
 
@@ -218,6 +219,35 @@ def test_one_that_drains_takes_what_is_in_the_pool() -> None:
     run(test, reuse_port=True)
 
 
+def test_what_is_in_the_pool_waits_while_there_are_no_descriptors(caplog) -> None:
+    async def test(tree: Tree) -> None:
+        clients = [tree.put_into_the_pool() for _ in range(3)]
+        with no_more_files():
+            await asyncio.sleep(0.3)
+            assert tree.loads() == [0, 0]
+        for client in clients:
+            tree.clients.append(await asyncio.open_connection(sock=client))
+            await ask(*tree.clients[-1])
+        assert sum(tree.loads()) == 3
+        assert any("new connections wait" in message for message in caplog.messages)
+
+    run(test, reuse_port=True)
+
+
+def test_one_that_drains_takes_no_notice_of_what_it_cannot_take(caplog) -> None:
+    async def test(tree: Tree) -> None:
+        client = tree.put_into_the_pool()
+        idle = asyncio.Event()
+        with no_more_files():
+            tree.servers[0].drain(idle.set)
+        await asyncio.wait_for(idle.wait(), 5)
+        tree.clients.append(await asyncio.open_connection(sock=client))
+        await ask(*tree.clients[-1])  # by the other one
+        assert tree.loads() == [0, 1]
+
+    run(test, reuse_port=True)
+
+
 def test_what_makes_no_sense_in_the_pool() -> None:
     async def test(tree: Tree) -> None:
         give = tree.sockets.sharing()[2]
@@ -244,6 +274,26 @@ def test_nobody_is_waited_for_long() -> None:
         await tree.connect(100)
         assert asyncio.get_running_loop().time() - started < 2
         assert tree.loads() == [100, 0]
+
+    run(test)
+
+
+def test_a_seat_that_nobody_has_is_taken_again() -> None:
+    """Its successor, which had it, has died."""
+
+    async def test(tree: Tree) -> None:
+        owner(tree, 1, 0)
+        await tree.connect(10)
+        assert owner(tree, 1) == os.getpid()
+
+    run(test)
+
+
+def test_a_board_that_tells_of_more_seats_than_it_has() -> None:
+    async def test(tree: Tree) -> None:
+        os.pwrite(tree.sockets.sharing()[0], (2**31 - 1).to_bytes(4, sys.byteorder), 4)
+        await tree.connect(10)
+        assert sum(tree.loads()) == 10
 
     run(test)
 

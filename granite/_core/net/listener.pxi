@@ -51,7 +51,12 @@ cdef class Listener:
 
     cdef int _open(self, Reactor reactor, int fd, int backlog) except -1:
         """Listen on `fd`, of which the listener uses a duplicate. Its options stay as they are, and so become the connections'."""
-        sock = socket.socket(fileno=os.dup(fd))
+        fd = os.dup(fd)
+        try:
+            sock = socket.socket(fileno=fd)
+        except BaseException:
+            close(fd)
+            raise
         try:
             self.is_pipe = sock.family == socket.AF_UNIX
             if self.is_pipe:
