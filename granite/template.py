@@ -116,7 +116,11 @@ class _Template:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         self._arbiter.ready()
         while (found := self._next(FORK)) is not None:
-            order = Order.read(*found[1:])
+            try:
+                order = Order.read(*found[1:])
+            except BootError as exc:
+                self._arbiter.send(REFUSED, str(exc).encode())
+                continue
             if self._follow(order):
                 return order
         flush_streams()

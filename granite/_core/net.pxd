@@ -14,7 +14,8 @@ cdef enum:
     LINGER_TIMEOUT = 2000               # ms that a closed answer waits for the peer's end
     ACCEPT_PAUSE = 100                  # ms that a listener waits after accept() has failed
     LOOK_AWAY = 5                       # ms for which a heavy worker leaves a socket to others
-    MOST_WAITS = 10                     # times that it does so in vain before it counts on the least loaded one no longer
+    MOST_WAITS = 10                     # times that it does so in vain before the least loaded one is not counted on
+    SILENCE = 1000000000                # ns for which it is not
     MOST_AT_ONCE = 64                   # connections that a worker takes at once if it has clearly fewer than any other
     SLACK = 2                           # connections more than the least loaded worker has that are no reason to do anything
     SLACK_SHARE = 16                    # ... and one more for so many of its connections
@@ -52,8 +53,8 @@ ctypedef union StreamUnion:
 cdef struct Seat:                       # a worker's place on the board; its own cache line, as every connection writes there
     int32_t owner                       # pid of the worker that accepts for the slot, 0 for none
     int32_t load                        # its connections; in the first seat, which is nobody's: how many others are in use
-    int32_t silent                      # others have waited for it in vain, and it has shown no sign of life since
-    char rest[52]
+    int64_t silent_until                # others have waited for it in vain: ns on the monotonic clock until which it is not counted on
+    char rest[48]
 
 cdef class TimerWheel:
     cdef uv.uv_timer_t timer
@@ -153,6 +154,7 @@ cdef class Board:
     cdef Seat *own
     cdef int32_t pid
     cdef int load                       # connections of this worker
+    cdef bint left
     cdef Seat *awaited                  # the least loaded worker, for which this one has waited in vain
     cdef int awaited_load               # ... all the time with this load
     cdef int waits                      # ... so often
@@ -161,7 +163,6 @@ cdef class Board:
     cdef bint heavy(self) noexcept
     cdef bint light(self) noexcept
     cdef void waited(self) noexcept
-    cdef void alive(self) noexcept
     cdef void leave(self) noexcept
 
 cdef class Listener:

@@ -86,6 +86,7 @@ class Arbiter:
             retire=self._retire,
             fail=self._cannot_go_on,
         )
+        self._fleet.kin += [self._renewal.pid, self._generation.pid]
         for part in (self._fleet, self._renewal, self._generation):
             self._held.in_child.append(part.leave_in_child)
         self._totals: Aggregate | None = None
@@ -152,9 +153,9 @@ class Arbiter:
 
     def _preload(self) -> None:
         """Have workers forked from templates."""
-        from granite.arbiter.template import Templates
+        from granite.arbiter.templates import Templates
 
-        self._fleet.templates = Templates(self._held, self._poller, self._fleet.listen)
+        self._fleet.templates = Templates(self._fleet, self._held, self._poller)
 
     def _measure(self) -> None:
         """Have the workers' numbers collected, and served."""
@@ -330,7 +331,9 @@ class Arbiter:
         if self._exit_code is None:
             for worker in self._fleet.promote(now + self._patience()):
                 self._log.debug(f"{worker} is replaced and finishes its requests")
-                self._recycling.succeeded()
+                successor = self._fleet.slot_of(worker).current
+                if successor is not None and not self._reload.under_way:
+                    self._recycling.succeeded(successor)
             self._fill(now)
         if self._exit_code is None:
             self._news.tell()

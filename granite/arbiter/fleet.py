@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from granite.arbiter.poller import Poller
-    from granite.arbiter.template import Templates
+    from granite.arbiter.templates import Templates
     from granite.hooks import HookWorker
 
 __all__ = ["BecomeWorker", "Fleet"]
@@ -66,11 +66,12 @@ class BecomeWorker(Exception):  # noqa: N818 (no error: it unwinds the stack)
 class Fleet:
     """All slots. `first_delay` is that of each slot. `on_forked` is called with each worker that
     has got its process, `on_beat` with each one whose event loop has turned, and what it sent.
-    Where there are `templates`, workers are forked from them.
+    Where there are `templates`, workers are forked from them. `kin` return the process ids of other
+    children that somebody waits for, 0 while there is none.
     """
 
     __slots__ = (
-        *("_first_delay", "_poller", "former", "on_beat", "on_forked", "slots", "templates"),
+        *("_first_delay", "_poller", "former", "on_beat", "kin", "on_forked", "slots", "templates"),
     )
 
     def __init__(self, size: int, first_delay: float, poller: Poller) -> None:
@@ -81,6 +82,7 @@ class Fleet:
         self.on_beat: Callable[[Worker, bytes], object] | None = None
         self.on_forked: Callable[[Worker], object] | None = None
         self.templates: Templates | None = None
+        self.kin: list[Callable[[], int]] = []
 
     def __str__(self) -> str:
         return f"{self.ready()} of {len(self.slots)} workers ready"
@@ -130,6 +132,12 @@ class Fleet:
         slot.vacant = False
         self.former = [former for former in [*self.former, slot] if former.workers()]
         return told
+
+    def pids(self) -> set[int]:
+        """Return the children of this process that somebody waits for."""
+        found = {worker.pid for worker in self.workers()}
+        found.update(pid() for pid in self.kin)
+        return found if self.templates is None else found | self.templates.pids()
 
     def gone(self) -> bool:
         """Whether there is no process left."""
@@ -264,9 +272,7 @@ class Fleet:
             self._reap_orphans()
 
     def _reap_orphans(self) -> None:
-        known = {worker.pid for worker in self.workers()}
-        if self.templates is not None:
-            known |= self.templates.pids()
+        known = self.pids()
         while True:
             try:
                 # Looked at only: it may be a worker that has ended just now.

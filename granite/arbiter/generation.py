@@ -94,6 +94,10 @@ class Generation:
         """Whether there is no process of a successor, or it is the server."""
         return self._upgrade is None or self._upgrade.gone()
 
+    def pid(self) -> int:
+        """Return the process id of a successor, 0 while there is none."""
+        return 0 if self._upgrade is None else self._upgrade.pid
+
     def leave_in_child(self) -> None:
         """Give up, in a forked child, what is the arbiter's alone."""
         if self._upgrade is not None:

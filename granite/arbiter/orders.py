@@ -6,6 +6,10 @@ arbiter's loop and on the template's main thread.
 
 from __future__ import annotations
 
+import os
+
+from granite.errors import BootError
+
 __all__ = ["ADOPTS", "END", "FORK", "FORKED", "ORPHANED", "REFUSED", "REOPEN", "Order"]
 
 # From the arbiter.
@@ -40,13 +44,19 @@ class Order:
     def message(self) -> tuple[bytes, bytes, tuple[int, ...]]:
         """Return it as kind, payload and descriptors."""
         reports = (self.report,) if self.report >= 0 else ()
-        payload = b"%d %d %d" % (self.index, self.age, len(reports))
-        return FORK, payload, (self.channel, *reports, *self.listeners)
+        fds = (self.channel, *reports, *self.listeners)
+        return FORK, b"%d %d %d %d" % (self.index, self.age, len(reports), len(fds)), fds
 
     @classmethod
     def read(cls, payload: bytes, fds: list[int]) -> Order:
-        """Return the order that `message()` has written, with this process's descriptors."""
-        index, age, reports = map(int, payload.split())
+        """Return the order that `message()` has written, with this process's descriptors. Raises
+        BootError where it has not got all of them.
+        """
+        index, age, reports, count = map(int, payload.split())
+        if len(fds) < count:  # the system has thrown away those that were too many
+            for fd in fds:
+                os.close(fd)
+            raise BootError("cannot fork a worker: too many open files")
         report = fds[1] if reports else -1
         return cls(index, age, fds[0], report, tuple(fds[1 + reports :]))
 

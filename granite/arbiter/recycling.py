@@ -16,7 +16,6 @@ import os
 
 from granite.arbiter.calls import HookFailed
 from granite.arbiter.poller import NEVER
-from granite.arbiter.slots import REQUESTS
 from granite.errors import BootError
 
 TYPE_CHECKING = False
@@ -34,12 +33,9 @@ RSS = "rss"
 
 _FIRST_DELAY = 1.0
 _LONGEST_DELAY = 60.0
-# How the causes read in the log.
-_TEXTS = {
-    REQUESTS: "it has served max_requests",
-    LIFETIME: "it has reached workers_lifetime",
-    RSS: "it is above workers_max_rss",
-}
+# Seconds: a worker that has too much memory at this age would have a successor that soon has, too.
+_YOUNG = 10.0
+_LONGEST_PAUSE = 600.0
 
 
 class Recycling:
@@ -47,7 +43,7 @@ class Recycling:
     BootError and HookFailed.
     """
 
-    __slots__ = ("_delay", "_fleet", "_fork", "_held", "_look_at", "_retry_at")
+    __slots__ = ("_delay", "_fleet", "_fork", "_held", "_look_at", "_pause", "_retry_at")
 
     def __init__(self, fleet: Fleet, held: Resources, fork: Callable[[Slot, str], Worker]) -> None:
         self._fleet = fleet
@@ -56,6 +52,8 @@ class Recycling:
         self._look_at = 0.0
         self._retry_at = 0.0
         self._delay = 0.0
+        # Before the next look at memory, when replacing workers does not help.
+        self._pause = 0.0
 
     def next_deadline(self) -> float:
         """Return the monotonic time at which there may be something to do."""
@@ -101,12 +99,13 @@ class Recycling:
             details=details,
         )
 
-    def succeeded(self) -> None:
-        """A successor is ready."""
+    def succeeded(self, worker: Worker) -> None:
+        """`worker` is ready and has taken its slot."""
         self._delay = 0.0
+        self._held.log.info(f"{worker} is ready")
 
     def _replace(self, worker: Worker, cause: str, now: float) -> None:
-        self._held.log.info(f"{worker} is replaced: {_TEXTS.get(cause, cause)}")
+        self._held.log.info(f"{worker} is replaced: {self._reason(worker, cause, now)}")
         try:
             self._fork(self._fleet.slot_of(worker), cause)
         except BootError as exc:
@@ -115,6 +114,24 @@ class Recycling:
             if failure.meant:
                 raise
             self.failed("a hook raised", now)
+
+    def _reason(self, worker: Worker, cause: str, now: float) -> str:
+        if cause == LIFETIME:
+            return f"it has reached workers_lifetime, {now - worker.ready_at:.0f} s"
+        if cause != RSS:
+            return "it has served max_requests"
+        size = f"{resident(worker.pid) / 2**20:.0f} MiB"
+        config = self._held.config
+        if now - worker.ready_at > _YOUNG + config.rss_sample_interval * config.rss_samples:
+            self._pause = 0.0
+        else:
+            if not self._pause:
+                self._held.log.warning(
+                    f"workers_max_rss: a worker takes {size} soon after its start, which is more"
+                )
+            self._pause = min(max(2 * self._pause, _YOUNG), _LONGEST_PAUSE)
+            self._look_at = max(self._look_at, now + self._pause)
+        return f"it is above workers_max_rss, with {size}"
 
 
 def resident(pid: int) -> int:

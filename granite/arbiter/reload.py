@@ -110,12 +110,11 @@ class Reload:
             elif self._worker is not None and self._worker.state == BOOTING:
                 return
             elif self._left:
-                self._replace(self._left.pop(0))
+                slot = self._left.pop(0)
+                if slot in self._fleet.slots:  # else it was scaled away meanwhile
+                    self._replace(slot)
             else:
-                self._log.info("reloaded")
-                if self._fleet.templates is not None:
-                    self._fleet.templates.promote()
-                self._end(str(self._fleet))
+                self._finish()
 
     def failed(self, text: str) -> None:
         """End the reload, since its worker has died; `text` says of what, its details in further
@@ -146,6 +145,15 @@ class Reload:
         else:
             self._left = list(self._fleet.slots)
             self._renew_template()
+
+    def _finish(self) -> None:
+        if self._fleet.slots:
+            self._log.info("reloaded")
+        else:
+            self._log.info("the reload is over: there is no worker to replace any more")
+        if self._fleet.templates is not None:
+            self._fleet.templates.settle()
+        self._end(str(self._fleet))
 
     def _renew_template(self) -> None:
         if self._fleet.templates is not None:

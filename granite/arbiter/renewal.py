@@ -102,6 +102,10 @@ class Renewal:
         if self._watch is not None:
             self._watch.stop()
 
+    def pid(self) -> int:
+        """Return the process id of what watches files, 0 where nothing does."""
+        return 0 if self._watch is None else self._watch.pid
+
     def leave_in_child(self) -> None:
         """Give up, in a forked child, what is the arbiter's alone."""
         if self._watch is not None:

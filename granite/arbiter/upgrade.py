@@ -105,6 +105,11 @@ class Upgrade:
         )
         self._held.notifier.reloading(f"upgrading: pid {self._pid} starts")
 
+    @property
+    def pid(self) -> int:
+        """The process id of the successor, 0 while there is none."""
+        return self._pid
+
     def next_deadline(self) -> float:
         """Return the monotonic time at which a successor is late."""
         return min(self._slow_at, self._kill_at)

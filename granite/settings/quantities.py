@@ -97,7 +97,10 @@ def seconds(maximum: float, minimum: float = 0.0, *, optional: bool = False) -> 
             return None
         return float(_within(_duration(value), minimum, maximum))
 
-    expected = f"seconds from {minimum:.15g} to {maximum:.15g}, such as 30, 500ms or 5m"
+    examples = (
+        "30, 500ms or 5m" if minimum < 1 else "30, 90s or 5m" if minimum < 30 else "90, 5m or 1h"
+    )
+    expected = f"seconds from {minimum:.15g} to {maximum:.15g}, such as {examples}"
     return Kind(expected, "SECONDS", read, show=_shown_number)
 
 

@@ -22,6 +22,16 @@ __all__ = ["Note", "apply", "cpu_count", "refuse_unserved", "require_target"]
 
 # An idle worker has about twenty open.
 _FEWEST_FILES = 64
+# Seconds: a shorter silence of a worker may be the scheduler's.
+_SHORTEST_TIMEOUT = 0.5
+# Settings that mean nothing without another one.
+_COMPANIONS = {
+    "max_requests_jitter": "max_requests",
+    "workers_lifetime_jitter": "workers_lifetime",
+    "workers_max_rss_jitter": "workers_max_rss",
+    "rss_samples": "workers_max_rss",
+    "rss_sample_interval": "workers_max_rss",
+}
 _OFF_WITH_RELOAD = ("workers_lifetime", "workers_max_rss", "max_requests", "preload")
 
 
@@ -52,6 +62,9 @@ def apply(values: dict[str, Value], given: Collection[str]) -> list[Note]:
     if values["umask"] is not None and "uds_permissions" not in given:
         # Who sets a mask means the sockets, too, and not that everybody may connect.
         values["uds_permissions"] = None
+    for name, other in _COMPANIONS.items():
+        if name in given and values[name] != BY_NAME[name][0].default and not values[other]:
+            notes.append(Note("warning", f"{name}: has no effect without {other}"))
     _remark(values, notes)
     return notes
 
@@ -98,6 +111,12 @@ def _refuse(values: dict[str, Value]) -> None:
     assert isinstance(limit, int)
     if 0 < limit < _FEWEST_FILES:
         raise UsageError(f"rlimit_nofile: expected 0 or at least {_FEWEST_FILES}, got {limit}")
+    timeout = values["worker_timeout"]
+    assert isinstance(timeout, float)
+    if 0 < timeout < _SHORTEST_TIMEOUT:
+        raise UsageError(
+            f"worker_timeout: expected 0 or at least {_SHORTEST_TIMEOUT:g} s, got {timeout:g}"
+        )
     interface = values["interface"]
     threads = values["blocking_threads"]
     if interface not in ("auto", "wsgi") and isinstance(threads, int) and threads > 1:

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from tests.arbiter.asking import title, until
-from tests.arbiter.changing import hang_up, workers
+from tests.arbiter.changing import Changing, hang_up, workers
 from tests.arbiter.loads import Load
 from tests.arbiter.test_chaos import eventually, zombies
 from tests.arbiter.test_process import as_root
@@ -95,17 +95,24 @@ def descriptors(pid: int) -> list[str]:
     return sorted(found)
 
 
-@pytest.fixture
-def preload(changing):
+class Preload:
     """Start a server of the application, with these arguments."""
 
-    def start(*arguments: str, module: str = MODULE, **options) -> GraniteProcess:
-        changing.write("one", module)
-        return changing.start("--preload", *arguments, **options)
+    def __init__(self, changing: Changing) -> None:
+        self._changing = changing
+        self.folder = changing.folder
 
-    start.write = lambda text, module=MODULE: changing.write(text, module)
-    start.folder = changing.folder
-    return start
+    def __call__(self, *arguments: str, module: str = MODULE, **options) -> GraniteProcess:
+        self.write("one", module)
+        return self._changing.start("--preload", *arguments, **options)
+
+    def write(self, text: str, module: str = MODULE) -> None:
+        self._changing.write(text, module)
+
+
+@pytest.fixture
+def preload(changing: Changing) -> Preload:
+    return Preload(changing)
 
 
 def test_the_application_is_imported_once(preload):
@@ -409,6 +416,93 @@ def test_templates_that_die_while_reloads_are_asked_for(preload):
     assert "Traceback" not in granite.output
     assert granite.stop() == 0
     granite.wait_gone()
+
+
+def test_what_applications_have_started_is_collected_when_it_ends(preload):
+    """A worker that ends while another one is made leaves its children to the arbiter."""
+    granite = preload("--workers", "4")
+    code = "__import__('subprocess').Popen(['sleep','1.5'])"
+    for _ in range(5):
+        for _ in range(6):
+            answer(granite, code)
+        hang_up(granite)
+    arbiter = granite.process.pid
+    until(lambda: len(workers(granite)) == 5)
+    until(lambda: zombies(arbiter) == [])
+    assert "Traceback" not in granite.output
+    assert granite.stop() == 0
+
+
+SEND = """
+import stat
+def send(kind, payload):
+    frame = kind + bytes(1) + len(payload).to_bytes(4, "big") + payload
+    for fd in range(3, 30):
+        try:
+            if stat.S_ISSOCK(os.fstat(fd).st_mode):
+                os.write(fd, frame)
+        except OSError:
+            pass
+"""
+NOT_ASKED = """
+for kind in (b"P", b"O", b"D", b"R", b"?"):
+    for payload in (b"", b"1", b"-1 -1", b"\\xff" * 9, b"9" * 30):
+        send(kind, payload)
+"""
+
+
+def test_messages_that_nobody_has_asked_for(preload):
+    granite = preload("--workers", "2", module=MODULE + SEND + NOT_ASKED, ready=False)
+    until(lambda: "listening on" in granite.output or granite.process.poll() is not None)
+    assert "Traceback" not in granite.output
+    granite.signal(signal.SIGTERM)
+    assert granite.wait() in (0, 1)
+    granite.wait_gone()
+
+
+@pytest.mark.parametrize("named", ["1 1", "-1 -1", "0 0", "", "x y", "9999999999999999 1"])
+def test_a_template_that_names_other_processes(preload, named):
+    code = f"os.register_at_fork(before=lambda: send(b'P', b'{named}'))\n"
+    granite = preload("--workers", "2", module=MODULE + SEND + code, ready=False)
+    assert granite.wait() == 1
+    assert "names a process that is none of its, and is killed" in granite.output
+    assert "Traceback" not in granite.output
+    granite.wait_gone()
+
+
+def test_a_template_that_names_a_worker(preload):
+    code = """
+def lie():
+    if os.path.exists("victim"):
+        send(b"P", b"%d %d" % ((int(open("victim").read()),) * 2))
+os.register_at_fork(before=lie)
+"""
+    granite = preload("--workers", "2", module=MODULE + SEND + code)
+    named, killed = sorted(served_by(granite, 2))
+    (preload.folder / "victim").write_text(str(named))
+    os.kill(killed, signal.SIGKILL)
+    granite.wait_for("names a process that is none of its, and is killed")
+    (preload.folder / "victim").unlink()
+    until(lambda: len(workers(granite)) == 3)
+    assert named in served_by(granite, 2)
+    assert granite.stop() == 0
+
+
+def test_all_workers_are_taken_away_during_a_reload(preload):
+    granite = preload("--workers", "2")
+    (preload.folder / "gate").touch()
+    preload.write("two")
+    granite.signal(signal.SIGHUP)
+    until(lambda: granite.output.count("imported by") == 2)
+    granite.signal(signal.SIGWINCH)
+    granite.wait_for("the reload is over: there is no worker to replace any more")
+    granite.signal(signal.SIGTTIN)
+    until(lambda: text(granite) == "one")
+    assert granite.output.count("imported by") == 2
+    (preload.folder / "gate").unlink()
+    hang_up(granite)
+    until(lambda: text(granite) == "two")
+    assert granite.stop() == 0
 
 
 def test_nothing_is_lost(run_granite):

@@ -83,7 +83,10 @@ def test_memory(run_granite):
     arguments = ("--workers-max-rss", "200", "--rss-sample-interval", "1", "--rss-samples", "2")
     granite = run_granite("stuck_apps:app", *arguments, cwd=APPS)
     old = ask(granite, "/eat?300")
-    granite.wait_for(rf"info: worker 1 \(pid {old}\) is replaced: it is above workers_max_rss")
+    granite.wait_for(
+        rf"info: worker 1 \(pid {old}\) is replaced: it is above workers_max_rss, with 3"
+    )
+    granite.wait_for("warning: workers_max_rss: a worker takes 3")  # it is young
     until(lambda: workers(granite) and old not in workers(granite))
     new = ask(granite)
     assert new != old

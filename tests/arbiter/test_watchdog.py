@@ -98,7 +98,10 @@ def test_who_comes_back_stays(run_granite):
     granite = start(run_granite, timeout="1")
     old = workers(granite)
     assert ask(granite, "/nap?1.1") == str(min(old))
-    granite.wait_for(r"warning: worker 1 \(pid \d+\) answers again")
+    granite.wait_for(
+        r"warning: worker 1 \(pid \d+\) answers again, after 1\.\d s; what it did before"
+    )
+    granite.wait_for(r'stuck_apps\.py", line \d+ in app')
     assert ask(granite) == str(min(old))
     assert "told to end" not in granite.output
     assert granite.stop() == 0

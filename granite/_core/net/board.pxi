@@ -3,16 +3,19 @@
 # Theory of operation. Each worker writes on the board, which all of them see, how many connections it has. One that has clearly more
 # than the least loaded one is heavy. A heavy worker leaves what comes at a socket that others watch, too, to them: it looks away for
 # a moment, and takes one of what is still there then, since the least loaded one may be busy with something else. If that goes on,
-# the least loaded one is not counted on until it gives a sign of life. What comes at a socket that nobody else watches is accepted by
-# a heavy worker, too, and put into the pool, a socket that all of them watch. Nothing in the pool depends on who has put it there, a
-# worker that drains empties it, and one that does not drain any more puts nothing into it.
+# the least loaded one is not counted on for a second, or until its load changes. What comes at a socket that nobody else watches is
+# accepted by a heavy worker, too, and put into the pool, a socket that all of them watch. Nothing in the pool depends on who has put
+# it there; a worker that drains empties it, and puts nothing into it from then on.
 
 cdef extern from *:
     """
+    #include <errno.h>
+    #include <fcntl.h>
     #include <string.h>
     #include <sys/mman.h>
     #include <sys/socket.h>
     #include <sys/uio.h>
+    #include <unistd.h>
 
     #ifndef MSG_CMSG_CLOEXEC
     #define MSG_CMSG_CLOEXEC 0
@@ -54,18 +57,30 @@ cdef extern from *:
         struct iovec piece = {parcel, sizeof(*parcel)};
         struct msghdr message;
         struct cmsghdr *head;
-        int fd = -1;
+        ssize_t size;
+        int fd = fcntl(pool, F_DUPFD_CLOEXEC, 0);
+        /* Where there is none to be had, the system would throw away the one that comes. */
+        if (fd < 0)
+            return -1;
+        close(fd);
+        fd = -1;
         memset(&message, 0, sizeof(message));
         message.msg_iov = &piece;
         message.msg_iovlen = 1;
         message.msg_control = &control;
         message.msg_controllen = sizeof(control);
-        if (recvmsg(pool, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) < 0)
+        size = recvmsg(pool, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        if (size < 0)
             return -1;
         head = CMSG_FIRSTHDR(&message);
         if (head != NULL && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS)
             memcpy(&fd, CMSG_DATA(head), sizeof(int));
-        return fd;
+        if (size == sizeof(*parcel) && fd >= 0)
+            return fd;
+        if (fd >= 0)
+            close(fd);
+        errno = EPROTO;
+        return -1;
     }
     """
     ctypedef struct granite_parcel:
@@ -106,7 +121,7 @@ cdef class Board:
         self.own = &self.seats[slot]
         self.pid = os.getpid()
         self.own.load = 0
-        self.own.silent = False
+        self.own.silent_until = 0
         self.own.owner = self.pid
 
     def __dealloc__(self):
@@ -116,19 +131,24 @@ cdef class Board:
     cdef void note(self, int load) noexcept:
         """This worker has so many connections now."""
         self.load = load
-        # Its successor may have the seat already.
+        # Its successor may have the seat already, or may have had it, and be gone.
+        if self.own.owner == 0 and not self.left:
+            self.own.owner = self.pid
         if self.own.owner == self.pid:
             self.own.load = load
-            self.own.silent = False
+            self.own.silent_until = 0
 
     cdef Seat *_least(self) noexcept:
         """The least loaded one of the others that are to be counted on, NULL if there is none."""
         cdef Seat *seat
         cdef Seat *least = NULL
+        cdef int64_t now = coarse_clock()
         cdef int i
-        for i in range(1, self.seats[0].load + 1):
+        for i in range(1, min(self.seats[0].load, <int>(self.size // sizeof(Seat)) - 1) + 1):
             seat = &self.seats[i]
-            if seat != self.own and seat.owner and not seat.silent and (least is NULL or seat.load < least.load):
+            if seat == self.own or seat.owner == 0 or seat.silent_until > now:
+                continue
+            if least is NULL or seat.load < least.load:
                 least = seat
         return least
 
@@ -156,16 +176,12 @@ cdef class Board:
             self.waits = 0
         self.waits += 1
         if self.waits >= MOST_WAITS:
-            least.silent = True
+            least.silent_until = coarse_clock() + SILENCE
             self.awaited = NULL
-
-    cdef void alive(self) noexcept:
-        """This worker looks at what there is to take."""
-        if self.own.silent and self.own.owner == self.pid:
-            self.own.silent = False
 
     cdef void leave(self) noexcept:
         """Connections go elsewhere from now on."""
+        self.left = True
         if self.own.owner == self.pid:
             self.own.owner = 0
 
@@ -218,8 +234,12 @@ cdef class Pool(Listener):
             return 0
         fd = granite_take(self.fd, &parcel)
         if fd < 0:
-            return 0
-        self._on_given(parcel.position, fd, &parcel.peer)
+            # Somebody else was faster, or it was nothing that a worker has put there.
+            return 0 if errno == EAGAIN or errno == EINTR or errno == EPROTO else self._on_failed(errno)
+        try:
+            self._on_given(parcel.position, fd, &parcel.peer)
+        except BaseException as exc:        # this one is lost, those behind it are not
+            self.reactor.report(exc)
         return 1
 
     cdef int _on_given(self, int position, int fd, const uv.sockaddr_storage *peer) except -1:

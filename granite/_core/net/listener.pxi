@@ -118,7 +118,6 @@ cdef class Listener:
         cdef int more = MOST_AT_ONCE
         if self.board is None:
             return self._take()
-        self.board.alive()
         if self.common and self.board.heavy():
             return self._pause(LOOK_AWAY, self._look_again)
         # One with little to do may be long about its turn all the same, where the machine is busy.
