@@ -45,6 +45,7 @@ def notes(**values):
             "metrics_scrape_interval: expected seconds from 0.1 to 60",
         ),
         ({"rlimit_nofile": 63}, "rlimit_nofile: expected 0 or at least 64, got 63"),
+        ({"worker_timeout": 0.4}, "worker_timeout: expected 0 or at least 0.5 s, got 0.4"),
         ({"reload_tick": 49}, "reload_tick: expected an integer from 50 to 5000, got 49"),
         ({"workers_kill_timeout": 0.5}, "workers_kill_timeout: expected seconds from 1 to 1800"),
     ],
@@ -141,3 +142,22 @@ def test_what_is_not_served_is_refused(values, name):
 )
 def test_unix_sockets_belong_to_who_serves(given, owner):
     assert Config(**given).uds_owner == owner
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "other"),
+    [
+        ("max_requests_jitter", 5, "max_requests"),
+        ("workers_lifetime_jitter", 5.0, "workers_lifetime"),
+        ("workers_max_rss_jitter", 5, "workers_max_rss"),
+        ("rss_samples", 5, "workers_max_rss"),
+        ("rss_sample_interval", 5.0, "workers_max_rss"),
+    ],
+)
+def test_companions_without_what_they_belong_to(name, value, other):
+    _, notes = Config.of({name: value})
+    assert [(note.level, note.text) for note in notes] == [
+        ("warning", f"{name}: has no effect without {other}")
+    ]
+    _, notes = Config.of({name: value, other: 100})
+    assert notes == []
