@@ -154,7 +154,7 @@ cdef class Board:
     cdef Seat *own
     cdef int32_t pid
     cdef int load                       # connections of this worker
-    cdef bint left
+    cdef bint left                      # this worker takes no more
     cdef Seat *awaited                  # the least loaded worker, for which this one has waited in vain
     cdef int awaited_load               # ... all the time with this load
     cdef int waits                      # ... so often

@@ -254,7 +254,8 @@ class Arbiter:
         if number in (SIGINT, SIGTERM) or (number == SIGHUP and self._held.signals.hung_up()):
             self._ask_to_stop(number)
         elif self._is_stopping():
-            pass  # soon
+            if number != SIGCHLD:
+                self._log.info(f"{signals.name(number)} is ignored: the server is stopping")
         elif number == SIGHUP:
             self._renewal.ask()
         elif number == SIGTTIN:
@@ -279,7 +280,9 @@ class Arbiter:
             self._held.notifier.stopping(self._news.ending)
             self._fleet.notice()
         else:
-            self._log.info("stopping: requests in flight may finish")
+            again = "; a second SIGINT cuts them short" if number == SIGINT else ""
+            patience = f"for {self._held.config.graceful_timeout:g} s at the most"
+            self._log.info(f"stopping: requests in flight may finish, {patience}{again}")
             self._stop_told = number
             self._stop(SIGTERM, self._patience(), EXIT_OK)
 
@@ -346,7 +349,8 @@ class Arbiter:
         self._generation.manage(now, self._is_stopping())
         self._news.slow(now)
         for worker in self._fleet.kill(now):
-            self._log.warning(f"{worker} did not end in time and is killed")
+            if worker.failure is None:  # else that is what is said
+                self._log.warning(f"{worker} did not end in time and is killed")
         if self._exporter is not None:
             self._exporter.manage(now)
 

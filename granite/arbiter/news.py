@@ -78,7 +78,8 @@ class News:
 
     def cannot_fill(self, slot: Slot, text: str, delay: float) -> None:
         """Say why a slot stays empty for now; once, until it is another reason."""
-        again = f"worker {slot.index} cannot start, the next attempt follows in {delay:g} s"
+        when = f"in {delay:g} s" if delay else "now"
+        again = f"worker {slot.index} cannot start, the next attempt follows {when}"
         if any(text == other.trouble for other in self._fleet.slots):
             self._held.log.debug(again)
         else:

@@ -82,6 +82,12 @@ class Reload:
         """Say whether the reload goes on when `worker` is ready."""
         return worker is self._worker
 
+    def refuse(self, why: str) -> None:
+        """Say that there is no reload."""
+        self._log.error(f"not reloaded, the workers that serve go on: {why}")
+        self._held.notifier.reloading("reloading")  # who waits for a reload waits for both
+        self._held.notifier.ready(f"{self._fleet}; not reloaded: {why}")
+
     def at_once(self, why: str) -> None:
         """Tell all workers to end, and have all slots filled anew without waiting for that; a
         reload that is under way is over. Raises HookFailed if a hook ends the server.

@@ -4,10 +4,10 @@ Owns the settings as they were read last, the watching of files, and which way t
 replaced then. Must not know how that goes on. Main thread of the arbiter.
 
 Theory of operation: SIGHUP asks for it, and where files are watched, their changes do. The settings
-are read from where they came from; ones that are wrong leave everything as it was but for a line in
-the log. Then the workers are replaced: one after the other, each when its successor is ready; where
-files are watched, all at once, since their author waits for the new answer and not for the old one:
-the sockets stay open, so that who comes meanwhile waits for the new workers.
+are read from where they came from; ones that are wrong leave everything as it was, workers too, but
+for a line in the log. Then the workers are replaced: one after the other, each when its successor
+is ready; where files are watched, all at once, since their author waits for the new answer and not
+for the old one: the sockets stay open, so that who comes meanwhile waits for the new workers.
 """
 
 from __future__ import annotations
@@ -82,12 +82,14 @@ class Renewal:
             return
         paths = list(dict.fromkeys(self._changed))
         self._changed.clear()
+        asked, self._asked = self._asked, False
         before = self._held.config.workers
-        self._read_settings()
+        if not self._read_settings() and self._watch is None:
+            self._reload.refuse("the settings are wrong")
+            return
         wanted = self._held.config.workers
-        if self._asked or wanted != before:
+        if asked or wanted != before:
             self._scale(wanted)
-        self._asked = False
         if self._watch is None:
             self._reload.ask()
             return
@@ -111,17 +113,18 @@ class Renewal:
         if self._watch is not None:
             self._watch.leave_in_child()
 
-    def _read_settings(self) -> None:
+    def _read_settings(self) -> bool:
+        """Return whether they could be read."""
         log = self._held.log
         try:
             loaded = self._loaded.again()
             refuse_unserved(loaded.config)
         except UsageError as exc:
             log.error(f"the settings stay as they were: {exc}")
-            return
+            return False
         except BaseException as exc:  # a config file is a program, and may raise what it likes
             log.error(f"the settings stay as they were: {type(exc).__name__}", exc_info=exc)
-            return
+            return False
         told = {note.text for note in self._loaded.notes}
         for note in loaded.notes:
             if note.text in told:
@@ -131,3 +134,4 @@ class Renewal:
         self._held.config = loaded.config
         environment.set_raw(loaded.config.raw_env)
         self._calls.use(loaded.hooks, loaded.config)
+        return True

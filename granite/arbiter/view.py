@@ -44,6 +44,8 @@ class FleetView:
             return "the server is stopping"
         if not self._news.up:
             return "the server is starting"
+        if any(worker.broken for worker in self._fleet.settled()):  # files are watched
+            return "the application cannot be loaded"
         return "" if self._fleet.ready() else "no worker is ready"
 
     def workers(self) -> list[tuple[int, int, str, float, int | None, list[int] | None]]:

@@ -103,7 +103,7 @@ class Watchdog:
                 worker.send(SIGUSR2)
         elif now >= worker.report_at:
             worker.report_at = NEVER
-            text = f"{worker} was not ready within {timeout:g} s"
+            text = f"{worker} was not ready within {timeout:g} s (worker_start_timeout)"
             worker.failure = EXIT_BOOT, f"{text}\n{worker.report.take()}".rstrip()
             worker.kill_at = now
 

@@ -84,7 +84,7 @@ class Loaded:
         # Others follow from these.
         names = [name for name in kept if name in self.origins or name in found.origins]
         if names:
-            text = f"changes that need a restart have no effect yet: {', '.join(names)}"
+            text = f"changes that need a restart or SIGUSR2 have no effect yet: {', '.join(names)}"
             found.notes.append(Note("warning", text))
         return found
 

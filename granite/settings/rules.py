@@ -31,6 +31,9 @@ _COMPANIONS = {
     "workers_max_rss_jitter": "workers_max_rss",
     "rss_samples": "workers_max_rss",
     "rss_sample_interval": "workers_max_rss",
+    "metrics_address": "metrics",
+    "metrics_port": "metrics",
+    "metrics_scrape_interval": "metrics",
 }
 _OFF_WITH_RELOAD = ("workers_lifetime", "workers_max_rss", "max_requests", "preload")
 

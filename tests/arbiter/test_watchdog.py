@@ -185,7 +185,7 @@ def test_a_worker_that_hangs_in_its_start_ends_the_start(run_granite, tmp_path):
     granite = run_granite("hanging:app", "--worker-start-timeout", "3", cwd=tmp_path, ready=False)
     assert granite.wait() == 1
     assert re.search(
-        r"granite: worker 1 \(pid \d+\) was not ready within 3 s\n(.*\n)*"
+        r"granite: worker 1 \(pid \d+\) was not ready within 3 s \(worker_start_timeout\)\n(.*\n)*"
         r'.*hanging\.py", line 5 in <module>',
         granite.output,
     )

@@ -68,7 +68,7 @@ cdef extern from *:
         message.msg_iov = &piece;
         message.msg_iovlen = 1;
         message.msg_control = &control;
-        message.msg_controllen = sizeof(control);
+        message.msg_controllen = CMSG_LEN(sizeof(int));     /* with the padding there would be room for two */
         size = recvmsg(pool, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
         if (size < 0)
             return -1;
@@ -79,7 +79,7 @@ cdef extern from *:
             return fd;
         if (fd >= 0)
             close(fd);
-        errno = EPROTO;
+        errno = fd < 0 && message.msg_flags & MSG_CTRUNC ? EMFILE : EPROTO;
         return -1;
     }
     """
@@ -234,8 +234,9 @@ cdef class Pool(Listener):
             return 0
         fd = granite_take(self.fd, &parcel)
         if fd < 0:
-            # Somebody else was faster, or it was nothing that a worker has put there.
-            return 0 if errno == EAGAIN or errno == EINTR or errno == EPROTO else self._on_failed(errno)
+            if errno == EAGAIN or errno == EINTR:       # somebody else was faster
+                return 0
+            return 1 if errno == EPROTO else self._on_failed(errno)     # or it was nothing that a worker has put there
         try:
             self._on_given(parcel.position, fd, &parcel.peer)
         except BaseException as exc:        # this one is lost, those behind it are not

@@ -79,7 +79,7 @@ def test_what_needs_a_restart_stays_and_is_named(folder):
     assert again.config.bind == ("127.0.0.1:0",)
     assert (again.config.umask, again.config.user, again.config.uds_owner) == (None, None, None)
     assert again.config.keep_alive_timeout == 4.0
-    line = "changes that need a restart have no effect yet: bind, user, umask"
+    line = "changes that need a restart or SIGUSR2 have no effect yet: bind, user, umask"
     assert texts(again) == [line]
     assert texts(again.again()) == [line]
     file.write_text("bind = '127.0.0.1:0'")

@@ -152,6 +152,9 @@ def test_unix_sockets_belong_to_who_serves(given, owner):
         ("workers_max_rss_jitter", 5, "workers_max_rss"),
         ("rss_samples", 5, "workers_max_rss"),
         ("rss_sample_interval", 5.0, "workers_max_rss"),
+        ("metrics_address", "::1", "metrics"),
+        ("metrics_port", 9191, "metrics"),
+        ("metrics_scrape_interval", 5.0, "metrics"),
     ],
 )
 def test_companions_without_what_they_belong_to(name, value, other):
