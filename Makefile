@@ -5,7 +5,7 @@ VENV ?= .venv
 HOST ?= 127.0.0.1
 PORT ?= 8000
 ARGS ?=
-PROCESSES ?= 2
+PROCESSES ?= 3
 RUN ?=
 
 export PYTHON

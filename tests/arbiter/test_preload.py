@@ -304,7 +304,7 @@ def test_an_import_that_takes_too_long(preload):
     (preload.folder / "gate").touch()
     granite = preload("--workers", "2", "--worker-start-timeout", "1", ready=False)
     assert granite.wait() == 1
-    assert granite.output.count("granite: worker 1 was not ready within 1 s \(worker_start_timeout\)\n") == 1
+    assert granite.output.count("granite: worker 1 was not ready within 1 s") == 1
     assert granite.output.count("changing.py") == 1  # where it hangs
     granite.wait_gone()
 
@@ -315,7 +315,7 @@ def test_a_reload_whose_import_takes_too_long(preload):
     (preload.folder / "gate").touch()
     granite.signal(signal.SIGHUP)
     granite.wait_for(
-        "the reload failed.*: worker 1 was not ready within 1 s \(worker_start_timeout\)\n(?:.*\n)*.*changing.py"
+        "the reload failed.*: worker 1 was not ready within 1 s .*\n(?:.*\n)*.*changing.py"
     )
     until(lambda: workers(granite) == old)
     assert granite.stop() == 0

@@ -204,9 +204,9 @@ def test_a_successor_that_does_not_end_is_killed(changing, start):
     server.wait_for("at the gate")
     os.kill(successor, signal.SIGSTOP)
     server.signal(signal.SIGTERM)
+    changing.gate.unlink()
     assert server.granite.wait() == 0
     assert f"pid {successor} did not end in time and is killed" in server.granite.output
-    changing.gate.unlink()
     server.granite.wait_gone()
 
 
