@@ -42,6 +42,8 @@ async def app(scope, receive, send) -> None:
         await asyncio.sleep(600)
     elif path == "/fault":
         os.kill(os.getpid(), 11)
+    elif path == "/kill":
+        os.kill(os.getpid(), 9)
     elif path == "/eat":
         KEPT.append(b"x" * (int(scope["query_string"]) << 20))
     await respond(send, str(os.getpid()))

@@ -68,7 +68,7 @@ def test_a_worker_that_dies_in_the_delay_is_replaced(run_granite):
     granite.signal(signal.SIGTERM)
     granite.wait_for("stopping in")
     with pytest.raises(httpx.HTTPError):
-        httpx.get(granite.url("/fault"))
+        httpx.get(granite.url("/kill"))
     assert httpx.get(granite.url(), timeout=20).text
     granite.signal(signal.SIGTERM)
     assert granite.wait() == 0
