@@ -66,9 +66,8 @@ def main(start: WorkerStart, thresholds: tuple[int, int, int]) -> int:
     reopener = _LogReopener()
     signals.reset_in_child(reopener)
     witness = _witness(start)
-    reporter = Reporter(start.channel)
-    try:
-        _introduce(start)
+
+    def prepare() -> tuple[asyncio.AbstractEventLoop, SecureContext | None, Any]:
         # Files are opened as whoever started the server.
         log.configure(start.config, process.owner(start.identity))
         _hook(start, "post_fork", start.server, start.worker)
@@ -78,13 +77,9 @@ def main(start: WorkerStart, thresholds: tuple[int, int, int]) -> int:
         loop = _open_loop(start)
         app = _load_or_explain(start)
         keep(importing, thresholds)
-        return run(loop, _serve(app, secure, start, reporter, reopener, witness))
-    except GraniteError as exc:
-        reporter.failed(exc.exit_code, exc.report)
-        return exc.exit_code
-    finally:
-        signals.end_in_child()
-        _say_goodbye(start)
+        return loop, secure, app
+
+    return _live(start, prepare, reopener, witness)
 
 
 def resume(start: WorkerStart, app: Any, material: KeyMaterial | None) -> int:
@@ -95,14 +90,27 @@ def resume(start: WorkerStart, app: Any, material: KeyMaterial | None) -> int:
     signal.signal(signal.SIGUSR1, reopener)
     witness = _witness(start)
     signals.unblock()
-    reporter = Reporter(start.channel)
-    try:
-        _introduce(start)
+
+    def prepare() -> tuple[asyncio.AbstractEventLoop, SecureContext | None, Any]:
         log.take_over()
         _hook(start, "post_fork", start.server, start.worker)
         secure = material.context() if material is not None else None
-        loop = _open_loop(start)
-        app = _complete(start, app)
+        return _open_loop(start), secure, _complete(start, app)
+
+    return _live(start, prepare, reopener, witness)
+
+
+def _live(
+    start: WorkerStart,
+    prepare: Callable[[], tuple[asyncio.AbstractEventLoop, SecureContext | None, Any]],
+    reopener: _LogReopener,
+    witness: Witness,
+) -> int:
+    """Serve what `prepare` returns, which may raise GraniteError, until the worker's end."""
+    reporter = Reporter(start.channel)
+    try:
+        _introduce(start)
+        loop, secure, app = prepare()
         return run(loop, _serve(app, secure, start, reporter, reopener, witness))
     except GraniteError as exc:
         reporter.failed(exc.exit_code, exc.report)

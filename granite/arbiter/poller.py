@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["NEVER", "READABLE", "WRITABLE", "Poller"]
+__all__ = ["NEVER", "READABLE", "WRITABLE", "Poller", "doubled"]
 
 READABLE = select.POLLIN
 WRITABLE = select.POLLOUT
@@ -22,6 +22,11 @@ NEVER = float("inf")
 
 # Milliseconds: poll takes no more than an int, and a timeout may be a year.
 _LONGEST_WAIT = 3_600_000
+
+
+def doubled(delay: float, first: float, longest: float) -> float:
+    """Return the delay before the next attempt, where `delay` was the one before this one."""
+    return min(max(delay * 2, first), longest)
 
 
 class Poller:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 
 from granite.arbiter.calls import HookFailed
-from granite.arbiter.poller import NEVER
+from granite.arbiter.poller import NEVER, doubled
 from granite.errors import BootError
 
 TYPE_CHECKING = False
@@ -90,7 +90,7 @@ class Recycling:
 
     def failed(self, text: str, now: float) -> None:
         """The successor has died; `text` says of what, its details in further lines."""
-        self._delay = min(max(self._delay * 2, _FIRST_DELAY), _LONGEST_DELAY)
+        self._delay = doubled(self._delay, _FIRST_DELAY, _LONGEST_DELAY)
         self._retry_at = now + self._delay
         reason, _, details = text.partition("\n")
         self._held.log.error(
@@ -105,7 +105,9 @@ class Recycling:
         self._held.log.info(f"{worker} is ready")
 
     def _replace(self, worker: Worker, cause: str, now: float) -> None:
-        self._held.log.info(f"{worker} is replaced: {self._reason(worker, cause, now)}")
+        self._held.log.info(f"{worker} is replaced: {_reason(worker, cause, now)}")
+        if cause == RSS:
+            self._pause_if_young(worker, now)
         try:
             self._fork(self._fleet.slot_of(worker), cause)
         except BootError as exc:
@@ -115,23 +117,19 @@ class Recycling:
                 raise
             self.failed("a hook raised", now)
 
-    def _reason(self, worker: Worker, cause: str, now: float) -> str:
-        if cause == LIFETIME:
-            return f"it has reached workers_lifetime, {now - worker.ready_at:.0f} s"
-        if cause != RSS:
-            return "it has served max_requests"
-        size = f"{resident(worker.pid) / 2**20:.0f} MiB"
+    def _pause_if_young(self, worker: Worker, now: float) -> None:
+        """Put the next look at memory off where each new worker would soon be replaced again."""
         config = self._held.config
         if now - worker.ready_at > _YOUNG + config.rss_sample_interval * config.rss_samples:
             self._pause = 0.0
-        else:
-            if not self._pause:
-                self._held.log.warning(
-                    f"workers_max_rss: a worker takes {size} soon after its start, which is more"
-                )
-            self._pause = min(max(2 * self._pause, _YOUNG), _LONGEST_PAUSE)
-            self._look_at = max(self._look_at, now + self._pause)
-        return f"it is above workers_max_rss, with {size}"
+            return
+        if not self._pause:
+            self._held.log.warning(
+                f"workers_max_rss: a worker takes {_size(worker)} soon after its start, which is "
+                "more"
+            )
+        self._pause = doubled(self._pause, _YOUNG, _LONGEST_PAUSE)
+        self._look_at = max(self._look_at, now + self._pause)
 
 
 def resident(pid: int) -> int:
@@ -155,3 +153,15 @@ def _due(worker: Worker, now: float, samples: int) -> str:
     if worker.over_memory >= samples:
         return RSS
     return LIFETIME if now >= worker.expires_at else ""
+
+
+def _reason(worker: Worker, cause: str, now: float) -> str:
+    if cause == LIFETIME:
+        return f"it has reached workers_lifetime, {now - worker.ready_at:.0f} s"
+    if cause == RSS:
+        return f"it is above workers_max_rss, with {_size(worker)}"
+    return "it has served max_requests"
+
+
+def _size(worker: Worker) -> str:
+    return f"{resident(worker.pid) / 2**20:.0f} MiB"

@@ -11,7 +11,7 @@ import os
 import time
 
 from granite.arbiter.channel import BEAT, BROKEN, FAILED, READY, RECYCLE
-from granite.arbiter.poller import NEVER
+from granite.arbiter.poller import NEVER, doubled
 from granite.arbiter.signals import SIGQUIT, SIGTERM
 from granite.errors import EXIT_BOOT
 
@@ -46,10 +46,11 @@ class Worker:
 
     Of what it has said: `failure` is the status and text with which it could not start, `wish` why
     it wants to be replaced, `broken` the error that it serves in place of the application;
-    `heard_at` is when it spoke last. Of what follows, in monotonic time and NEVER as long as it
-    does not: it is late with getting ready at `slow_at`, is to be replaced at `expires_at`, has not
-    answered for too long and explains itself until `report_at`, is killed at `kill_at`. It
-    may be silent for `timeout` seconds, as it was told when it was forked; 0: for any time.
+    `heard_at` is when it spoke last, `silent_since` when that was before it was asked for a report.
+    Of what follows, in monotonic time and NEVER as long as it does not: it is late with getting
+    ready at `slow_at`, is to be replaced at `expires_at`, has not answered for too long and
+    explains itself until `report_at`, is killed at `kill_at`. It may be silent for `timeout`
+    seconds, as it was told when it was forked; 0: for any time.
     `over_memory` counts the looks at which it had too much, `covers` names the other slots on whose
     sockets it accepts; `jitter` is a random number from 0 up to 1.
     """
@@ -72,6 +73,7 @@ class Worker:
         "ready_at",
         "report",
         "report_at",
+        "silent_since",
         "slow_at",
         "started_at",
         "state",
@@ -98,7 +100,7 @@ class Worker:
         self.face = face
         self.report = report
         self.state = BOOTING
-        self.started_at = self.heard_at = now
+        self.started_at = self.heard_at = self.silent_since = now
         self.ready_at = 0.0
         self.slow_at = now + _SLOW
         self.expires_at = self.report_at = self.kill_at = NEVER
@@ -260,7 +262,7 @@ class Slot:
         """Put the filling off by the delay that is next; return its seconds."""
         delay = self._delay
         longest = max(self._first_delay, _LONGEST_DELAY)
-        self._delay = min(max(delay * 2, self._first_delay), longest)
+        self._delay = doubled(delay, self._first_delay, longest)
         self.refill_at = now + delay
         return delay
 

@@ -16,7 +16,7 @@ import time
 
 from granite.arbiter import signals
 from granite.arbiter.fork import flush_streams
-from granite.arbiter.poller import NEVER
+from granite.arbiter.poller import NEVER, doubled
 from granite.errors import BootError, UsageError, reason
 
 TYPE_CHECKING = False
@@ -230,7 +230,7 @@ class Watch:
 
     def _postpone(self, now: float, text: str) -> None:
         delay = self._delay
-        self._delay = min(max(delay * 2, _FIRST_DELAY), _LONGEST_DELAY)
+        self._delay = doubled(delay, _FIRST_DELAY, _LONGEST_DELAY)
         self._start_at = now + delay
         self._log.warning(f"{text}; a new one starts {f'in {delay:g} s' if delay else 'now'}")
 

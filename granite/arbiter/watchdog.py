@@ -52,7 +52,7 @@ class Watchdog:
     told to end by that.
     """
 
-    __slots__ = ("_ending", "_fleet", "_held", "_planned", "_replace", "_silent")
+    __slots__ = ("_ending", "_fleet", "_held", "_planned", "_replace")
 
     def __init__(
         self, fleet: Fleet, held: Resources, replace: Callable[[Worker, float], None]
@@ -61,8 +61,6 @@ class Watchdog:
         self._held = held
         self._replace = replace
         self._planned = NEVER
-        # Since when those were silent that are asked, by process id.
-        self._silent: dict[int, float] = {}
         # Those that were told to end because of their silence, with the time of that.
         self._ending: list[tuple[Worker, float]] = []
 
@@ -87,7 +85,7 @@ class Watchdog:
             if worker.report_at != NEVER:
                 self._follow_up(worker, now)
             elif now >= worker.heard_at + worker.timeout:
-                self._silent[worker.pid] = worker.heard_at
+                worker.silent_since = worker.heard_at
                 worker.report_at = now + _REPORT
                 worker.send(SIGUSR2)
         self._pardon()
@@ -127,14 +125,13 @@ class Watchdog:
         silent = now - worker.heard_at
         if worker.heard_at > worker.report_at - _REPORT:
             worker.report_at = NEVER
-            silence = worker.heard_at - self._silent.pop(worker.pid)
+            silence = worker.heard_at - worker.silent_since
             self._held.log.warning(
                 f"{worker} answers again, after {silence:.1f} s; what it did before",
                 details=worker.report.take(),
             )
         elif now >= worker.report_at:
             worker.report_at = NEVER
-            self._silent.pop(worker.pid)
             self._held.log.warning(
                 f"{worker} has not answered for {silent:.1f} s and is told to end",
                 details=worker.report.take(),

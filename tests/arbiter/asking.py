@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import time
 from pathlib import Path
 
@@ -34,3 +35,12 @@ def title(pid: int) -> str:
 def wait_for_port(log: Path) -> str:
     until(lambda: log.exists() and "listening on" in log.read_text())
     return log.read_text().partition("listening on http://127.0.0.1:")[2].split()[0]
+
+
+def descriptors(pid: int) -> list[str]:
+    """Return what the descriptors of a process are, without the numbers."""
+    found = []
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.append(str(fd.readlink()).partition(":[")[0])
+    return sorted(found)

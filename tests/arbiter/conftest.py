@@ -7,8 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.arbiter.changing import Changing
+from tests.arbiter.preloading import Preload
 
 
 @pytest.fixture
 def changing(tmp_path: Path, run_granite) -> Changing:
     return Changing(tmp_path, run_granite)
+
+
+@pytest.fixture
+def preload(changing: Changing) -> Preload:
+    return Preload(changing)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.arbiter.asking import until
+from tests.arbiter.asking import descriptors, until
 from tests.arbiter.changing import hang_up, workers
 from tests.arbiter.loads import Load
 
@@ -60,12 +60,6 @@ def zombies(parent: int) -> list[str]:
             if state == "Z" and int(ppid) == parent:
                 found.append(entry.name)
     return found
-
-
-def descriptors(pid: int) -> list[str]:
-    """Return what the descriptors of a process are, without the numbers."""
-    links = [entry.readlink() for entry in Path(f"/proc/{pid}/fd").iterdir()]
-    return sorted(str(link).partition(":[")[0] for link in links)
 
 
 @pytest.mark.timeout(SECONDS + 120)

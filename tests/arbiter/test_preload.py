@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import os
 import pwd
-import random
 import re
 import signal
 import ssl
@@ -17,102 +15,20 @@ import httpx
 import pytest
 
 from tests.arbiter.asking import title, until
-from tests.arbiter.changing import Changing, hang_up, workers
-from tests.arbiter.loads import Load
-from tests.arbiter.test_chaos import eventually, zombies
+from tests.arbiter.changing import hang_up, workers
+from tests.arbiter.preloading import (
+    MODULE,
+    answer,
+    parent,
+    served_by,
+    sockets,
+    template,
+    text,
+)
 from tests.arbiter.test_process import as_root
-from tests.arbiter.test_recycling import ask
 from tests.granite_process import GraniteProcess
 
 APPS = Path(__file__).parent
-
-# Answers `TEXT PID ARGUMENT`, the last one the value of the expression that the path is.
-MODULE = """
-import os, pathlib, random, time
-from tests.arbiter.apps import respond
-at_import = os.getpid()
-print("imported by", at_import, flush=True)
-while pathlib.Path("gate").exists():
-    time.sleep(0.01)
-
-async def app(scope, receive, send):
-    if scope["type"] == "http":
-        asked = scope["query_string"].decode() or "None"
-        return await respond(send, f"{text} {{os.getpid()}} {{eval(asked)}}")
-    await receive()
-    await send({{"type": "lifespan.startup.complete"}})
-    await receive()
-    await send({{"type": "lifespan.shutdown.complete"}})
-"""
-
-
-def template(granite: GraniteProcess) -> int:
-    """Return the process id of the template that has imported the application last."""
-    granite.wait_for("imported by")
-    return int(re.findall(r"imported by (\d+)", granite.output)[-1])
-
-
-def served_by(granite: GraniteProcess, count: int, expression: str = "") -> dict[int, list[str]]:
-    """Ask until `count` workers have answered; return what they said, by process id."""
-    found: dict[int, list[str]] = {}
-
-    def ask() -> bool:
-        answer = httpx.get(granite.url(f"/?{expression}"), timeout=20)
-        text, pid, *rest = answer.text.split(maxsplit=2)
-        found[int(pid)] = [text, *rest]
-        return len(found) >= count
-
-    until(ask)
-    return found
-
-
-def answer(granite: GraniteProcess, expression: str = "") -> str:
-    return next(iter(served_by(granite, 1, expression).values()))[1]
-
-
-def text(granite: GraniteProcess) -> str:
-    return next(iter(served_by(granite, 1).values()))[0]
-
-
-def parent(pid: int) -> int:
-    stat = Path(f"/proc/{pid}/stat").read_text()
-    return int(stat.rpartition(")")[2].split()[1])
-
-
-def sockets(pid: int) -> list[str]:
-    """Return the sockets that a process has open."""
-    fds = Path(f"/proc/{pid}/fd").iterdir()
-    links = [str(fd.readlink()) for fd in fds]
-    return [link for link in links if link.startswith("socket:")]
-
-
-def descriptors(pid: int) -> list[str]:
-    """Return what the descriptors of a process are, without the numbers."""
-    found = []
-    for fd in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            found.append(str(fd.readlink()).partition(":[")[0])
-    return sorted(found)
-
-
-class Preload:
-    """Start a server of the application, with these arguments."""
-
-    def __init__(self, changing: Changing) -> None:
-        self._changing = changing
-        self.folder = changing.folder
-
-    def __call__(self, *arguments: str, module: str = MODULE, **options) -> GraniteProcess:
-        self.write("one", module)
-        return self._changing.start("--preload", *arguments, **options)
-
-    def write(self, text: str, module: str = MODULE) -> None:
-        self._changing.write(text, module)
-
-
-@pytest.fixture
-def preload(changing: Changing) -> Preload:
-    return Preload(changing)
 
 
 def test_the_application_is_imported_once(preload):
@@ -330,192 +246,6 @@ def test_a_fault_during_the_import(preload):
         granite.output.count("granite: the template was killed by SIGSEGV before it had load") == 1
     )
     assert granite.output.count("changing.py") == 1
-
-
-def test_the_template_may_die(preload):
-    granite = preload("--workers", "2")
-    pids, first = set(served_by(granite, 2)), template(granite)
-    os.kill(first, signal.SIGKILL)
-    granite.wait_for(r"the template \(pid \d+\) was killed by SIGKILL; a new one starts when")
-    assert set(served_by(granite, 2)) == pids
-    assert workers(granite) == pids
-    os.kill(min(pids), signal.SIGKILL)
-    granite.wait_for("is ready\n")
-    assert template(granite) != first
-    assert granite.stop() == 0
-
-
-def test_code_that_does_not_load_any_more_when_the_template_has_died(preload):
-    granite = preload("--workers", "2")
-    pids = set(served_by(granite, 2))
-    os.kill(template(granite), signal.SIGKILL)
-    preload.write("", "not Python")
-    os.kill(min(pids), signal.SIGKILL)
-    granite.wait_for("cannot start, the next attempt follows in .* the others serve: cannot load")
-    assert served_by(granite, 1)
-    preload.write("two")
-    granite.wait_for("is ready\n")
-    assert {said[0] for said in served_by(granite, 2).values()} == {"one", "two"}
-    assert granite.stop() == 0
-
-
-def test_a_template_that_does_not_answer_is_killed(preload):
-    granite = preload("--workers", "2")
-    first = template(granite)
-    os.kill(first, signal.SIGSTOP)
-    os.kill(min(served_by(granite, 2)), signal.SIGKILL)
-    granite.wait_for(r"warning: the template \(pid \d+\) does not answer and is killed")
-    granite.wait_for("is ready\n")
-    assert template(granite) != first
-    assert len(served_by(granite, 2)) == 2
-    assert granite.stop() == 0
-
-
-def test_templates_and_workers_that_die_at_any_time(run_granite):
-    arguments = ("--preload", "--workers", "3", "--lifespan", "off", "--respawn-interval", "0")
-    granite = run_granite("stuck_apps:app", *arguments, cwd=APPS)
-    hang_up(granite)
-    until(lambda: len([d for d in descriptors(granite.process.pid) if "report" in d]) == 4)
-    before = descriptors(granite.process.pid)
-    survivor = ask(granite)  # without one that serves, a worker that cannot start is the end
-    chance = random.Random(3)
-    for _ in range(60):
-        victims = sorted(workers(granite) - {survivor})
-        if victims:
-            number = chance.choice((signal.SIGKILL, signal.SIGABRT, signal.SIGTERM))
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(chance.choice(victims), number)
-        time.sleep(chance.random() * 0.05)
-    until(lambda: "the template" in granite.output)
-    hang_up(granite)
-    until(lambda: len(workers(granite)) == 4)
-    eventually(
-        lambda: descriptors(granite.process.pid) == before,
-        lambda: (before, descriptors(granite.process.pid), granite.output),
-    )
-    assert zombies(granite.process.pid) == []
-    assert "Traceback" not in granite.output
-    assert granite.stop() == 0
-    granite.wait_gone()
-
-
-def test_templates_that_die_while_reloads_are_asked_for(preload):
-    granite = preload("--workers", "2")
-    chance = random.Random(3)
-    for _ in range(10):
-        granite.signal(signal.SIGHUP)
-        time.sleep(chance.random() * 0.3)
-        for pid in workers(granite):
-            with contextlib.suppress(OSError):
-                if title(pid).startswith("granite: template"):
-                    os.kill(pid, signal.SIGKILL)
-    preload.write("two")
-    until(lambda: not granite.signal(signal.SIGHUP) and text(granite) == "two")
-    eventually(lambda: "two" in served_by(granite, 2).popitem()[1], lambda: granite.output)
-    assert zombies(granite.process.pid) == []
-    assert "Traceback" not in granite.output
-    assert granite.stop() == 0
-    granite.wait_gone()
-
-
-def test_what_applications_have_started_is_collected_when_it_ends(preload):
-    """A worker that ends while another one is made leaves its children to the arbiter."""
-    granite = preload("--workers", "4")
-    code = "__import__('subprocess').Popen(['sleep','1.5'])"
-    for _ in range(5):
-        for _ in range(6):
-            answer(granite, code)
-        hang_up(granite)
-    arbiter = granite.process.pid
-    until(lambda: len(workers(granite)) == 5)
-    until(lambda: zombies(arbiter) == [])
-    assert "Traceback" not in granite.output
-    assert granite.stop() == 0
-
-
-SEND = """
-import stat
-def send(kind, payload):
-    frame = kind + bytes(1) + len(payload).to_bytes(4, "big") + payload
-    for fd in range(3, 30):
-        try:
-            if stat.S_ISSOCK(os.fstat(fd).st_mode):
-                os.write(fd, frame)
-        except OSError:
-            pass
-"""
-NOT_ASKED = """
-for kind in (b"P", b"O", b"D", b"R", b"?"):
-    for payload in (b"", b"1", b"-1 -1", b"\\xff" * 9, b"9" * 30):
-        send(kind, payload)
-"""
-
-
-def test_messages_that_nobody_has_asked_for(preload):
-    granite = preload("--workers", "2", module=MODULE + SEND + NOT_ASKED, ready=False)
-    until(lambda: "listening on" in granite.output or granite.process.poll() is not None)
-    assert "Traceback" not in granite.output
-    granite.signal(signal.SIGTERM)
-    assert granite.wait() in (0, 1)
-    granite.wait_gone()
-
-
-@pytest.mark.parametrize("named", ["1 1", "-1 -1", "0 0", "", "x y", "9999999999999999 1"])
-def test_a_template_that_names_other_processes(preload, named):
-    code = f"os.register_at_fork(before=lambda: send(b'P', b'{named}'))\n"
-    granite = preload("--workers", "2", module=MODULE + SEND + code, ready=False)
-    assert granite.wait() == 1
-    assert "names a process that is none of its, and is killed" in granite.output
-    assert "Traceback" not in granite.output
-    granite.wait_gone()
-
-
-def test_a_template_that_names_a_worker(preload):
-    code = """
-def lie():
-    if os.path.exists("victim"):
-        send(b"P", b"%d %d" % ((int(open("victim").read()),) * 2))
-os.register_at_fork(before=lie)
-"""
-    granite = preload("--workers", "2", module=MODULE + SEND + code)
-    named, killed = sorted(served_by(granite, 2))
-    (preload.folder / "victim").write_text(str(named))
-    os.kill(killed, signal.SIGKILL)
-    granite.wait_for("names a process that is none of its, and is killed")
-    (preload.folder / "victim").unlink()
-    until(lambda: len(workers(granite)) == 3)
-    assert named in served_by(granite, 2)
-    assert granite.stop() == 0
-
-
-def test_all_workers_are_taken_away_during_a_reload(preload):
-    granite = preload("--workers", "2")
-    (preload.folder / "gate").touch()
-    preload.write("two")
-    granite.signal(signal.SIGHUP)
-    until(lambda: granite.output.count("imported by") == 2)
-    granite.signal(signal.SIGWINCH)
-    granite.wait_for("the reload is over: there is no worker to replace any more")
-    granite.signal(signal.SIGTTIN)
-    until(lambda: text(granite) == "one")
-    assert granite.output.count("imported by") == 2
-    (preload.folder / "gate").unlink()
-    hang_up(granite)
-    until(lambda: text(granite) == "two")
-    assert granite.stop() == 0
-
-
-def test_nothing_is_lost(run_granite):
-    arguments = ("--preload", "--workers", "2", "--lifespan", "off", "--max-requests", "60")
-    granite = run_granite("stuck_apps:app", *arguments, cwd=APPS)
-    with Load(granite.port, kept=4, coming=2) as load:
-        for _ in range(5):
-            hang_up(granite)
-            load.wait_for(60)
-        while granite.output.count("it has served max_requests") < 4:
-            load.wait_for(20)
-    assert load.lost == []
-    assert granite.stop() == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
