@@ -169,7 +169,8 @@ class Arbiter:
             self._fleet,
             self._news,
             totals,
-            lambda: self._is_stopping() and not self._held.retired,
+            ending=self._is_stopping,
+            replaced=lambda: self._held.retired,
         )
         config = self._held.config
         name = f"metrics:{config.metrics_address}:{config.metrics_port}"

@@ -20,16 +20,25 @@ __all__ = ["FleetView"]
 
 
 class FleetView:
-    """The numbers of all workers are in `totals`; `ending` says whether a stop was asked for."""
+    """The numbers of all workers are in `totals`; `ending` says whether a stop was asked for,
+    `replaced` whether a successor has taken over.
+    """
 
-    __slots__ = ("_ending", "_fleet", "_news", "totals")
+    __slots__ = ("_ending", "_fleet", "_news", "_replaced", "totals")
 
     def __init__(
-        self, fleet: Fleet, news: News, totals: Aggregate, ending: Callable[[], bool]
+        self,
+        fleet: Fleet,
+        news: News,
+        totals: Aggregate,
+        *,
+        ending: Callable[[], bool],
+        replaced: Callable[[], bool],
     ) -> None:
         self._fleet = fleet
         self._news = news
         self._ending = ending
+        self._replaced = replaced
         self.totals = totals
 
     @property
@@ -40,6 +49,8 @@ class FleetView:
     @property
     def reason(self) -> str:
         """Why no requests should be sent here, empty if they should."""
+        if self._replaced():  # a new connection reaches the successor, which is ready
+            return ""
         if self._ending():
             return "the server is stopping"
         if not self._news.up:
