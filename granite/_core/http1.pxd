@@ -66,27 +66,15 @@ cdef class ResponseWriter(Protocol):
     cdef int _end_head(self, Exchange exchange, Py_ssize_t size, bint more) except -1
     cdef int _response_done(self, Exchange exchange) except -1
 
-cdef class Http1Session(ResponseWriter):
+cdef class RequestReader(ResponseWriter):
     cdef llhttp.llhttp_t parser
-    cdef Exchange exchange
     cdef SessionState state
-    cdef bint feeding                   # inside feed(): what can be done next is done by its loop
-    cdef bint dispatched                # the exchange was started
-    cdef bint input_ended               # the client sends no more
-    cdef bint client_closes             # it asked for the end of the connection
-    cdef int64_t read_at                # for the exchanges; the owner's to set
-    cdef int messages                   # begun since the session was lent
-    cdef bint head_began                # the connection has not seen the last one's beginning yet
-    cdef bint suspended                 # reading is paused because the application does not read
     cdef int error                      # status with which a callback refused the request
     cdef int hosts                      # Host fields seen
     cdef int codings                    # Transfer-Encoding fields seen
     cdef size_t protocol_size           # letters of the protocol's name seen
     cdef size_t head_size               # of the target and the fields
     cdef size_t framing_size            # of chunk extensions and trailers
-    cdef size_t raw_size                # bytes read of a head that is not complete, or of a body with its framing
-    cdef size_t body_size               # of the body alone
-    cdef size_t discarded
     cdef list fields
     # what a callback is in the middle of
     cdef Span target
@@ -95,6 +83,33 @@ cdef class Http1Session(ResponseWriter):
     cdef char *c_scratch
     cdef size_t scratch_size
     cdef size_t scratch_capacity
+
+    cdef int _begin_head(self) except -1
+    cdef int _on_protocol(self, const char *base, size_t size) except -1
+    cdef int _append(self, Span *span, const char *base, size_t size) except -1
+    cdef int _keep(self, Span *span) except -1
+    cdef int _keep_all(self) except -1
+    cdef int _grow_scratch(self, size_t size) except -1
+    cdef const char *_bytes_of(self, Span *span) noexcept
+    cdef int _on_framing(self, size_t size) except -1
+    cdef int _on_field(self) except -1
+    cdef int _on_known_field(self, int known, const char *value, size_t size) except -1
+    cdef int _check_head(self) except -1
+    cdef int _set_target(self, Exchange exchange) except -1
+
+cdef class Http1Session(RequestReader):
+    cdef Exchange exchange
+    cdef bint feeding                   # inside feed(): what can be done next is done by its loop
+    cdef bint dispatched                # the exchange was started
+    cdef bint input_ended               # the client sends no more
+    cdef bint client_closes             # it asked for the end of the connection
+    cdef int64_t read_at                # for the exchanges; the owner's to set
+    cdef int messages                   # begun since the session was lent
+    cdef bint head_began                # the connection has not seen the last one's beginning yet
+    cdef bint suspended                 # reading is paused because the application does not read
+    cdef size_t raw_size                # bytes read of a head that is not complete, or of a body with its framing
+    cdef size_t body_size               # of the body alone
+    cdef size_t discarded
     # bytes that came while the last request was being answered
     cdef char *c_pending
     cdef size_t pending_size
@@ -110,24 +125,15 @@ cdef class Http1Session(ResponseWriter):
     cdef int refuse(self, int status, str why) except -1
     cdef bint idle(self) noexcept
     cdef int _set_state(self, SessionState state) except -1
+    cdef int _begin(self) except -1
     cdef int _execute(self, const char *base, size_t size) except -1
     cdef int _parse_error(self, llhttp.llhttp_errno_t code) except -1
     cdef int _stash(self, const char *base, size_t size) except -1
     cdef void _drop_pending(self) noexcept
-    cdef int _append(self, Span *span, const char *base, size_t size) except -1
-    cdef int _keep(self, Span *span) except -1
-    cdef int _keep_all(self) except -1
-    cdef int _grow_scratch(self, size_t size) except -1
-    cdef const char *_bytes_of(self, Span *span) noexcept
-    cdef int _begin(self) except -1
     cdef int _dispatch(self) except -1
     cdef int _next(self) except -1
-    cdef int _on_framing(self, size_t size) except -1
-    cdef int _on_field(self) except -1
     cdef int _on_head(self) except -1
     cdef int _on_body(self, const char *base, size_t size) except -1
-    cdef int _on_known_field(self, int known, const char *value, size_t size) except -1
-    cdef int _set_target(self, Exchange exchange) except -1
     cdef int _send_continue(self) except -1
     cdef int _go_on_reading(self) except -1
     cdef int _log_access(self, Exchange exchange) except -1

@@ -41,4 +41,5 @@ cdef object _access_log = logging.getLogger("granite.access")
 include "http1/context.pxi"
 include "http1/response.pxi"
 include "http1/syntax.pxi"
-include "http1/request.pxi"
+include "http1/reader.pxi"
+include "http1/session.pxi"
