@@ -24,11 +24,20 @@ PROTOCOLS = ("http1", "http2", "websocket")
 CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 RESPONSES = tuple(f"responses_{p}_{c}" for p in PROTOCOLS for c in CLASSES)
 
+# Why a request or a connection was turned away, or ended early, by the server itself.
+REASONS = (
+    "bad_request",  # not understood: 400, 417, 501, 505
+    "head_size",  # 414, 431
+    "body_size",  # 413
+    "head_timeout",  # 408
+)
+REJECTIONS = tuple(f"rejected_{reason}" for reason in REASONS)
+
 COUNTERS = (
     "connections_handled",
     "connections_err",
     "requests_handled",
-    "requests_rejected",  # bad requests, which the server answered itself
+    *REJECTIONS,
     "bytes_received",  # as HTTP sees them: without TLS
     "bytes_sent",
     *RESPONSES,

@@ -47,6 +47,7 @@ cdef class Connection(StreamHandle):
     cdef PyObject *c_next
     cdef PyObject *c_previous
     cdef Waiting waiting
+    cdef unsigned int requests          # that were begun by sessions which are gone
     cdef Handshake handshake
     cdef int accept(self, ConnectionHost host, Listener listener, int fd, const uv.sockaddr_storage *peer) except -1
     cdef int drain(self) except -1

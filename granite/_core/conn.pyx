@@ -119,6 +119,7 @@ cdef class Connection(StreamHandle):
         if session.idle():
             self.session = None
             begun = session.messages
+            self.requests += begun
             self.host.http1.give_back(session)
             # Without a message it was but line ends, which put no deadline off.
             if not begun:
@@ -177,6 +178,7 @@ cdef class Connection(StreamHandle):
             if self.shutting:
                 return 0
             session = self.session = self.host.http1.session(self)
+            session.served = self.requests
         self.reactor.bytes_received += size
         session.read_at = self.reactor.polled_at
         self.corked += 1

@@ -27,6 +27,13 @@ cdef enum:
     BOUNDS = 16
     HISTOGRAM_FIELDS = BOUNDS + 2       # the last bucket has no bound; behind it is the sum
 
+cdef enum Rejection:                    # why the server turned something away by itself; snapshot.REASONS has the words
+    REJECTED_BAD_REQUEST
+    REJECTED_HEAD_SIZE
+    REJECTED_BODY_SIZE
+    REJECTED_HEAD_TIMEOUT
+    REASONS
+
 cdef enum:                              # the fields of a snapshot, in their order
     CONNECTIONS_ACTIVE
     REQUESTS_ACTIVE
@@ -35,8 +42,8 @@ cdef enum:                              # the fields of a snapshot, in their ord
     CONNECTIONS_HANDLED
     CONNECTIONS_ERR
     REQUESTS_HANDLED
-    REQUESTS_REJECTED
-    BYTES_RECEIVED
+    REJECTIONS
+    BYTES_RECEIVED = REJECTIONS + REASONS
     BYTES_SENT
     RESPONSES_HTTP1
     RESPONSES_HTTP2 = RESPONSES_HTTP1 + CLASSES

@@ -2,13 +2,24 @@
 
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
-from granite._core.counters cimport Histogram
+from granite._core.counters cimport REASONS, Histogram, Rejection
+
+cdef enum:
+    MOST_LINES = 10                     # of the log about what is turned away, each second and for each reason
 
 cdef enum ResponseState:
     RESPONSE_NONE                       # nothing yet
     RESPONSE_HEAD                       # status and fields are accepted, nothing has left
     RESPONSE_BODY                       # the head has left, the body has not ended
     RESPONSE_DONE                       # complete, or cut short
+
+cdef class Rejections:
+    cdef int64_t counts[REASONS]
+    cdef int64_t recent[REASONS]        # since `timer` was made
+    cdef object loop
+    cdef object timer                   # the loop's TimerHandle; None: nothing was turned away for a while
+    cdef bint note(self, Rejection reason) except -1
+    cdef int close(self) except -1
 
 cdef class Protocol:
     # called by an exchange

@@ -11,12 +11,18 @@ until the first piece of the body, so that an application that fails in between 
 after the connection closed or turned to its next request; the application may run on, its receive() tells of the end.
 """
 
+import logging
+
 cimport cython
 from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from cpython.object cimport PyObject
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 from granite._core.capi.python cimport GRANITE_IS_DEBUG, PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from granite._core.counters cimport clock, observe
+
+cdef object _log = logging.getLogger("granite.error")
+
+include "exchange/rejections.pxi"
 
 
 class ClientDisconnected(OSError):

@@ -1,17 +1,20 @@
 # HTTP/1.1: one session carries the messages of one connection, one after another.
 
 from cpython.object cimport PyObject
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.time cimport time_t
 from granite._core.capi cimport llhttp
-from granite._core.counters cimport CLASSES, Histogram
-from granite._core.exchange cimport Exchange, Interface, Protocol
+from granite._core.counters cimport CLASSES, Histogram, Rejection
+from granite._core.exchange cimport Exchange, Interface, Protocol, Rejections
 from granite._core.scope cimport ScopeCache
 from granite._core.transport cimport Transport
 
 cdef enum:
     DISCARD_LIMIT = 1048576             # bytes of a body that nobody reads, before the connection is closed instead
     SPARE_SESSIONS = 64                 # sessions that a context keeps for reuse
+
+    FIRST_REFUSAL = 400
+    REFUSALS = 200
 
 cdef enum SessionState:
     SESSION_IDLE                        # between messages, no byte of the next one has come
@@ -26,6 +29,12 @@ cdef struct Span:
     bint kept                           # a read's end cut the message here: the bytes are in the scratch, from `start`
     size_t start
 
+cdef class Refusal:
+    # what answers of the server's own with one status have in common
+    cdef bytes line                     # the status line
+    cdef bytes fields
+    cdef bytes text
+
 cdef class Http1Context:
     # what all sessions of a server share
     cdef readonly Interface interface
@@ -33,12 +42,17 @@ cdef class Http1Context:
     cdef llhttp.llhttp_settings_t settings
     cdef readonly int live              # sessions that connections hold
     cdef int64_t responses[CLASSES]     # whose status has left, interim and refusing ones among them
-    cdef int64_t rejected               # requests that the server answered, or cut, itself
+    cdef Rejections rejections
     cdef Histogram latency
     cdef bint draining
     cdef bint one_request               # each connection carries one
     cdef bint access_log
+    cdef size_t max_request_line
+    cdef size_t max_field_size
+    cdef Py_ssize_t max_fields
     cdef size_t max_head_size
+    cdef uint64_t max_body_size
+    cdef int max_requests               # of a connection
     cdef size_t write_high_water
     cdef size_t body_high_water
     cdef bytes server_line              # "server: …\r\n", empty to omit
@@ -47,12 +61,14 @@ cdef class Http1Context:
     cdef bytes default_lines            # both
     cdef int last_status
     cdef bytes last_status_line
+    cdef list refusals                  # by status, from FIRST_REFUSAL on
     cdef list methods                   # llhttp's number → str
     cdef list spare
     cdef Http1Session session(self, Transport transport)
     cdef int give_back(self, Http1Session session) except -1
     cdef int tick(self) except -1
     cdef bytes status_line(self, int status)
+    cdef Refusal refusal(self, int status)
 
 cdef class ResponseWriter(Protocol):
     cdef Http1Context context
@@ -63,7 +79,10 @@ cdef class ResponseWriter(Protocol):
     cdef bint expects_continue          # the client waits for a 100 Continue
     cdef int seen                       # SEEN_… of the response's fields
     cdef char *_write_field(self, Exchange exchange, char *place, PyObject *name, PyObject *value) except NULL
+    cdef char *_put_connection(self, char *place) noexcept
+    cdef bint _is_open_ended(self, Exchange exchange) noexcept
     cdef int _end_head(self, Exchange exchange, Py_ssize_t size, bint more) except -1
+    cdef int _write_refusal(self, int status, int retry_after, bint head_only) except -1
     cdef int _response_done(self, Exchange exchange) except -1
 
 cdef class RequestReader(ResponseWriter):
@@ -87,6 +106,7 @@ cdef class RequestReader(ResponseWriter):
     cdef int _begin_head(self) except -1
     cdef int _on_protocol(self, const char *base, size_t size) except -1
     cdef int _append(self, Span *span, const char *base, size_t size) except -1
+    cdef int _check_size(self, Span *span, size_t more) noexcept
     cdef int _keep(self, Span *span) except -1
     cdef int _keep_all(self) except -1
     cdef int _grow_scratch(self, size_t size) except -1
@@ -105,6 +125,7 @@ cdef class Http1Session(RequestReader):
     cdef bint client_closes             # it asked for the end of the connection
     cdef int64_t read_at                # for the exchanges; the owner's to set
     cdef int messages                   # begun since the session was lent
+    cdef unsigned int served            # of the connection, before that; the owner's to set
     cdef bint head_began                # the connection has not seen the last one's beginning yet
     cdef bint suspended                 # reading is paused because the application does not read
     cdef size_t raw_size                # bytes read of a head that is not complete, or of a body with its framing

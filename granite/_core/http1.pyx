@@ -16,8 +16,8 @@ import time
 
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from cpython.object cimport PyObject
-from libc.stdint cimport int64_t
-from libc.string cimport memchr, memcmp, memcpy, memmove, strcmp
+from libc.stdint cimport UINT64_MAX, int64_t
+from libc.string cimport memchr, memcmp, memcpy, memmove, strcmp, strlen
 from libc.time cimport time_t
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from granite._core.buf cimport OUT_COPY_LIMIT, OutQueue, out_commit, out_copy, out_reserve
@@ -26,9 +26,12 @@ from granite._core.capi.python cimport (
     GRANITE_IS_DEBUG, PyErr_Occurred, PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE, PyBytes_FromStringAndSize, PyList_CheckExact,
     PyList_GET_ITEM, PyList_GET_SIZE, PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE,
 )
-from granite._core.counters cimport clock, coarse_clock, count_response, observe
+from granite._core.counters cimport (
+    REJECTED_BAD_REQUEST, REJECTED_BODY_SIZE, REJECTED_HEAD_SIZE, REJECTED_HEAD_TIMEOUT, Rejection, clock, coarse_clock, count_response,
+    observe,
+)
 from granite._core.exchange cimport (
-    RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE, Exchange, Interface, Protocol,
+    RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE, Exchange, Interface, Protocol, Rejections,
 )
 from granite._core.scope cimport NAME_EXPECT, NAME_HOST, NAME_TRANSFER_ENCODING, ScopeCache
 from granite._core.transport cimport Transport, name_of

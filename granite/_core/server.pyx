@@ -16,9 +16,9 @@ from granite._core.capi.python cimport PyBytes_FromStringAndSize
 from granite._core.conn cimport Connection, ConnectionHost
 from granite._core.counters cimport (
     BYTES_RECEIVED, BYTES_SENT, CLASSES, CONNECTIONS_ACTIVE, CONNECTIONS_ERR, CONNECTIONS_HANDLED, FIELDS, LATENCY, LOOP_LAG, QUEUE_TIME,
-    REQUESTS_ACTIVE, REQUESTS_HANDLED, REQUESTS_REJECTED, RESPONSES_HTTP1, TLS_HANDSHAKES, TLS_HANDSHAKES_FAILED, Histogram, export, observe,
+    REASONS, REJECTIONS, REQUESTS_ACTIVE, REQUESTS_HANDLED, RESPONSES_HTTP1, TLS_HANDSHAKES, TLS_HANDSHAKES_FAILED, Histogram, export, observe,
 )
-from granite._core.exchange cimport Interface
+from granite._core.exchange cimport Interface, Rejections
 from granite._core.http1 cimport Http1Context
 from granite._core.net cimport HANDLE_OPEN, Board, Listener, Pool, Reactor
 from granite._core.scope cimport ScopeCache
@@ -67,8 +67,8 @@ cdef class Server(ConnectionHost):
         loop: the running event loop; whatever has asyncio's interface with `add_reader`.
         app: the ASGI application.
         config: the settings; the attributes `server_header`, `url_path_prefix`, `http1_keep_alive`, `keep_alive_timeout` and
-            `request_head_timeout` (seconds, 0 = off), `max_head_size`, `write_high_water`, `write_low_water` and
-            `body_high_water` (bytes), `backlog`, `access_log` and `metrics` (whether durations are measured) are read.
+            `request_head_timeout` (seconds, 0 = off), `write_high_water`, `write_low_water` and `body_high_water` (bytes), `backlog`,
+            `access_log`, `metrics` (whether durations are measured) and those of the section "Limits" are read.
         context: the contextvars.Context of which every request gets a copy; None: a copy of the current one.
         state: the lifespan's state, of which every request gets a shallow copy; None: scopes have no state.
         on_error: called with each exception that escaped the application, besides logging it.
@@ -82,6 +82,7 @@ cdef class Server(ConnectionHost):
     """
 
     cdef readonly Interface interface
+    cdef Rejections rejections
     cdef Histogram loop_lag
     cdef object loop
     cdef list listeners
@@ -109,7 +110,8 @@ cdef class Server(ConnectionHost):
             self.on_max_requests = on_max_requests
             self.interface.max_requests = max_requests
             self.interface.on_max_requests = self._on_max_requests
-        self.http1 = Http1Context(self.interface, ScopeCache(), config)
+        self.rejections = Rejections(loop)
+        self.http1 = Http1Context(self.interface, ScopeCache(), self.rejections, config)
         self.reactor = Reactor(loop, context)
         self.reactor.timing = config.metrics
 
@@ -227,6 +229,7 @@ cdef class Server(ConnectionHost):
             current = (<Connection>current).c_next
         self.reactor.close()
         self.interface.cancel()
+        self.rejections.close()
 
     def counters(self):
         """How many of each kind of object exist: all zero once the server is closed and its tasks have ended."""
@@ -255,7 +258,8 @@ cdef class Server(ConnectionHost):
         values[CONNECTIONS_HANDLED] = self.accepted
         values[CONNECTIONS_ERR] = self.failed
         values[REQUESTS_HANDLED] = self.interface.requests
-        values[REQUESTS_REJECTED] = self.http1.rejected
+        for i in range(REASONS):
+            values[REJECTIONS + i] = self.rejections.counts[i]
         values[BYTES_RECEIVED] = self.reactor.bytes_received
         values[BYTES_SENT] = self.reactor.bytes_sent
         for i in range(CLASSES):

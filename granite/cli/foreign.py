@@ -33,10 +33,6 @@ HINTS: dict[str, str] = {
     "-k": "granite has one kind of worker; use --interface and --loop",
     "--worker-class": "granite has one kind of worker; use --interface and --loop",
     "--worker-connections": "use --backpressure",
-    "--limit-request-line": "use --max-head-size, which bounds the whole head",
-    "--limit-request-fields": "use --max-head-size, which bounds the whole head",
-    "--limit-request-field_size": "use --max-head-size, which bounds the whole head",
-    "--limit-request-field-size": "use --max-head-size, which bounds the whole head",
     "--reload-engine": "granite chooses by itself; leave it out",
     "--reload-extra-file": "use --reload-paths",
     "--spew": "use a debugger or python -m trace",
@@ -129,7 +125,6 @@ HINTS: dict[str, str] = {
     "--ssl-cert-reqs": "use --ssl-client-verify",
     "--ssl-ca-certs": "use --ssl-ca",
     "--ssl-ciphers": _CIPHERS,
-    "--h11-max-incomplete-event-size": "use --max-head-size",
     "--reset-contextvars": "each request has a context of its own; leave it out",
     # hypercorn
     "--insecure-bind": "use --bind",

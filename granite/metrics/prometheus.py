@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 
 from granite import __version__
-from granite.snapshot import BOUNDS, CLASSES, INDEX, PROTOCOLS, histogram
+from granite.snapshot import BOUNDS, CLASSES, INDEX, PROTOCOLS, REASONS, histogram
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,6 +103,13 @@ def _responses(seen: Seen) -> Iterable[str]:
             for status in CLASSES:
                 count = values[INDEX[f"responses_{protocol}_{status}"]]
                 yield f'{{worker="{index}",protocol="{protocol}",class="{status}"}} {count}'
+
+
+def _rejections(seen: Seen) -> Iterable[str]:
+    for index, values in seen.slots.items():
+        for reason in REASONS:
+            count = values[INDEX[f"rejected_{reason}"]]
+            yield f'{{worker="{index}",reason="{reason}"}} {count}'
 
 
 def _histogram(name: str) -> Callable[[Seen], Iterable[str]]:
@@ -213,11 +220,11 @@ METRICS: tuple[Metric, ...] = (
         _field("requests_active"),
     ),
     Metric(
-        "requests_rejected_total",
+        "rejections_total",
         "counter",
         "",
-        "Bad requests, which the server answered itself.",
-        _field("requests_rejected"),
+        "Requests and connections that the server turned away itself, by reason.",
+        _rejections,
     ),
     Metric(
         "responses_total",

@@ -87,7 +87,6 @@ class Config:
     http1_keep_alive: bool
     keep_alive_timeout: float
     request_head_timeout: float
-    max_head_size: int
     ws: bool
     ws_max_message_size: int
     backpressure: int | None
@@ -101,6 +100,12 @@ class Config:
     http2_max_frame_size: int
     http2_max_headers_size: int
     http2_max_send_buffer_size: int
+    max_request_line: int
+    max_field_size: int
+    max_fields: int
+    max_head_size: int
+    max_body_size: int
+    max_requests_per_connection: int
     ssl_certificate: str | None
     ssl_keyfile: str | None
     ssl_keyfile_password: str | None

@@ -29,6 +29,7 @@ SAME = frozenset(
         *("http2_max_concurrent_streams", "http2_initial_window_size", "http2_max_frame_size"),
         *("http2_max_header_list_size", "websocket_max_message_size", "bind", "raw_env"),
         *("graceful_timeout", "syslog_prefix", "syslog_facility"),
+        *("limit_request_line", "limit_request_fields", "limit_request_field_size"),
     )
 )
 # What has no counterpart, each with the value that changes nothing.
@@ -53,9 +54,6 @@ UNMATCHED: dict[str, object] = {
     "forwarder_headers": "SCRIPT_NAME,PATH_INFO",
     "header_map": "drop",
     "http2_cleartext": "off",
-    "limit_request_field_size": 8190,
-    "limit_request_fields": 100,
-    "limit_request_line": 4094,
     "logger_class": "gunicorn.glogging.Logger",
     "on_dirty_starting": None,
     "paste": None,

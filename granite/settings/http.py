@@ -1,4 +1,4 @@
-"""Settings of the section "HTTP": limits and headers of the protocol. Declarations only."""
+"""Settings of the section "HTTP": versions, headers and deadlines. Declarations only."""
 
 from granite.settings.base import Alias, Section, Setting
 from granite.settings.kinds import boolean, choice, header_value, items
@@ -37,13 +37,6 @@ SECTION = Section(
         10.0,
         "Time that a client gets to send a request's head; 0 sets no limit.",
         aliases=(Alias("http1_header_read_timeout", milliseconds(86_400_000)),),
-    ),
-    Setting(
-        "max_head_size",
-        size(1024, 16 * 1024**2),
-        65536,
-        "Largest request head (request line and header fields) that is accepted.",
-        aliases=("http1_buffer_size",),
     ),
     Setting(
         "ws",

@@ -89,7 +89,7 @@ def test_what_workers_count_arrives(measure):
         bad.sendall(b"nonsense\r\n\r\n")
         assert b" 400 " in bad.recv(4096)
     until(lambda: server.value("requests_handled") == 20)
-    until(lambda: server.value("requests_rejected") == 1)
+    until(lambda: server.value("rejections", reason="bad_request") == 1)
     assert server.value("responses", protocol="http1", **{"class": "2xx"}) == 20
     assert server.value("request_latency_seconds_count") >= 20
     assert server.value("queue_time_seconds_count") >= 20

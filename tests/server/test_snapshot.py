@@ -101,21 +101,23 @@ def test_an_interim_response_and_a_failed_application_are_counted(connect, serve
 
 
 @pytest.mark.parametrize(
-    ("sent", "status"),
+    ("sent", "status", "reason"),
     [
-        (b"nonsense\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\n\r\n", 400),
-        (b"GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505),
-        (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 70_000, 431),
+        (b"nonsense\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/1.1\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505, "bad_request"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 70_000, 431, "head_size"),
     ],
 )
-def test_rejected_requests(connect, serve, sent, status):
+def test_rejected_requests(connect, serve, sent, status, reason):
     served = serve(hello)
     client = connect(served)
     client.send(sent)
     assert client.response().status == status
     numbers = counted(served)
-    assert numbers["requests_rejected"] == 1
+    assert {of: numbers[of] for of in snapshot.REJECTIONS if numbers[of]} == {
+        f"rejected_{reason}": 1
+    }
     assert numbers["requests_handled"] == 0
     assert numbers[f"responses_http1_{status // 100}xx"] == 1
 
@@ -131,7 +133,7 @@ def test_a_request_whose_body_is_cut_is_rejected_after_it_was_handled(connect, s
     client.end()
     assert client.response().status == 400
     numbers = wait_for(served, requests_active=0)
-    assert (numbers["requests_handled"], numbers["requests_rejected"]) == (1, 1)
+    assert (numbers["requests_handled"], numbers["rejected_bad_request"]) == (1, 1)
 
 
 @both_loops

@@ -18,6 +18,7 @@ def fields_in_c() -> dict[str, int]:
     """The C enum's names with their values, in its order."""
     text = COUNTERS.read_text("utf-8")
     values = {"CLASSES": len(snapshot.CLASSES), "BOUNDS": len(snapshot.BOUNDS)}
+    values["REASONS"] = len(snapshot.REASONS)
     values["HISTOGRAM_FIELDS"] = values["BOUNDS"] + 2
     fields: dict[str, int] = {}
     following = 0
@@ -40,12 +41,20 @@ def test_the_order_in_c_is_the_order_in_python() -> None:
         found = snapshot.FIELDS[at]
         if name.startswith("RESPONSES"):
             assert found == f"{name.lower()}_1xx"
+        elif name == "REJECTIONS":
+            assert found == snapshot.REJECTIONS[0]
         elif name.lower() in snapshot.HISTOGRAMS:
             assert found == f"{name.lower()}_{snapshot.BOUNDS[0]}"
         else:
             assert found == name.lower()
-    named = sum(not field.startswith("responses") for field in snapshot.GAUGES + snapshot.COUNTERS)
-    assert len(in_c) == named + len(snapshot.PROTOCOLS) + len(snapshot.HISTOGRAMS)
+    families = {*snapshot.RESPONSES, *snapshot.REJECTIONS}
+    named = sum(field not in families for field in snapshot.GAUGES + snapshot.COUNTERS)
+    assert len(in_c) == named + len(snapshot.PROTOCOLS) + 1 + len(snapshot.HISTOGRAMS)
+
+
+def test_the_reasons_in_c_are_those_in_python() -> None:
+    text = COUNTERS.read_text("utf-8")
+    assert re.findall(r"    REJECTED_([A-Z_]+)\b", text) == list(map(str.upper, snapshot.REASONS))
 
 
 def test_the_bounds_in_c_are_those_in_python() -> None:

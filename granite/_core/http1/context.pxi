@@ -20,27 +20,48 @@ cdef tuple _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 cdef tuple _MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
+cdef Rejection _reason_of(int status) noexcept:
+    """Why requests are refused with this status."""
+    if status == 408:
+        return REJECTED_HEAD_TIMEOUT
+    if status == 413:
+        return REJECTED_BODY_SIZE
+    return REJECTED_HEAD_SIZE if status == 414 or status == 431 else REJECTED_BAD_REQUEST
+
+
+cdef class Refusal:
+    """What never changes in the server's own answers with one status."""
+
+
 cdef class Http1Context:
     """Settings, caches and spare sessions of one server's HTTP/1.1.
 
     Parameters:
         interface: makes the exchanges.
         cache: strings that requests share.
-        config: has `server_header`, `http1_keep_alive`, `access_log`, `max_head_size`, `write_high_water` and `body_high_water`
-            (bytes).
+        rejections: where refused requests are counted.
+        config: has `server_header`, `http1_keep_alive`, `access_log`, `write_high_water`, `body_high_water` (bytes) and the section
+            "Limits".
     """
 
-    def __init__(self, Interface interface, ScopeCache cache, config):
+    def __init__(self, Interface interface, ScopeCache cache, Rejections rejections, config):
         self.interface = interface
         self.cache = cache
+        self.rejections = rejections
         self.one_request = not config.http1_keep_alive
         self.access_log = config.access_log
+        self.max_request_line = config.max_request_line or config.max_head_size
+        self.max_field_size = config.max_field_size or config.max_head_size
+        self.max_fields = config.max_fields or config.max_head_size
         self.max_head_size = config.max_head_size
+        self.max_body_size = config.max_body_size or UINT64_MAX
+        self.max_requests = config.max_requests_per_connection
         self.write_high_water = config.write_high_water
         self.body_high_water = config.body_high_water
         self.server_line = b"server: " + config.server_header.encode("latin-1") + b"\r\n" if config.server_header else b""
         self.date_line = self.default_lines = b""
         self.spare = []
+        self.refusals = [None] * REFUSALS
         self.methods = [(<bytes>llhttp.llhttp_method_name(<llhttp.llhttp_method_t>i)).decode() for i in range(47)]
         llhttp.llhttp_settings_init(&self.settings)
         self.settings.on_protocol = _cb_llhttp_protocol
@@ -104,3 +125,13 @@ cdef class Http1Context:
             self.last_status_line = f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\n".encode()
             self.last_status = status
         return self.last_status_line
+
+    cdef Refusal refusal(self, int status):
+        """The answer with this status, an error's."""
+        cdef Refusal refusal = self.refusals[status - FIRST_REFUSAL]
+        if refusal is None:
+            refusal = self.refusals[status - FIRST_REFUSAL] = Refusal.__new__(Refusal)
+            refusal.line = self.status_line(status)
+            refusal.text = _REASONS[status].encode()
+            refusal.fields = b"content-type: text/plain\r\ncontent-length: %d\r\n" % len(refusal.text)
+        return refusal

@@ -66,8 +66,8 @@ cdef class RequestReader(ResponseWriter):
         if self.state == SESSION_BODY:
             return self._on_framing(size)       # trailers
         self.head_size += size
-        if self.head_size > self.context.max_head_size:
-            self.error = 414 if span is &self.target else 431
+        self.error = self._check_size(span, size)
+        if self.error:
             return llhttp.HPE_USER
         if span.size == 0:
             span.base = base
@@ -84,6 +84,16 @@ cdef class RequestReader(ResponseWriter):
         self.scratch_size += size
         span.size += size
         return 0
+
+    cdef int _check_size(self, Span *span, size_t more) noexcept:
+        """The status to refuse the request with if `more` bytes of this span are too many, or 0."""
+        cdef size_t line
+        if span is &self.target:
+            # With the method, two blanks and the version.
+            line = span.size + more + strlen(llhttp.llhttp_method_name(<llhttp.llhttp_method_t>self.parser.method)) + 10
+            return 414 if line > self.context.max_request_line or self.head_size > self.context.max_head_size else 0
+        line = self.name.size + self.value.size + more + 2
+        return 431 if line > self.context.max_field_size or self.head_size > self.context.max_head_size else 0
 
     cdef int _keep(self, Span *span) except -1:
         """Copy a span into the scratch, as the buffer that it lies in goes."""
@@ -136,6 +146,9 @@ cdef class RequestReader(ResponseWriter):
         while size and (value[size - 1] == 32 or value[size - 1] == 9):
             size -= 1
         field = self.context.cache.field(self._bytes_of(&self.name), self.name.size, value, size, &known)
+        if PyList_GET_SIZE(<PyObject *>self.fields) >= self.context.max_fields:
+            self.error = 431
+            return llhttp.HPE_USER
         self.fields.append(field)
         if known:
             self.error = self._on_known_field(known, value, size)

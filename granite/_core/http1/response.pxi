@@ -241,14 +241,22 @@ cdef class ResponseWriter(Protocol):
                 self.keep_alive = False
         if self.context.draining or (self.expects_continue and not exchange.body_complete):
             self.keep_alive = False     # RFC 9110, 10.1.1: a client that waits to send its body must know that it need not
-        if not self.keep_alive:
-            place = _put_text(place, b"connection: close\r\n", 19)
-        elif not self.http11:
-            place = _put_text(place, b"connection: keep-alive\r\n", 24)
+        place = self._put_connection(place)
         place = _put_text(place, b"\r\n", 2)
         out_commit(&transport.out, place - start)
         transport.held = 0
         return exchange._set_response(RESPONSE_BODY)
+
+    cdef char *_put_connection(self, char *place) noexcept:
+        if not self.keep_alive:
+            return _put_text(place, b"connection: close\r\n", 19)
+        return place if self.http11 else _put_text(place, b"connection: keep-alive\r\n", 24)
+
+    cdef bint _is_open_ended(self, Exchange exchange) noexcept:
+        """Whether a response has begun whose body only the end of the connection ends."""
+        return exchange.declared < 0 and not self.chunked and exchange.response == RESPONSE_BODY and not (
+            exchange.head_only or _is_bodyless(exchange.status)
+        )
 
     cdef int send_body(self, Exchange exchange, object body, bint more) except -1:
         cdef Transport transport = self.transport
@@ -305,12 +313,37 @@ cdef class ResponseWriter(Protocol):
         return self._response_done(exchange)
 
     cdef int cut_short(self, Exchange exchange) except -1:
-        cdef bint bodyless = exchange.head_only or _is_bodyless(exchange.status)
-        if exchange.declared < 0 and not self.chunked and exchange.response == RESPONSE_BODY and not bodyless:
-            self.transport.reset()      # only the end of the connection ends this body: let it not look like one
+        if self._is_open_ended(exchange):
+            self.transport.reset()      # let the end not look like the body's
         self.keep_alive = False
         exchange._set_response(RESPONSE_DONE)
         return self._response_done(exchange)
+
+    cdef int _write_refusal(self, int status, int retry_after, bint head_only) except -1:
+        """Append a whole answer of the server's own, for which there is no exchange; `retry_after` in seconds, 0 leaves it out."""
+        cdef Http1Context context = self.context
+        cdef Transport transport = self.transport
+        cdef Refusal refusal = context.refusal(status)
+        cdef char *start
+        cdef char *place
+        context.tick()
+        count_response(context.responses, status)
+        start = place = out_reserve(
+            transport.pool, &transport.out, END_ROOM + len(refusal.line) + len(context.default_lines) + len(refusal.fields) + len(refusal.text)
+        )
+        place = _put(place, refusal.line)
+        place = _put(place, context.default_lines)
+        place = _put(place, refusal.fields)
+        if retry_after:
+            place = _put_text(place, b"retry-after: ", 13)
+            place = _put_number(place, retry_after, 10)
+            place = _put_text(place, b"\r\n", 2)
+        place = self._put_connection(place)
+        place = _put_text(place, b"\r\n", 2)
+        if not head_only:
+            place = _put(place, refusal.text)
+        out_commit(&transport.out, place - start)
+        return 0
 
     cdef bint writable(self, Exchange exchange) noexcept:
         return self.transport.unsent() < self.context.write_high_water

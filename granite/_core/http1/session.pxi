@@ -112,28 +112,27 @@ cdef class Http1Session(RequestReader):
         cdef Transport transport = self.transport
         cdef Exchange exchange = self.exchange
         cdef bint answerable = True
+        cdef bint open_ended = False
         cdef SessionState was = self.state
-        cdef bytes text
         if self.state == SESSION_CLOSING:
             return 0
-        _log.info("%s: %d, %s", name_of(transport.client()), status, why)
+        if self.context.rejections.note(_reason_of(status)):
+            _log.info("%s: %d, %s", name_of(transport.client()), status, why)
         self._set_state(SESSION_CLOSING)
         self.exchange = None
-        self.context.rejected += 1
+        self.keep_alive = False
         if exchange is not None and self.dispatched:
             if exchange.response == RESPONSE_HEAD:
                 self.discard_head(exchange)
             answerable = exchange.response == RESPONSE_NONE
+            open_ended = self._is_open_ended(exchange)
             exchange.on_disconnect()
         elif was == SESSION_BODY and self.dispatched:
             answerable = False          # answered already; this is the rest of its body
+        if open_ended:
+            return transport.reset()    # let the end not look like the body's
         if answerable:
-            count_response(self.context.responses, status)
-            self.context.tick()
-            text = _REASONS[status].encode()
-            head = self.context.status_line(status) + self.context.default_lines
-            answer = b"%bcontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b" % (head, len(text), text)
-            out_copy(transport.pool, &transport.out, answer, len(answer))
+            self._write_refusal(status, 0, False)
         if transport.corked == 0:
             transport.flush()
         return transport.shut(True)
@@ -243,10 +242,13 @@ cdef class Http1Session(RequestReader):
         self.error = self._check_head()
         if self.error:
             return llhttp.HPE_USER
+        if self.parser.content_length > self.context.max_body_size:
+            self.error = 413
+            return llhttp.HPE_USER
         self.parser.upgrade = 0         # an offer that is not taken (RFC 9110, 7.8)
         self.keep_alive = llhttp.llhttp_should_keep_alive(&self.parser)
         self.client_closes = not self.keep_alive
-        if self.context.one_request:
+        if self.context.one_request or (self.context.max_requests and self.served + self.messages >= <unsigned int>self.context.max_requests):
             self.keep_alive = False
         self.raw_size = 0
         exchange = self.context.interface.new_exchange()
@@ -273,6 +275,9 @@ cdef class Http1Session(RequestReader):
         cdef Exchange exchange = self.exchange
         self.body_size += size
         self.expects_continue = False   # it did not wait
+        if self.body_size > self.context.max_body_size:
+            self.error = 413
+            return llhttp.HPE_USER
         if exchange is None:
             self.discarded += size
             if self.discarded > DISCARD_LIMIT:

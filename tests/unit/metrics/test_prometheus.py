@@ -13,7 +13,17 @@ from prometheus_client.parser import text_string_to_metric_families
 from granite import __version__
 from granite.metrics.prometheus import METRICS, render
 from granite.metrics.view import Seen
-from granite.snapshot import BOUNDS, COUNTERS, FIELDS, GAUGES, HISTOGRAMS, INDEX, RESPONSES
+from granite.snapshot import (
+    BOUNDS,
+    COUNTERS,
+    FIELDS,
+    GAUGES,
+    HISTOGRAMS,
+    INDEX,
+    REASONS,
+    REJECTIONS,
+    RESPONSES,
+)
 from tests.unit.metrics.views import FakeView, one_to_n, snapshot
 
 GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "metrics.md"
@@ -53,8 +63,7 @@ def test_every_number_of_a_snapshot_is_shown_where_it_belongs():
     view.totals.beat(2, 200, one_to_n(5000))
     found = samples(view)
     names = {
-        **{name: name for name in (*GAUGES, *COUNTERS) if name not in RESPONSES},
-        "requests_rejected": "requests_rejected_total",
+        **{name: name for name in (*GAUGES, *COUNTERS) if name not in (*RESPONSES, *REJECTIONS)},
         "bytes_received": "received_bytes_total",
         "bytes_sent": "sent_bytes_total",
         "tls_handshakes": "tls_handshakes_total",
@@ -67,6 +76,9 @@ def test_every_number_of_a_snapshot_is_shown_where_it_belongs():
             _, protocol, status = field.split("_")
             labels = {"worker": worker, "protocol": protocol, "class": status}
             assert value(found, "responses_total", **labels) == first + INDEX[field]
+        for reason in REASONS:
+            labels = {"worker": worker, "reason": reason}
+            assert value(found, "rejections_total", **labels) == first + INDEX[f"rejected_{reason}"]
 
 
 def test_histograms_are_cumulative_and_in_seconds():

@@ -163,10 +163,10 @@ def test_the_numbers_of_ssl_versions_are_those_of_the_module():
 def test_what_has_no_counterpart_is_named_in_one_warning(read):
     loaded = read(
         "worker_tmp_dir = '/dev/shm'\nworker_class = 'gevent'\nsendfile = False\n"
-        "limit_request_line = 8190\ndef ssl_context(config, factory): return factory()\n"
+        "tmp_upload_dir = '/tmp'\ndef ssl_context(config, factory): return factory()\n"
     )
     assert texts(loaded) == [
-        "gunicorn.conf.py: no counterpart in granite: limit_request_line, sendfile, ssl_context, "
+        "gunicorn.conf.py: no counterpart in granite: sendfile, ssl_context, tmp_upload_dir, "
         "worker_class gevent, worker_tmp_dir"
     ]
     assert loaded.notes[0].level == "warning"
