@@ -126,7 +126,7 @@ class Arbiter:
         while True:
             self._manage()
             gone = self._fleet.gone() and self._generation.gone()
-            if self._exit_code is not None and gone:
+            if self._exit_code is not None and gone and self._answered():
                 return self._exit_code
             self._poller.wait(self._next_deadline())
             taken = queue.take()
@@ -178,6 +178,12 @@ class Arbiter:
         self._held.add_holder(self._exporter)
         self._held.in_child.append(self._exporter.close_in_child)
         self._log.info(f"metrics on {self._exporter.url}")
+
+    def _answered(self) -> bool:
+        """Whether everybody who was accepted at the port of the metrics is answered."""
+        if self._exporter is None or self._stop_told == SIGQUIT:
+            return True
+        return self._exporter.finish(time.monotonic())
 
     def _end(self) -> int:
         """Leave nothing behind; return the status to end with if the hook for it failed, else 0."""

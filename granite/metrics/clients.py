@@ -9,7 +9,8 @@ at most one request of a connection, so that who sends many at once does not kee
 its work. After its last answer a connection lingers: it says that it has ended and drops what still
 comes until the client closes, since closing with something unread would take the answer away from
 the client. Whoever is too slow is closed. Where there are too many, the one that has been quiet the
-longest gives way: a probe gets in, whatever others do.
+longest gives way: a probe gets in, whatever others do. At the end (`finish`) each connection gets
+the answer to what it asks, or is about to ask: a probe that was accepted is not reset.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ _HEAD_TIME = 5.0
 _IDLE_TIME = 90.0
 _SEND_TIME = 10.0
 _LINGER_TIME = 1.0
+# At the end: for the request of a client that has just come, or just asked, and for all the rest.
+_FINISH_TIME = 1.0
 
 
 class _Client:
@@ -54,15 +57,19 @@ class _Client:
 
 
 class Clients:
-    """All connections. `answer` makes a whole response of a request."""
+    """All connections. `answer` makes a whole response of a request. While `closing`, each answer
+    is the last one of its connection.
+    """
 
-    __slots__ = ("_answer", "_clients", "_poller", "_waiting")
+    __slots__ = ("_answer", "_clients", "_finish_at", "_poller", "_waiting", "closing")
 
     def __init__(self, poller: Poller, answer: Callable[[Request], bytes]) -> None:
         self._poller = poller
         self._answer = answer
         self._clients: dict[int, _Client] = {}
         self._waiting: list[_Client] = []  # with another request in `received`
+        self._finish_at = float("inf")
+        self.closing = False
 
     def add(self, fd: int) -> None:
         """Serve a connection that was accepted."""
@@ -93,6 +100,19 @@ class Clients:
                 self._next(client)
         for client in [client for client in self._clients.values() if client.deadline <= now]:
             self._close(client)
+
+    def finish(self, now: float) -> bool:
+        """Have each connection end after what it asks now; return whether all have. To be called
+        again after each turn of the loop, which closes (`manage`) those whose time is up.
+        """
+        self.closing = True
+        if self._finish_at == float("inf"):
+            self._finish_at = now + _FINISH_TIME
+        for client in self._clients.values():
+            busy = client.received or client.answer or client.lingers
+            until = self._finish_at if busy else client.heard + _FINISH_TIME
+            client.deadline = min(client.deadline, until)
+        return not self._clients
 
     def close(self) -> None:
         """Close all; idempotent."""
@@ -137,7 +157,7 @@ class Clients:
                 return
             request = parse(client.received[:length])
             client.received = client.received[length:]
-            client.last = request.last
+            client.last = request.last = request.last or self.closing
             client.answer = self._answer(request)
         except BadRequest as bad:
             client.last = True

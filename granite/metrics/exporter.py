@@ -88,14 +88,27 @@ class Exporter:
         self._clients.manage(now)
 
     def hold(self) -> None:
-        """Accept nobody, until `go_on()`; who comes waits. Idempotent."""
+        """Accept nobody, until `go_on()`; who comes waits, or finds another process that accepts,
+        and so does who was answered: his connection ends. Idempotent.
+        """
         self._resume_at = _NEVER
         self._poller.unregister(self.fd)
+        self._clients.closing = True
 
     def go_on(self) -> None:
         """End `hold()`; idempotent."""
         self.hold()
         self._poller.register(self.fd, self._accept)
+        self._clients.closing = False
+
+    def finish(self, now: float) -> bool:
+        """Accept nobody any more, and answer those who were accepted; return whether that is done.
+        To be called after each turn of the loop until it is, a second at most.
+        """
+        if self.fd >= 0:
+            self.hold()
+            self._socket.close()
+        return self._clients.finish(now)
 
     def close(self) -> None:
         """Close the socket and all connections; idempotent."""

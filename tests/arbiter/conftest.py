@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.arbiter.changing import Changing
+from tests.arbiter.measuring import METRICS, Measured
 from tests.arbiter.preloading import Preload
 
 
@@ -18,3 +19,12 @@ def changing(tmp_path: Path, run_granite) -> Changing:
 @pytest.fixture
 def preload(changing: Changing) -> Preload:
     return Preload(changing)
+
+
+@pytest.fixture
+def measure(run_granite):
+    def start(target: str = "apps:plain", *arguments: str, **options) -> Measured:
+        options = {"cwd": Path(__file__).parent, **options}
+        return Measured(run_granite(target, *METRICS, *arguments, **options))
+
+    return start

@@ -85,7 +85,8 @@ def test_a_replacement_that_cannot_load_is_tried_again_while_others_serve(changi
     granite.wait_for(r"info: worker \d \(pid \d+\) is ready\n")
     (new,) = workers(granite) - {other}
     os.kill(other, signal.SIGKILL)
-    assert told(granite) == ("two", new)
+    assert told(granite)[0] == "two"  # of `new`, or of the next one, which comes soon
+    assert new in workers(granite)
     assert granite.stop() == 0
 
 

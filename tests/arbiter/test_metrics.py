@@ -1,83 +1,24 @@
-"""The metrics of real servers, and the commands that show them."""
+"""The metrics of real servers."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import pty
-import re
-import select
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests.arbiter.asking import until
-from tests.granite_process import PATIENCE, ROOT, GraniteProcess
+from tests.arbiter.measuring import METRICS, Measured, load
+from tests.granite_process import PATIENCE
 from tests.unit.metrics.views import may_be_urgent
 
 APPS = Path(__file__).parent
-METRICS = ("--metrics", "--metrics-port", "0", "--metrics-scrape-interval", "100ms")
-
-
-class Measured:
-    """A server with metrics."""
-
-    def __init__(self, granite: GraniteProcess) -> None:
-        self.granite = granite
-        self.address = granite.wait_for(r"metrics on (http://\S+:\d+)/metrics").group(1)
-
-    def get(self, path: str) -> httpx.Response:
-        return httpx.get(self.address + path, timeout=PATIENCE, trust_env=False)
-
-    def stats(self) -> dict:
-        return self.get("/stats").json()
-
-    def value(self, name: str, **labels: str) -> float:
-        """The sum over the series of that name that have these labels."""
-        text = self.get("/metrics").text
-        found = [
-            sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.name in (f"granite_{name}", f"granite_{name}_total")
-            and labels.items() <= sample.labels.items()
-        ]
-        assert found, name
-        return sum(found)
-
-    def command(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return command(name, "--address", self.address, *arguments)
-
-
-def command(*arguments: str, cwd: Path | None = None, **variables: str):
-    environ = {k: v for k, v in os.environ.items() if not k.startswith("GRANITE_")}
-    return subprocess.run(
-        [sys.executable, "-m", "granite", *arguments],
-        cwd=cwd,
-        env={**environ, "PYTHONPATH": str(ROOT), **variables},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-
-
-@pytest.fixture
-def measure(run_granite):
-    def start(target: str = "apps:plain", *arguments: str, **options) -> Measured:
-        options = {"cwd": APPS, **options}
-        return Measured(run_granite(target, *METRICS, *arguments, **options))
-
-    return start
 
 
 def test_what_workers_count_arrives(measure):
@@ -271,41 +212,34 @@ def test_the_worker_does_not_hold_the_arbiters_sockets(measure):
 
 
 @contextlib.contextmanager
-def load(granite: GraniteProcess) -> Iterator[None]:
-    """Requests on several connections, as many as the server answers."""
-    code = (
-        "import socket, sys\n"
-        "s = socket.create_connection(('127.0.0.1', int(sys.argv[1])))\n"
-        "request = b'GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' * 50\n"
-        "while True:\n"
-        "    s.sendall(request)\n"
-        "    s.recv(65536)\n"
-    )
-    arguments = [sys.executable, "-c", code, str(granite.port)]
-    clients = [subprocess.Popen(arguments, stderr=subprocess.DEVNULL) for _ in range(4)]
+def urgent() -> Iterator[bool]:
+    """Give this thread the priority that the arbiter takes, so that the time of an answer is the
+    server's; whether that may be.
+    """
+    may = may_be_urgent()
+    if may:
+        os.setpriority(os.PRIO_PROCESS, 0, -20)
     try:
-        yield
+        yield may
     finally:
-        for client in clients:
-            client.kill()
-        for client in clients:
-            client.wait()
+        if may:
+            os.setpriority(os.PRIO_PROCESS, 0, 0)
 
 
 @pytest.mark.no_sanitizer
 def test_answers_come_while_every_worker_is_busy(measure):
-    """A half of them within 5 ms; the slowest depend on what else this machine does."""
+    """A half of them within 5 ms, if both who asks and who answers may get a CPU at once."""
     server = measure("apps:plain", "--workers", str(os.cpu_count()))
     with load(server.granite):
         until(lambda: server.value("requests_handled") > 10_000)
         times = []
-        with httpx.Client(base_url=server.address, trust_env=False) as client:
+        with httpx.Client(base_url=server.address, trust_env=False) as client, urgent() as at_once:
             for _ in range(101):
                 started = time.perf_counter()
                 assert client.get("/healthz").status_code == 200
                 times.append(time.perf_counter() - started)
                 time.sleep(0.005)
-        assert sorted(times)[50] < 0.005, sorted(times)
+        assert sorted(times)[50] < (0.005 if at_once else 1), sorted(times)
         assert server.get("/readyz").status_code == 200
 
 
@@ -326,161 +260,3 @@ def test_answers_come_while_workers_are_stopped(measure):
         assert "granite_requests_handled" in server.get("/metrics").text
     finally:
         os.kill(worker, signal.SIGCONT)
-
-
-def test_stats(measure):
-    server = measure("apps:plain", "--workers", "2")
-    for _ in range(3):
-        httpx.get(server.granite.url())
-    until(lambda: server.value("requests_handled") == 3)
-    done = server.command("stats")
-    assert (done.returncode, done.stderr) == (0, "")
-    lines = done.stdout.splitlines()
-    assert re.fullmatch(r"granite \S+, pid \d+, up \d+s, ready", lines[0])
-    assert lines[1] == "workers started: 2, replaced: none"
-    assert [line.split()[0] for line in lines[3:]] == ["worker", "1", "2", "all"]
-    assert lines[-1].split()[3] == "3"
-    found = json.loads(server.command("stats", "--json").stdout)
-    assert found["pid"] == server.granite.process.pid
-    assert found["total"]["requests_handled"] == 3
-    assert {worker["state"] for worker in found["workers"]} == {"ready"}
-
-
-def test_top_once(measure):
-    server = measure("apps:plain")
-    with load(server.granite):
-        until(lambda: server.value("requests_handled") > 0)
-        done = server.command("top", "--once", "--interval", "0.5")
-    assert (done.returncode, done.stderr) == (0, "")
-    head, titles, worker, total = (line.strip() for line in done.stdout.splitlines())
-    assert head.startswith("granite ")
-    assert titles.split()[4] == "req/s"
-    cells = worker.split()
-    assert (cells[0], cells[2]) == ("1", "ready")
-    assert float(cells[4].replace(",", "")) > 0
-    assert all(re.fullmatch(r"[\d.]+[um]?s", cell) for cell in cells[5:7])
-    assert total.split()[0] == "all"
-    assert total.split()[1] == cells[4]
-
-
-class Terminal:
-    """`granite top` on a terminal of its own."""
-
-    _START = (
-        "import fcntl, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
-        "from granite.cli import main; sys.exit(main())"
-    )
-
-    def __init__(self, *arguments: str) -> None:
-        self.fd, theirs = pty.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", self._START, "top", *arguments],
-            env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100"},
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-        )
-        os.close(theirs)
-        self.shown = ""
-
-    def wait_for(self, pattern: str, since: int = 0) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not re.search(pattern, self.shown[since:]):
-            assert time.monotonic() < deadline, self.shown
-            if select.select([self.fd], [], [], 0.1)[0]:
-                self.shown += os.read(self.fd, 65536).decode(errors="replace")
-
-    def press(self, keys: bytes) -> None:
-        os.write(self.fd, keys)
-
-    def wait(self) -> int:
-        """Return its exit status."""
-        deadline = time.monotonic() + PATIENCE
-        with contextlib.suppress(OSError):  # it has closed its side
-            while time.monotonic() < deadline:
-                if select.select([self.fd], [], [], 0.1)[0]:
-                    self.shown += os.read(self.fd, 65536).decode(errors="replace")
-        return self.process.wait(PATIENCE)
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        os.close(self.fd)
-
-
-@pytest.fixture
-def open_top() -> Iterator[Callable[..., Terminal]]:
-    with contextlib.ExitStack() as stack:
-
-        def start(*arguments: str) -> Terminal:
-            terminal = Terminal(*arguments)
-            stack.callback(terminal.close)
-            return terminal
-
-        yield start
-
-
-@pytest.mark.parametrize("key", [b"q", b"Q", b"xyq", b"\x03"])
-def test_top_on_a_terminal(measure, open_top, key):
-    server = measure("apps:plain")
-    with load(server.granite):
-        terminal = open_top("--address", server.address, "--interval", "0.1")
-        terminal.wait_for(r"q quits")
-        terminal.wait_for(r"ready\D+\d+s\s+[\d,]{3,}")
-        terminal.press(key)
-        assert terminal.wait() == 0
-    assert "Traceback" not in terminal.shown
-
-
-def test_top_goes_on_when_the_server_is_away(measure, open_top):
-    server = measure("apps:plain")
-    terminal = open_top("--address", server.address, "--interval", "100ms")
-    terminal.wait_for("q quits")
-    assert server.granite.stop() == 0
-    terminal.wait_for("no metrics at http")
-    terminal.press(b"q")
-    assert terminal.wait() == 0
-    assert "Traceback" not in terminal.shown
-
-
-@pytest.mark.parametrize("name", ["stats", "top"])
-def test_the_commands_without_a_server(name, tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-    done = command(name, cwd=tmp_path, GRANITE_METRICS_PORT=str(port), GRANITE_METRICS="yes")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == (
-        f"granite: no metrics at http://127.0.0.1:{port}: connection refused; "
-        "does it run? --address names another place\n"
-    )
-    done = command(name, cwd=tmp_path, GRANITE_METRICS_PORT=str(port))
-    assert done.returncode == 1
-    assert "metrics are off in the settings" in done.stderr
-    assert done.stderr.count("\n") == 1
-    done = command(name, "--address", "nowhere", cwd=tmp_path)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-
-
-def test_top_without_rich(tmp_path):
-    (tmp_path / "rich.py").write_text("raise ImportError('hidden')\n")
-    code = "import sys; sys.path.insert(0, '.'); from granite.cli import main; sys.exit(main())"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "top"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert done.returncode == 1
-    assert done.stderr == (
-        "granite: top: needs the package rich, which is not installed; pip install 'granite[top]'\n"
-    )
-
-
-@pytest.mark.parametrize("interval", ["0", "x", "61", "nan"])
-def test_top_with_a_wrong_interval(interval):
-    done = command("top", "--interval", interval)
-    assert done.returncode == 2
-    assert done.stderr.startswith("granite: top: --interval: expected seconds from 0.1 to 60")
