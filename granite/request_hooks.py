@@ -14,7 +14,7 @@ run.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from http.client import responses
 from typing import Any
 
@@ -45,7 +45,6 @@ class Request:
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self._headers: list[tuple[str, str]] | None = None
-        self.trailers: list[tuple[str, str]] = []
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.query: str = scope["query_string"].decode("latin-1")
@@ -57,11 +56,13 @@ class Request:
     def headers(self) -> list[tuple[str, str]]:
         """Name, in capitals, and value of each header."""
         if self._headers is None:
-            self._headers = [
-                (name.decode("latin-1").upper(), value.decode("latin-1"))
-                for name, value in self._scope["headers"]
-            ]
+            self._headers = _texts(self._scope["headers"])
         return self._headers
+
+    @property
+    def trailers(self) -> list[tuple[str, str]]:
+        """Name, in capitals, and value of each trailer, once the body is complete."""
+        return _texts(self._scope["extensions"].get("granite.request.trailers", ()))
 
     @property
     def raw_path(self) -> bytes:
@@ -157,6 +158,11 @@ class Response:
             ]
         elif kind == "http.response.body":
             self.sent += len(message.get("body", b""))
+
+
+def _texts(fields: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    """Fields as Gunicorn shows them."""
+    return [(name.decode("latin-1").upper(), value.decode("latin-1")) for name, value in fields]
 
 
 def wrap(app: Application, hooks: Hooks, worker: Any) -> Application:

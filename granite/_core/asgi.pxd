@@ -10,6 +10,7 @@ cdef class AsgiInterface(Interface):
     cdef object context                 # copied for every request
     cdef object state                   # the lifespan's, copied for every request; None without
     cdef dict extensions                # copied for every request
+    cdef dict old_extensions            # ... of HTTP/1.0
     cdef object on_error
     cdef str root_path
     cdef dict template                  # of the scope
@@ -31,6 +32,8 @@ cdef class AsgiExchange(Exchange):
     cdef bint ended                     # and has returned
     cdef bint stepping                  # it is running right now
     cdef bint gone_told                 # receive() has returned http.disconnect
+    cdef bint body_ended                # the body has been sent, its trailers have not
+    cdef list sent_trailers             # of messages that others follow
     cdef dict _scope(self)
     cdef int _call(self) except -1
     cdef int _returned(self) except -1
@@ -46,6 +49,10 @@ cdef class AsgiExchange(Exchange):
     cdef object _send(self, object message)
     cdef object _send_start(self, object message, object kind)
     cdef object _send_body(self, object message, object kind)
+    cdef object _send_other(self, object message, object kind)
+    cdef object _send_hint(self, object message)
+    cdef object _send_trailers(self, object message)
+    cdef object _sent(self)
 
 cdef class _Done:
     pass

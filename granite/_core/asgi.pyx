@@ -33,6 +33,8 @@ cdef str _HEADERS = "headers"
 cdef str _BODY = "body"
 cdef str _MORE_BODY = "more_body"
 cdef str _TRAILERS = "trailers"
+cdef str _MORE_TRAILERS = "more_trailers"
+cdef str _LINKS = "links"
 cdef str _START = "http.response.start"
 cdef str _RESPONSE_BODY = "http.response.body"
 cdef str _REQUEST = "http.request"
@@ -50,6 +52,13 @@ cdef str _STATE = "state"
 cdef str _ASGI = "asgi"
 cdef str _EXTENSIONS = "extensions"
 cdef str _CONTEXT = "context"
+cdef str _EARLY_HINT = "http.response.early_hint"
+cdef str _RESPONSE_TRAILERS = "http.response.trailers"
+cdef str _REQUEST_TRAILERS = "granite.request.trailers"
+cdef str _HTTP10 = "1.0"
+# What is shared by all requests, as their scopes are copied: nobody has a reason to fill in an empty dictionary.
+cdef dict _EXTENSIONS_OF_1_0 = {}
+cdef dict _EXTENSIONS_OF_1_1 = {_EARLY_HINT: {}, _RESPONSE_TRAILERS: {}}
 cdef dict _ASGI_VERSIONS = {"version": "3.0", "spec_version": "2.5"}
 
 
@@ -61,7 +70,7 @@ cdef class AsgiInterface(Interface):
         loop: the running event loop.
         context: the contextvars.Context that requests get a copy of.
         state: the lifespan's state, copied into each scope; None leaves the key out.
-        extensions: the scopes' `extensions`, copied into each.
+        extensions: what the scopes' `extensions` have besides those of the specification.
         root_path: where the application is mounted.
         on_error: called with every exception that the application lets escape, after it was logged; or None.
     """
@@ -71,7 +80,8 @@ cdef class AsgiInterface(Interface):
         self.loop = loop
         self.context = context
         self.state = state
-        self.extensions = extensions
+        self.extensions = {**_EXTENSIONS_OF_1_0, **_EXTENSIONS_OF_1_1, **extensions}
+        self.old_extensions = {**_EXTENSIONS_OF_1_0, **extensions}
         self.on_error = on_error
         self.root_path = root_path
         self.waiting = set()
@@ -157,7 +167,10 @@ cdef class AsgiExchange(Exchange):
         PyDict_SetItem(scope, _HEADERS, self.headers)
         PyDict_SetItem(scope, _CLIENT, self.client)
         PyDict_SetItem(scope, _SERVER, self.server)
-        PyDict_SetItem(scope, _EXTENSIONS, PyDict_Copy(asgi.extensions))
+        extensions = PyDict_Copy(asgi.old_extensions if self.http_version == _HTTP10 else asgi.extensions)
+        if self.trailers is not None:
+            PyDict_SetItem(extensions, _REQUEST_TRAILERS, self.trailers)
+        PyDict_SetItem(scope, _EXTENSIONS, extensions)
         if asgi.state is not None:
             PyDict_SetItem(scope, _STATE, asgi.state.copy())
         return scope
@@ -394,16 +407,21 @@ cdef class AsgiExchange(Exchange):
     cdef object _send_start(self, object message, object kind):
         cdef PyObject *status
         cdef PyObject *headers
+        cdef PyObject *found
         cdef Protocol protocol
+        if kind == _EARLY_HINT:
+            return self._send_hint(message)
         if kind != _START:
             raise RuntimeError(f"expected the message 'http.response.start', got {kind!r}")
         status = PyDict_GetItemWithError(message, _STATUS)
         if status is NULL or not isinstance(<object>status, int):
             raise RuntimeError("'http.response.start': expected 'status' to be an int, got " + _got(message, _STATUS))
         code = <object>status
-        if not 100 <= code <= 999:
-            raise RuntimeError(f"'http.response.start': expected 'status' from 100 to 999, got {code}")
+        if not 200 <= code <= 999:
+            raise RuntimeError(f"'http.response.start': expected 'status' from 200 to 999, got {code}")
         headers = PyDict_GetItemWithError(message, _HEADERS)
+        found = PyDict_GetItemWithError(message, _TRAILERS)
+        self.trailing = found is not NULL and bool(<object>found)
         protocol = self.protocol
         protocol.start_response(self, code, () if headers is NULL else <object>headers)
         return _DONE
@@ -415,8 +433,8 @@ cdef class AsgiExchange(Exchange):
         cdef Protocol protocol
         if self.response == RESPONSE_DONE:
             raise RuntimeError(f"expected no message after the response is complete, got {kind!r}")
-        if kind != _RESPONSE_BODY:
-            raise RuntimeError(f"expected the message 'http.response.body', got {kind!r}")
+        if kind != _RESPONSE_BODY or self.body_ended:
+            return self._send_other(message, kind)
         found = PyDict_GetItemWithError(message, _BODY)
         if found is not NULL:
             body = <object>found
@@ -428,7 +446,41 @@ cdef class AsgiExchange(Exchange):
         if found is not NULL:
             more = bool(<object>found)
         protocol = self.protocol
-        protocol.send_body(self, body, more)
+        protocol.send_body(self, body, more or self.trailing)
+        self.body_ended = not more
+        return self._sent()
+
+    cdef object _send_other(self, object message, object kind):
+        """What may come between the start and the end, besides the body."""
+        if kind == _EARLY_HINT:
+            return self._send_hint(message)
+        if not self.body_ended:
+            raise RuntimeError(f"expected the message 'http.response.body', got {kind!r}")
+        if kind != _RESPONSE_TRAILERS:
+            raise RuntimeError(f"expected the message 'http.response.trailers', as the start has announced, got {kind!r}")
+        return self._send_trailers(message)
+
+    cdef object _send_hint(self, object message):
+        cdef Protocol protocol = self.protocol
+        cdef list fields = [(b"link", link) for link in _items(message, _LINKS, "bytes")]
+        if fields:
+            protocol.send_interim(self, 103, fields)
+        return self._sent()
+
+    cdef object _send_trailers(self, object message):
+        cdef Protocol protocol = self.protocol
+        cdef PyObject *more = PyDict_GetItemWithError(message, _MORE_TRAILERS)
+        cdef list fields = _items(message, _HEADERS, "pairs (name, value)")
+        if self.sent_trailers is not None:
+            fields = self.sent_trailers + fields
+        if more is not NULL and bool(<object>more):
+            self.sent_trailers = fields
+            return _DONE
+        protocol.send_trailers(self, fields)
+        return self._sent()
+
+    cdef object _sent(self):
+        """The awaitable of a message that has been handed to the protocol."""
         if self.disconnected:
             raise ClientDisconnected("the client has disconnected")
         if self.protocol is None or self.protocol.writable(self):
@@ -460,6 +512,14 @@ cdef class AsgiExchange(Exchange):
 
 cdef str _got(message, str key):
     return repr(message[key]) if key in message else "nothing"
+
+
+cdef list _items(message, str key, str of):
+    """What an iterable in a message holds."""
+    try:
+        return list(message[key])
+    except (KeyError, TypeError):
+        raise RuntimeError(f"{message[_TYPE]!r}: expected {key!r} to be an iterable of {of}, got {_got(message, key)}") from None
 
 
 cdef object _instance(typ, value):

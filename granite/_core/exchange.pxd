@@ -23,9 +23,11 @@ cdef class Rejections:
 
 cdef class Protocol:
     # called by an exchange
+    cdef int send_interim(self, Exchange exchange, int status, object headers) except -1
     cdef int start_response(self, Exchange exchange, int status, object headers) except -1
     cdef int discard_head(self, Exchange exchange) except -1
     cdef int send_body(self, Exchange exchange, object body, bint more) except -1
+    cdef int send_trailers(self, Exchange exchange, object headers) except -1
     cdef int cut_short(self, Exchange exchange) except -1
     cdef int body_wanted(self, Exchange exchange) except -1
     cdef bint writable(self, Exchange exchange) noexcept
@@ -73,12 +75,14 @@ cdef class Exchange:
     cdef char *c_more                   # what came after it
     cdef size_t more_size
     cdef size_t more_capacity
+    cdef list trailers                  # of (name, value), bytes: filled in when the body is complete; None: there can't be any
     cdef bint body_complete
     cdef bint body_taken                # the interface has seen its end
     cdef bint read_ended                # the peer sends no more: it has gone, or waits for the answer
     cdef bint disconnected
     # response
     cdef ResponseState response
+    cdef bint trailing                  # send_trailers() ends it: each send_body() says that more comes
     cdef int status
     cdef int64_t declared               # Content-Length, -1 if none
     cdef int64_t sent                   # body bytes that the application has sent
@@ -86,6 +90,7 @@ cdef class Exchange:
     cdef size_t buffered(self) noexcept
     cdef int add_body(self, const char *base, size_t size) except -1
     cdef bytes take_body(self)
+    cdef bint takes_trailers(self) except -1
     cdef int _set_response(self, ResponseState state) except -1
     cdef int respond(self, int status, bytes text) except -1
     cdef int fail(self) except -1

@@ -32,6 +32,10 @@ class ClientDisconnected(OSError):
 cdef class Protocol:
     """What an exchange may ask of the protocol below it."""
 
+    cdef int send_interim(self, Exchange exchange, int status, object headers) except -1:
+        """Send an informational response (1xx) at once; nothing happens where the client does not know them or the head has left."""
+        raise NotImplementedError
+
     cdef int start_response(self, Exchange exchange, int status, object headers) except -1:
         """Accept status and fields (an iterable of pairs of bytes); nothing leaves before the first send_body()."""
         raise NotImplementedError
@@ -42,6 +46,10 @@ cdef class Protocol:
 
     cdef int send_body(self, Exchange exchange, object body, bint more) except -1:
         """Send the bytes `body`; `more` false ends the response."""
+        raise NotImplementedError
+
+    cdef int send_trailers(self, Exchange exchange, object headers) except -1:
+        """End a response that is `trailing`; the fields are checked, and leave if the client takes them."""
         raise NotImplementedError
 
     cdef int cut_short(self, Exchange exchange) except -1:
@@ -179,6 +187,13 @@ cdef class Exchange:
 
     # response
 
+    cdef bint takes_trailers(self) except -1:
+        """Whether the client has said that it takes trailers (RFC 9110, 10.1.4). Looked up when it is asked: few responses have any."""
+        for name, value in self.headers:
+            if name == b"te" and b"trailers" in [coding.strip(b" \t") for coding in value.lower().split(b",")]:
+                return True
+        return False
+
     cdef int _set_response(self, ResponseState state) except -1:
         if GRANITE_IS_DEBUG:
             assert state > self.response or (state == RESPONSE_NONE and self.response == RESPONSE_HEAD), (self.response, state)
@@ -190,6 +205,7 @@ cdef class Exchange:
         cdef Protocol protocol = self.protocol
         if protocol is None:
             return 0
+        self.trailing = False
         protocol.start_response(self, status, [(b"content-type", b"text/plain; charset=utf-8")])
         return protocol.send_body(self, text, False)
 

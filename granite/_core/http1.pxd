@@ -76,12 +76,15 @@ cdef class ResponseWriter(Protocol):
     cdef bint keep_alive
     cdef bint http11
     cdef bint chunked                   # the response's body
+    cdef bint trailers                  # the response has a trailer section
     cdef bint expects_continue          # the client waits for a 100 Continue
     cdef int seen                       # SEEN_… of the response's fields
     cdef char *_write_field(self, Exchange exchange, char *place, PyObject *name, PyObject *value) except NULL
     cdef char *_put_connection(self, char *place) noexcept
     cdef bint _is_open_ended(self, Exchange exchange) noexcept
     cdef int _end_head(self, Exchange exchange, Py_ssize_t size, bint more) except -1
+    cdef int _interject(self, int status, bytes message) except -1
+    cdef int _piece_sent(self, Exchange exchange, bint more) except -1
     cdef int _write_refusal(self, int status, int retry_after, bint head_only) except -1
     cdef int _response_done(self, Exchange exchange) except -1
 
@@ -155,6 +158,5 @@ cdef class Http1Session(RequestReader):
     cdef int _next(self) except -1
     cdef int _on_head(self) except -1
     cdef int _on_body(self, const char *base, size_t size) except -1
-    cdef int _send_continue(self) except -1
     cdef int _go_on_reading(self) except -1
     cdef int _log_access(self, Exchange exchange) except -1

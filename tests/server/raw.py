@@ -27,6 +27,7 @@ class Response:
     framing: str = ""  # none, length, chunked, close
     body: bytes = b""
     chunks: list[bytes] = field(default_factory=list)
+    trailers: list[tuple[str, str]] = field(default_factory=list)
 
     def get(self, name: str) -> str | None:
         """The value of a field that comes at most once."""
@@ -108,11 +109,9 @@ class Client:
         lines = bytes(self.until(b"\r\n\r\n")).split(b"\r\n")
         status = _STATUS_LINE.fullmatch(lines[0])
         assert status is not None, f"no status line: {lines[0]!r}"
-        response = Response(int(status[1]), status[2].decode(), [])
-        for line in lines[1:]:
-            parts = _FIELD_LINE.fullmatch(line)
-            assert parts is not None, f"no field line: {line!r}"
-            response.fields.append((parts[1].decode(), parts[2].decode("latin-1")))
+        response = Response(
+            int(status[1]), status[2].decode(), [_field(line) for line in lines[1:]]
+        )
         self._read_body(response, head_only)
         return response
 
@@ -128,7 +127,8 @@ class Client:
                 assert re.fullmatch(rb"[0-9a-f]+", line), line
                 response.chunks.append(self.read(size))
                 assert self.read(2) == b"\r\n"
-            assert self.read(2) == b"\r\n"
+            while line := self.until(b"\r\n"):
+                response.trailers.append(_field(line))
             response.body = b"".join(response.chunks)
         elif length is not None:
             response.framing = "length"
@@ -187,6 +187,12 @@ class Client:
         data = self.sock.recv(65536)
         self._buffer += data
         return bool(data)
+
+
+def _field(line: bytes) -> tuple[str, str]:
+    parts = _FIELD_LINE.fullmatch(line)
+    assert parts is not None, f"no field line: {line!r}"
+    return parts[1].decode(), parts[2].decode("latin-1")
 
 
 def request(

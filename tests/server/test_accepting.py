@@ -286,7 +286,8 @@ def test_extensions_are_in_every_scope():
             await asyncio.to_thread(client.ask)
         client.close()
         server.close()
-        assert seen == [given, given]
+        assert seen[0] == seen[1]
+        assert seen[0]["granite.test"] == {"a": 1}
         assert seen[0] is not seen[1]
         assert seen[0] is not given
 

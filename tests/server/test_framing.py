@@ -135,17 +135,6 @@ def test_204_and_304_have_no_body(connect, status, data, declared):
     assert client.silent(0.02)
 
 
-@pytest.mark.parametrize("status", [102, 103, 199])
-def test_1xx_has_no_body(connect, status):
-    client = connect(sending(start(status), body(b"ignored")))
-    client.request()
-    response = client.response()
-    assert (response.status, response.framing) == (status, "none")
-    assert response.get("content-length") is None
-    assert response.get("transfer-encoding") is None
-    assert client.silent(0.02)
-
-
 def test_205_and_the_like_have_an_empty_body(connect):
     client = connect(sending(start(205), body()))
     for _ in range(2):

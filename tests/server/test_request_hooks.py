@@ -191,3 +191,19 @@ def test_only_http_requests_are_wrapped(seen, serve):
     assert kinds == ["lifespan", "http"]
     assert [req.path for req in seen.calls] == ["/"]
     assert seen.worker.nr == 1
+
+
+def test_trailers(seen, connect):
+    async def reading(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["more_body"]:
+            pass
+        await app(scope, receive, send)
+
+    client = connect(
+        wrap(reading, Hooks.of({"post_request": seen.post_request}, "test"), seen.worker)
+    )
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    client.send(head + b"1\r\na\r\n0\r\nx-Sum: 5\r\n\r\n")
+    assert client.response().status == 201
+    ((req, _, _),) = seen.calls
+    assert req.trailers == [("X-SUM", "5")]

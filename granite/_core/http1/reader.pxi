@@ -63,9 +63,10 @@ cdef class RequestReader(ResponseWriter):
 
     cdef int _append(self, Span *span, const char *base, size_t size) except -1:
         """Add to a span, which stays where it was read as long as it can."""
-        if self.state == SESSION_BODY:
-            return self._on_framing(size)       # trailers
-        self.head_size += size
+        if self.state != SESSION_BODY:
+            self.head_size += size
+        elif self._on_framing(size):    # trailers
+            return llhttp.HPE_USER
         self.error = self._check_size(span, size)
         if self.error:
             return llhttp.HPE_USER
@@ -129,7 +130,7 @@ cdef class RequestReader(ResponseWriter):
         return span.base
 
     cdef int _on_framing(self, size_t size) except -1:
-        """Chunk extensions and trailers are not used, but they must not be endless either."""
+        """Chunk extensions are not used, but neither they nor trailers may be endless."""
         self.framing_size += size
         if self.framing_size > self.context.max_head_size:
             self.error = 431
@@ -140,16 +141,23 @@ cdef class RequestReader(ResponseWriter):
         cdef const char *value = self._bytes_of(&self.value)
         cdef size_t size = self.value.size
         cdef int known
-        if self.state == SESSION_BODY:
-            return 0
-        self.head_size += 4             # colon, blank, line end
         while size and (value[size - 1] == 32 or value[size - 1] == 9):
             size -= 1
         field = self.context.cache.field(self._bytes_of(&self.name), self.name.size, value, size, &known)
+        if self.fields is None:
+            self.fields = []            # the first trailer
         if PyList_GET_SIZE(<PyObject *>self.fields) >= self.context.max_fields:
             self.error = 431
             return llhttp.HPE_USER
+        if self.state == SESSION_BODY:
+            self.name.size = self.value.size = self.scratch_size = 0
+            self.name.kept = self.value.kept = False
+            # RFC 9110, 6.5.1: what may not be a trailer is never seen, lest somebody takes it for a field of the head.
+            if field[0] not in _NO_TRAILERS:
+                self.fields.append(field)
+            return self._on_framing(4)
         self.fields.append(field)
+        self.head_size += 4             # colon, blank, line end
         if known:
             self.error = self._on_known_field(known, value, size)
             if self.error:

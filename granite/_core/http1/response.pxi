@@ -7,9 +7,19 @@ cdef enum:
     END_ROOM = 96                       # what _end_head() may add to the fields that are known before
 
 
+# RFC 9110, 6.5.1: a trailer comes too late for what says how a message is framed, routed, authenticated, cached or read.
+cdef frozenset _NO_TRAILERS = frozenset((
+    b"age", b"authorization", b"cache-control", b"connection", b"content-encoding", b"content-length",
+    b"content-range", b"content-type", b"cookie", b"date", b"expect", b"expires", b"host", b"if-match", b"if-modified-since",
+    b"if-none-match", b"if-range", b"if-unmodified-since", b"keep-alive", b"location", b"max-forwards", b"pragma",
+    b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"range", b"retry-after",
+    b"set-cookie", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"vary", b"www-authenticate",
+))
+
+
 cdef inline bint _is_bodyless(int status) noexcept:
     """RFC 9110, 6.4.1: these statuses have no content, whatever their fields say."""
-    return status < 200 or status == 204 or status == 304
+    return status == 204 or status == 304
 
 
 cdef inline bint _equals(const char *base, const char *lower, size_t size) noexcept:
@@ -124,6 +134,21 @@ cdef bint _is_plain(object headers) except -1:
     return True
 
 
+cdef bytes _lines(object headers, frozenset refused=frozenset()):
+    """Field lines of what is no response head: an interim response or trailers."""
+    cdef PyObject *name
+    cdef PyObject *value
+    cdef list lines = []
+    for field in headers if _is_plain(headers) else _plain(headers):
+        _pair(field, &name, &value)
+        if not _is_token(PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name)) or not _is_value(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)):
+            raise RuntimeError(f"headers: a name must be a token and a value must not hold CR, LF or NUL, got {field!r}")
+        if (<bytes>name).lower() in refused:
+            raise RuntimeError(f"headers: {(<bytes>name).decode()} must not be a trailer (RFC 9110, section 6.5.1)")
+        lines += <bytes>name, b": ", <bytes>value, b"\r\n"
+    return b"".join(lines)
+
+
 cdef class ResponseWriter(Protocol):
     """Serialises the responses of one connection."""
 
@@ -151,6 +176,7 @@ cdef class ResponseWriter(Protocol):
         limit = start + size - END_ROOM - PyBytes_GET_SIZE(<PyObject *>context.default_lines)
         exchange.status = status
         exchange.declared = -1
+        self.trailers = exchange.trailing and self.http11 and not exchange.head_only and exchange.takes_trailers()
         self.seen = 0
         for field in headers:
             _pair(field, &name, &value)
@@ -184,8 +210,8 @@ cdef class ResponseWriter(Protocol):
             if exchange.declared >= 0:
                 raise RuntimeError("response headers: expected one content-length, got several")
             exchange.declared = _length(<object>value)
-            if exchange.status < 200 or exchange.status == 204:
-                return place            # RFC 9110, 8.6
+            if exchange.status == 204 or self.trailers:
+                return place            # RFC 9110, 8.6; only a chunked body can have trailers
         elif name_size == 17 and _equals(n, b"transfer-encoding", 17):
             return place                # the framing is ours
         elif name_size == 10 and _equals(n, b"connection", 10):
@@ -208,6 +234,30 @@ cdef class ResponseWriter(Protocol):
         place[1] = 10
         return place + 2
 
+    cdef int send_interim(self, Exchange exchange, int status, object headers) except -1:
+        cdef bytes lines = _lines(headers)
+        if not self.http11 or exchange.response > RESPONSE_HEAD or self.transport.broken:
+            return 0                    # RFC 9110, 15.2: HTTP/1.0 has no such responses
+        self._interject(status, self.context.status_line(status) + lines + b"\r\n")
+        return self.transport.flush()   # also where others are written together: an application that sends one is going to be busy
+
+    cdef int _interject(self, int status, bytes message) except -1:
+        """Append an interim response, before the head of the final one that may be held back."""
+        cdef Transport transport = self.transport
+        cdef OutQueue head
+        head.head = head.tail = NULL
+        head.pending = 0
+        count_response(self.context.responses, status)
+        if transport.held:
+            transport.pool.split_tail(&transport.out, transport.held, &head)
+        out_copy(transport.pool, &transport.out, PyBytes_AS_STRING(<PyObject *>message), PyBytes_GET_SIZE(<PyObject *>message))
+        if transport.held:
+            try:
+                out_copy(transport.pool, &transport.out, <char *>head.head.vector[0].iov_base, transport.held)
+            finally:
+                transport.pool.clear(&head)
+        return 0
+
     cdef int discard_head(self, Exchange exchange) except -1:
         cdef Transport transport = self.transport
         # The head is the last piece of the queue's last scratch.
@@ -226,7 +276,7 @@ cdef class ResponseWriter(Protocol):
         cdef char *place = start
         self.chunked = False
         count_response(self.context.responses, exchange.status)
-        if not _is_bodyless(exchange.status) and exchange.declared < 0:
+        if not _is_bodyless(exchange.status) and (exchange.declared < 0 or self.trailers):
             if not more and not (exchange.head_only and size == 0):
                 place = _put_text(place, b"content-length: ", 16)
                 place = _put_number(place, size, 10)
@@ -297,6 +347,23 @@ cdef class ResponseWriter(Protocol):
                 transport.pool.reference(&transport.out, body, PyBytes_AS_STRING(<PyObject *>body), size)
                 if self.chunked:
                     out_copy(transport.pool, &transport.out, b"\r\n0\r\n\r\n", 2 if more else 7)
+        return self._piece_sent(exchange, more)
+
+    cdef int send_trailers(self, Exchange exchange, object headers) except -1:
+        cdef Transport transport = self.transport
+        cdef bytes lines = _lines(headers, _NO_TRAILERS)
+        if transport.broken:
+            exchange.disconnected = True
+            return 0
+        if self.chunked:
+            lines = b"0\r\n%b\r\n" % (lines if self.trailers else b"")
+            out_copy(transport.pool, &transport.out, PyBytes_AS_STRING(<PyObject *>lines), PyBytes_GET_SIZE(<PyObject *>lines))
+        return self._piece_sent(exchange, False)
+
+    cdef int _piece_sent(self, Exchange exchange, bint more) except -1:
+        """A piece of the body is in the output queue."""
+        cdef Transport transport = self.transport
+        cdef bint bodyless = exchange.head_only or _is_bodyless(exchange.status)
         if more:
             if transport.unsent() >= self.context.write_high_water:
                 transport.flush()

@@ -165,6 +165,8 @@ cdef class Http1Session(RequestReader):
                     if self.raw_size > self.context.max_head_size:
                         return self.refuse(431, "the request's head is too large")
                     return self._keep_all()
+                self._keep(&self.name)
+                self._keep(&self.value)
                 exchange = self.exchange
                 if exchange is None:
                     return 0
@@ -179,6 +181,8 @@ cdef class Http1Session(RequestReader):
                 self._next()            # the response was done before the request
             else:
                 exchange.body_complete = True
+                if self.fields is not None:
+                    exchange.trailers.extend(self.fields)
                 if self.dispatched:
                     exchange.on_body()
                 else:
@@ -266,7 +270,11 @@ cdef class Http1Session(RequestReader):
         self._set_target(exchange)
         if not self.http11:
             self.expects_continue = False
-        self.fields = None
+        if self.codings:
+            exchange.trailers = []
+        self.fields = None              # from now on, trailers
+        self.target.size = self.scratch_size = 0
+        self.target.kept = False
         self.exchange = exchange
         self._set_state(SESSION_BODY)
         return 0
@@ -303,26 +311,12 @@ cdef class Http1Session(RequestReader):
         if self.state == SESSION_BODY and self.expects_continue:
             self.expects_continue = False
             if exchange.response == RESPONSE_NONE or exchange.response == RESPONSE_HEAD:
-                self._send_continue()
+                self._interject(100, _CONTINUE)
+                if transport.corked == 0:
+                    transport.flush()
         if self.suspended and exchange.buffered() < self.context.body_high_water:
             self._go_on_reading()
         return 0
-
-    cdef int _send_continue(self) except -1:
-        cdef Transport transport = self.transport
-        cdef OutQueue head
-        head.head = head.tail = NULL
-        head.pending = 0
-        count_response(self.context.responses, 100)
-        if transport.held:              # the interim response goes before the final one
-            transport.pool.split_tail(&transport.out, transport.held, &head)
-        out_copy(transport.pool, &transport.out, _CONTINUE, len(_CONTINUE))
-        if transport.held:
-            try:
-                out_copy(transport.pool, &transport.out, <char *>head.head.vector[0].iov_base, transport.held)
-            finally:
-                transport.pool.clear(&head)
-        return transport.flush() if transport.corked == 0 else 0
 
     cdef int _go_on_reading(self) except -1:
         """End the pause that an unread body made; also when the body is complete, as the client's leaving must be seen."""
