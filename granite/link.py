@@ -135,7 +135,9 @@ class Witness:
             f"  {method} {path.encode('unicode_escape').decode()}, for {age:.1f} s"
             for method, path, age in requests
         ]
-        return "\n".join(["", f"Requests in flight: {len(lines) or 'none'}", *lines, ""])
+        if server.waiting:
+            lines.append(f"  and {server.waiting} that wait for their turn")
+        return "\n".join(["", f"Requests in flight: {len(requests) or 'none'}", *lines, ""])
 
 
 def most_requests(config: Config) -> int:

@@ -161,7 +161,7 @@ def _tell_cut(server: Server, seconds: float) -> None:
     """Log what is about to be cut short, after so many seconds of draining."""
     counters = server.counters()
     # An application that has returned may still have its response on the way.
-    what, count = "request", counters["running"]
+    what, count = "request", counters["running"] + counters["waiting"]
     if not count:
         what, count = "connection", counters["connections"]
     were = " was" if count == 1 else "s were"

@@ -16,6 +16,7 @@ import struct
 GAUGES = (
     "connections_active",
     "requests_active",
+    "requests_waiting",
     "blocking_threads",
     "blocking_queue",
 )
@@ -30,6 +31,9 @@ REASONS = (
     "head_size",  # 414, 431
     "body_size",  # 413
     "head_timeout",  # 408
+    "overload",  # 503, at once
+    "queue_time",  # 503, after it has waited
+    "client_gone",  # while it waited
 )
 REJECTIONS = tuple(f"rejected_{reason}" for reason in REASONS)
 

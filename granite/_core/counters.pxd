@@ -32,11 +32,15 @@ cdef enum Rejection:                    # why the server turned something away b
     REJECTED_HEAD_SIZE
     REJECTED_BODY_SIZE
     REJECTED_HEAD_TIMEOUT
+    REJECTED_OVERLOAD
+    REJECTED_QUEUE_TIME
+    REJECTED_CLIENT_GONE
     REASONS
 
 cdef enum:                              # the fields of a snapshot, in their order
     CONNECTIONS_ACTIVE
     REQUESTS_ACTIVE
+    REQUESTS_WAITING
     BLOCKING_THREADS
     BLOCKING_QUEUE
     CONNECTIONS_HANDLED

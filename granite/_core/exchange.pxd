@@ -13,15 +13,46 @@ cdef enum ResponseState:
     RESPONSE_BODY                       # the head has left, the body has not ended
     RESPONSE_DONE                       # complete, or cut short
 
+cdef enum Turn:
+    TURN_NONE                           # not asked for, or over
+    TURN_WAITING                        # in the queue
+    TURN_COME                           # a place is kept for it
+    TURN_TAKEN                          # it runs in its place
+
 cdef class Rejections:
     cdef int64_t counts[REASONS]
     cdef int64_t recent[REASONS]        # since `timer` was made
     cdef object loop
     cdef object timer                   # the loop's TimerHandle; None: nothing was turned away for a while
+    cdef void count(self, Rejection reason) noexcept
     cdef bint note(self, Rejection reason) except -1
     cdef int close(self) except -1
 
+cdef class Admission:
+    cdef int places                     # exchanges that run at once
+    cdef int taken
+    cdef readonly int waiting           # exchanges in the queue
+    cdef bint rejects                   # who finds no place does not wait
+    cdef int64_t longest_wait           # ns, 0 = off
+    cdef Rejections rejections
+    cdef object loop
+    cdef object timer                   # the loop's TimerHandle for the first of those who wait
+    cdef PyObject *c_first              # waiting Exchanges, linked by c_older and c_newer
+    cdef PyObject *c_last
+    cdef bint turns_away(self) noexcept
+    cdef bint admit(self, Exchange exchange) except -1
+    cdef int release(self, Exchange exchange) except -1
+    cdef int withdraw(self, Exchange exchange, bint gone) except -1
+    cdef bint _push(self, Exchange exchange) except -1
+    cdef void _pop(self, Exchange exchange) noexcept
+    cdef bint _is_late(self, Exchange exchange) noexcept
+    cdef int _turn_away(self, Exchange exchange) except -1
+    cdef int close(self) except -1
+
 cdef class Protocol:
+    # called by the admission
+    cdef int turn_has_come(self, Exchange exchange) except -1
+    cdef int turn_away(self, Exchange exchange, Rejection reason) except -1
     # called by an exchange
     cdef int send_interim(self, Exchange exchange, int status, object headers) except -1
     cdef int start_response(self, Exchange exchange, int status, object headers) except -1
@@ -38,6 +69,7 @@ cdef class Interface:
     cdef readonly long long requests    # exchanges that were started
     cdef long long max_requests         # at how many `on_max_requests` is called; 0: at none
     cdef object on_max_requests
+    cdef Admission admission            # None: whatever comes is started
     cdef object on_quiet                # called when `running` falls to zero
     cdef Histogram queue_time           # of the requests that have a `read_at`
     cdef PyObject *c_oldest             # running Exchanges, linked in the order in which they were started
@@ -66,8 +98,9 @@ cdef class Exchange:
     cdef bint head_only                 # HEAD: the response has no body
     cdef int64_t read_at                # when the reactor learned of its bytes, ns; 0: durations are not measured
     cdef int64_t began_at               # when its head was complete, ns
-    # while it runs: the list of the interface
-    cdef bint linked
+    cdef Turn turn
+    # while it runs: the list of the interface; while it waits: the queue of the admission
+    cdef bint linked                    # in the former
     cdef PyObject *c_older
     cdef PyObject *c_newer
     # request body
@@ -87,6 +120,8 @@ cdef class Exchange:
     cdef int64_t declared               # Content-Length, -1 if none
     cdef int64_t sent                   # body bytes that the application has sent
 
+    cdef bint may_start(self) except -1
+    cdef int withdraw(self, bint gone) except -1
     cdef size_t buffered(self) noexcept
     cdef int add_body(self, const char *base, size_t size) except -1
     cdef bytes take_body(self)

@@ -18,11 +18,14 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from cpython.object cimport PyObject
 from libc.string cimport memcpy, memset
 from granite._core.capi.python cimport GRANITE_IS_DEBUG, PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from granite._core.counters cimport clock, observe
+from granite._core.counters cimport (
+    REASONS, REJECTED_CLIENT_GONE, REJECTED_QUEUE_TIME, Rejection, clock, coarse_clock, observe,
+)
 
 cdef object _log = logging.getLogger("granite.error")
 
 include "exchange/rejections.pxi"
+include "exchange/admission.pxi"
 
 
 class ClientDisconnected(OSError):
@@ -31,6 +34,14 @@ class ClientDisconnected(OSError):
 
 cdef class Protocol:
     """What an exchange may ask of the protocol below it."""
+
+    cdef int turn_has_come(self, Exchange exchange) except -1:
+        """start() an exchange that had to wait, but not from inside of this call."""
+        raise NotImplementedError
+
+    cdef int turn_away(self, Exchange exchange, Rejection reason) except -1:
+        """Answer with a 503 an exchange that has waited, and will not be started."""
+        raise NotImplementedError
 
     cdef int send_interim(self, Exchange exchange, int status, object headers) except -1:
         """Send an informational response (1xx) at once; nothing happens where the client does not know them or the head has left."""
@@ -97,6 +108,8 @@ cdef class Interface:
     cdef int finished(self, Exchange exchange) except -1:
         self._unlink(exchange)
         self.running -= 1
+        if exchange.turn == TURN_TAKEN:
+            self.admission.release(exchange)
         if self.running == 0 and self.on_quiet is not None:
             self.on_quiet()
         return 0
@@ -140,7 +153,21 @@ cdef class Exchange:
         PyMem_RawFree(self.c_more)
         if self.interface is not None:
             self.interface._unlink(self)        # a Task that was dropped does not end
+            if self.turn == TURN_WAITING:
+                self.interface.admission._pop(self)
             self.interface.live -= 1
+
+    # before it runs
+
+    cdef bint may_start(self) except -1:
+        """Whether start() is to be called now; if not, the protocol is told when. May be asked again and again."""
+        cdef Admission admission = self.interface.admission
+        return admission is None or admission.admit(self)
+
+    cdef int withdraw(self, bint gone) except -1:
+        """It will not be started; `gone`: as its client has left."""
+        cdef Admission admission = self.interface.admission
+        return 0 if admission is None else admission.withdraw(self, gone)
 
     # request body
 

@@ -53,6 +53,7 @@ cdef class Http1Context:
     cdef size_t max_head_size
     cdef uint64_t max_body_size
     cdef int max_requests               # of a connection
+    cdef int retry_after                # s, of a 503
     cdef size_t write_high_water
     cdef size_t body_high_water
     cdef bytes server_line              # "server: …\r\n", empty to omit
@@ -148,6 +149,9 @@ cdef class Http1Session(RequestReader):
     cdef int closed(self) except -1
     cdef int refuse(self, int status, str why) except -1
     cdef bint idle(self) noexcept
+    cdef int _decline(self, int status, Rejection reason, int retry_after) except -1
+    cdef int _leave_queue(self) except -1
+    cdef int _drop_rest(self) except -1
     cdef int _set_state(self, SessionState state) except -1
     cdef int _begin(self) except -1
     cdef int _execute(self, const char *base, size_t size) except -1

@@ -27,11 +27,11 @@ from granite._core.capi.python cimport (
     PyList_GET_ITEM, PyList_GET_SIZE, PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE,
 )
 from granite._core.counters cimport (
-    REJECTED_BAD_REQUEST, REJECTED_BODY_SIZE, REJECTED_HEAD_SIZE, REJECTED_HEAD_TIMEOUT, Rejection, clock, coarse_clock, count_response,
+    REJECTED_BAD_REQUEST, REJECTED_BODY_SIZE, REJECTED_HEAD_SIZE, REJECTED_HEAD_TIMEOUT, REJECTED_OVERLOAD, Rejection, clock, coarse_clock, count_response,
     observe,
 )
 from granite._core.exchange cimport (
-    RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE, Exchange, Interface, Protocol, Rejections,
+    RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE, TURN_COME, TURN_WAITING, Admission, Exchange, Interface, Protocol, Rejections,
 )
 from granite._core.scope cimport NAME_EXPECT, NAME_HOST, NAME_TRANSFER_ENCODING, ScopeCache
 from granite._core.transport cimport Transport, name_of

@@ -48,6 +48,10 @@ class Server(ConnectionHost):
     def requests(self) -> int:
         """How many requests were given to the application."""
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for their turn."""
+
     def share(self, slot: int, board_fd: int, take_fd: int = -1, give_fd: int = -1) -> None:
         """Share connections out evenly with other workers. To be called before listen(), once.
 

@@ -16,9 +16,9 @@ from granite._core.capi.python cimport PyBytes_FromStringAndSize
 from granite._core.conn cimport Connection, ConnectionHost
 from granite._core.counters cimport (
     BYTES_RECEIVED, BYTES_SENT, CLASSES, CONNECTIONS_ACTIVE, CONNECTIONS_ERR, CONNECTIONS_HANDLED, FIELDS, LATENCY, LOOP_LAG, QUEUE_TIME,
-    REASONS, REJECTIONS, REQUESTS_ACTIVE, REQUESTS_HANDLED, RESPONSES_HTTP1, TLS_HANDSHAKES, TLS_HANDSHAKES_FAILED, Histogram, export, observe,
+    REASONS, REJECTIONS, REQUESTS_ACTIVE, REQUESTS_HANDLED, REQUESTS_WAITING, RESPONSES_HTTP1, TLS_HANDSHAKES, TLS_HANDSHAKES_FAILED, Histogram, export, observe,
 )
-from granite._core.exchange cimport Interface, Rejections
+from granite._core.exchange cimport Admission, Interface, Rejections
 from granite._core.http1 cimport Http1Context
 from granite._core.net cimport HANDLE_OPEN, Board, Listener, Pool, Reactor
 from granite._core.scope cimport ScopeCache
@@ -68,7 +68,8 @@ cdef class Server(ConnectionHost):
         app: the ASGI application.
         config: the settings; the attributes `server_header`, `url_path_prefix`, `http1_keep_alive`, `keep_alive_timeout` and
             `request_head_timeout` (seconds, 0 = off), `write_high_water`, `write_low_water` and `body_high_water` (bytes), `backlog`,
-            `access_log`, `metrics` (whether durations are measured) and those of the section "Limits" are read.
+            `access_log`, `metrics` (whether durations are measured) and those of the sections
+            "Limits" and "Overload" are read.
         context: the contextvars.Context of which every request gets a copy; None: a copy of the current one.
         state: the lifespan's state, of which every request gets a shallow copy; None: scopes have no state.
         on_error: called with each exception that escaped the application, besides logging it.
@@ -111,6 +112,8 @@ cdef class Server(ConnectionHost):
             self.interface.max_requests = max_requests
             self.interface.on_max_requests = self._on_max_requests
         self.rejections = Rejections(loop)
+        if config.backpressure:
+            self.interface.admission = Admission(self.rejections, loop, config)
         self.http1 = Http1Context(self.interface, ScopeCache(), self.rejections, config)
         self.reactor = Reactor(loop, context)
         self.reactor.timing = config.metrics
@@ -119,6 +122,11 @@ cdef class Server(ConnectionHost):
     def requests(self):
         """How many requests were given to the application."""
         return self.interface.requests
+
+    @property
+    def waiting(self):
+        """How many requests wait for their turn."""
+        return self.interface.admission.waiting if self.interface.admission is not None else 0
 
     def share(self, int slot, int board_fd, int take_fd=-1, int give_fd=-1):
         """Share connections out evenly with other workers. To be called before listen(), once.
@@ -230,6 +238,8 @@ cdef class Server(ConnectionHost):
         self.reactor.close()
         self.interface.cancel()
         self.rejections.close()
+        if self.interface.admission is not None:
+            self.interface.admission.close()
 
     def counters(self):
         """How many of each kind of object exist: all zero once the server is closed and its tasks have ended."""
@@ -242,6 +252,7 @@ cdef class Server(ConnectionHost):
             "sessions": self.http1.live,
             "exchanges": self.interface.live,
             "running": self.interface.running,
+            "waiting": self.waiting,
         }
 
     def snapshot(self):
@@ -255,10 +266,11 @@ cdef class Server(ConnectionHost):
         memset(values, 0, sizeof(values))
         values[CONNECTIONS_ACTIVE] = self.connections
         values[REQUESTS_ACTIVE] = self.interface.running
+        values[REQUESTS_WAITING] = self.waiting
         values[CONNECTIONS_HANDLED] = self.accepted
         values[CONNECTIONS_ERR] = self.failed
         values[REQUESTS_HANDLED] = self.interface.requests
-        for i in range(REASONS):
+        for i in range(<int>REASONS):
             values[REJECTIONS + i] = self.rejections.counts[i]
         values[BYTES_RECEIVED] = self.reactor.bytes_received
         values[BYTES_SENT] = self.reactor.bytes_sent

@@ -115,7 +115,6 @@ HINTS: dict[str, str] = {
     "--date-header": "granite always sends a Date; leave it out",
     "--no-date-header": "granite always sends a Date; leave it out",
     "--header": _IN_APPLICATION,
-    "--limit-concurrency": "use --backpressure",
     "--limit-max-requests": "use --max-requests",
     "--limit-max-requests-jitter": "use --max-requests-jitter",
     "--timeout-keep-alive": "use --keep-alive-timeout",

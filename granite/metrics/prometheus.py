@@ -220,6 +220,13 @@ METRICS: tuple[Metric, ...] = (
         _field("requests_active"),
     ),
     Metric(
+        "requests_waiting",
+        "gauge",
+        "",
+        "Requests that wait for their turn.",
+        _field("requests_waiting"),
+    ),
+    Metric(
         "rejections_total",
         "counter",
         "",

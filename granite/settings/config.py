@@ -89,7 +89,6 @@ class Config:
     request_head_timeout: float
     ws: bool
     ws_max_message_size: int
-    backpressure: int | None
     forwarded_allow_ips: tuple[str, ...]
     http2_adaptive_window: bool
     http2_initial_connection_window_size: int
@@ -106,6 +105,10 @@ class Config:
     max_head_size: int
     max_body_size: int
     max_requests_per_connection: int
+    backpressure: int | None
+    overload: str
+    max_queue_time: float
+    retry_after: int
     ssl_certificate: str | None
     ssl_keyfile: str | None
     ssl_keyfile_password: str | None

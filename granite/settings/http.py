@@ -55,13 +55,6 @@ SECTION = Section(
         reserved=True,
     ),
     Setting(
-        "backpressure",
-        integer(1, 1_000_000, optional=True),
-        None,
-        "Requests that a worker handles at the same time.",
-        reserved=True,
-    ),
-    Setting(
         "forwarded_allow_ips",
         items("a list of addresses, networks, unix: or *", "ADDRESS"),
         ("127.0.0.1", "::1"),

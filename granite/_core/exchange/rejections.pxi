@@ -6,6 +6,9 @@ cdef tuple _WORDS = (
     "the size of the head",
     "the size of the body",
     "the time that the head took",
+    "overload",
+    "the time in the queue",
+    "a client that has gone",
 )
 assert len(_WORDS) == REASONS
 
@@ -19,6 +22,10 @@ cdef class Rejections:
 
     def __init__(self, loop):
         self.loop = loop
+
+    cdef void count(self, Rejection reason) noexcept:
+        """Count one that is not worth a line of the log."""
+        self.counts[<int>reason] += 1
 
     cdef bint note(self, Rejection reason) except -1:
         """Count one; return whether it may be logged in a line of its own."""

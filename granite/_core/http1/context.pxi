@@ -40,8 +40,8 @@ cdef class Http1Context:
         interface: makes the exchanges.
         cache: strings that requests share.
         rejections: where refused requests are counted.
-        config: has `server_header`, `http1_keep_alive`, `access_log`, `write_high_water`, `body_high_water` (bytes) and the section
-            "Limits".
+        config: has `server_header`, `http1_keep_alive`, `access_log`, `write_high_water`, `body_high_water` (bytes) and the sections
+            "Limits" and "Overload".
     """
 
     def __init__(self, Interface interface, ScopeCache cache, Rejections rejections, config):
@@ -56,6 +56,7 @@ cdef class Http1Context:
         self.max_head_size = config.max_head_size
         self.max_body_size = config.max_body_size or UINT64_MAX
         self.max_requests = config.max_requests_per_connection
+        self.retry_after = config.retry_after
         self.write_high_water = config.write_high_water
         self.body_high_water = config.body_high_water
         self.server_line = b"server: " + config.server_header.encode("latin-1") + b"\r\n" if config.server_header else b""

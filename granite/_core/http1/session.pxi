@@ -51,7 +51,9 @@ cdef class Http1Session(RequestReader):
         return 0
 
     cdef int resume(self) except -1:
-        """Go on with what came while the last request was being answered."""
+        """Start a request whose turn has come, or go on with what came while the last one was being answered."""
+        if self.exchange is not None and self.exchange.turn == TURN_COME:
+            self._dispatch()
         if self.state != SESSION_IDLE:
             return 0
         if self.c_pending is not NULL:
@@ -77,7 +79,9 @@ cdef class Http1Session(RequestReader):
         """The peer has ended its half: nothing more will come, but an answer may still be waited for."""
         cdef Exchange exchange = self.exchange
         self.input_ended = True
-        if exchange is None or not self.dispatched:
+        if exchange is not None and exchange.turn == TURN_WAITING and self.state == SESSION_COMPLETE:
+            return self._leave_queue()
+        if exchange is None:
             if self.state == SESSION_HEAD:
                 return self.refuse(400, "the connection ended inside the request's head")
             if self.c_pending is not NULL:
@@ -89,6 +93,9 @@ cdef class Http1Session(RequestReader):
         if self.state == SESSION_BODY:
             # A truncated body must not look complete: the application sees a disconnect, the client a 400.
             return self.refuse(400, "the connection ended inside the request's body")
+        if not self.dispatched:
+            exchange.read_ended = True
+            return 0
         return exchange.on_read_ended()
 
     cdef int writable_again(self) except -1:
@@ -103,9 +110,9 @@ cdef class Http1Session(RequestReader):
         cdef Exchange exchange = self.exchange
         self.state = SESSION_CLOSING
         self.exchange = None
-        if exchange is not None and self.dispatched:
-            exchange.on_disconnect()
-        return 0
+        if exchange is None:
+            return 0
+        return exchange.on_disconnect() if self.dispatched else exchange.withdraw(True)
 
     cdef int refuse(self, int status, str why) except -1:
         """Answer a request that can't be served, and close."""
@@ -127,6 +134,8 @@ cdef class Http1Session(RequestReader):
             answerable = exchange.response == RESPONSE_NONE
             open_ended = self._is_open_ended(exchange)
             exchange.on_disconnect()
+        elif exchange is not None:
+            exchange.withdraw(False)
         elif was == SESSION_BODY and self.dispatched:
             answerable = False          # answered already; this is the rest of its body
         if open_ended:
@@ -136,6 +145,35 @@ cdef class Http1Session(RequestReader):
         if transport.corked == 0:
             transport.flush()
         return transport.shut(True)
+
+    cdef int _decline(self, int status, Rejection reason, int retry_after) except -1:
+        """Answer a request that could be served another time. Its framing is beyond doubt, so its connection can go on."""
+        if self.context.rejections.note(reason):
+            _log.info("%s: %d, %s", name_of(self.transport.client()), status, _REASONS[status].lower())
+        if self.context.draining or (self.expects_continue and self.state != SESSION_COMPLETE):
+            self.keep_alive = False
+        self.dispatched = True          # what comes of its body is of no use
+        return self._write_refusal(status, retry_after, self.parser.method == llhttp.HTTP_HEAD)
+
+    cdef int turn_has_come(self, Exchange exchange) except -1:
+        return self.transport.resume_soon()
+
+    cdef int turn_away(self, Exchange exchange, Rejection reason) except -1:
+        self.exchange = None
+        self._decline(503, reason, self.context.retry_after)
+        if self.transport.corked == 0:
+            self.transport.flush()
+        return self._next() if self.state == SESSION_COMPLETE else self._drop_rest()
+
+    cdef int _leave_queue(self) except -1:
+        """The client has ended its half while its request waited: it has gone, or else hears that it was not served."""
+        cdef Exchange exchange = self.exchange
+        self.exchange = None
+        self.keep_alive = False
+        exchange.withdraw(True)
+        self._write_refusal(503, self.context.retry_after, exchange.head_only)
+        self._set_state(SESSION_CLOSING)
+        return self.transport.shut(False)
 
     # parsing
 
@@ -169,7 +207,7 @@ cdef class Http1Session(RequestReader):
                 self._keep(&self.value)
                 exchange = self.exchange
                 if exchange is None:
-                    return 0
+                    return self._drop_rest()
                 return exchange.on_body() if self.dispatched else self._dispatch()
             if code != llhttp.HPE_PAUSED:
                 return self._parse_error(code)
@@ -242,6 +280,7 @@ cdef class Http1Session(RequestReader):
 
     cdef int _on_head(self) except -1:
         cdef Exchange exchange
+        cdef Admission admission
         cdef Transport transport = self.transport
         self.error = self._check_head()
         if self.error:
@@ -255,6 +294,10 @@ cdef class Http1Session(RequestReader):
         if self.context.one_request or (self.context.max_requests and self.served + self.messages >= <unsigned int>self.context.max_requests):
             self.keep_alive = False
         self.raw_size = 0
+        admission = self.context.interface.admission
+        if admission is not None and admission.turns_away():
+            self._decline(503, REJECTED_OVERLOAD, self.context.retry_after)
+            return self._set_state(SESSION_BODY)
         exchange = self.context.interface.new_exchange()
         exchange.protocol = self
         exchange.method = self.context.methods[self.parser.method]
@@ -303,6 +346,8 @@ cdef class Http1Session(RequestReader):
     cdef int _dispatch(self) except -1:
         # Held here: the exchange may end, and leave the session, before start() returns.
         cdef Exchange exchange = self.exchange
+        if not exchange.may_start():
+            return 0
         self.dispatched = True
         return exchange.start()
 
@@ -338,9 +383,13 @@ cdef class Http1Session(RequestReader):
             return self._next()
         if self.state != SESSION_BODY:
             return 0
-        # Answered before its body has come (RFC 9112, 9.3): read the rest and drop it, unless the client waits to be asked for it.
         self.exchange = None
         exchange.on_disconnect()
+        return self._drop_rest()
+
+    cdef int _drop_rest(self) except -1:
+        """Answered before the body has come (RFC 9112, 9.3): read the rest and drop it, unless the client waits to be asked for it."""
+        cdef Transport transport = self.transport
         if self.expects_continue or not self.keep_alive:
             self._set_state(SESSION_CLOSING)
             return transport.shut(True)

@@ -140,8 +140,8 @@ def test_what_gives_way_is_said():
 
 
 def test_a_setting_without_effect_is_named():
-    loaded = load({}, {"GRANITE_BACKPRESSURE": "10", "GRANITE_WS": "yes"})
-    assert texts(loaded) == [("warning", "no effect in this release: backpressure")]
+    loaded = load({}, {"GRANITE_WS_MAX_MESSAGE_SIZE": "1m", "GRANITE_WS": "yes"})
+    assert texts(loaded) == [("warning", "no effect in this release: ws_max_message_size")]
 
 
 def test_an_unknown_variable_is_warned_about():
