@@ -173,7 +173,14 @@ class Files:
         if path in self._selection.files:
             return True
         parent, name = os.path.split(path)
-        return parent in self._directories and self._selection.takes_file(path, name)
+        if parent not in self._directories or not self._selection.takes_file(path, name):
+            return False
+        if path in self._seen:
+            return True
+        if os.path.lexists(path):
+            return not os.path.isdir(path)
+        # It has come and gone: only the name says whether it was an ignored directory.
+        return self._selection.takes_directory(path, name)
 
     def _is_directory(self, path: str) -> bool:
         """Say whether `path` is, or was, a directory that matters."""

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 20.0
+PATIENCE = 60.0  # seconds, for what must happen; a busy machine is slow
 
 
 class GraniteProcess:

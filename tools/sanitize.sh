@@ -18,7 +18,7 @@ run="$run UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:log_path=$reports/ubs
 export GRANITE_DEBUG=1 GRANITE_SANITIZE=address,undefined
 code=0
 make --no-print-directory -C "$tree" test VENV=.venv RUN="$run" \
-    ARGS="-m 'not no_sanitizer' --timeout 180 ${ARGS:-}" || code=$?
+    ARGS="-m 'not no_sanitizer' --timeout 600 ${ARGS:-}" || code=$?
 for report in "$reports"/*; do
     [ -f "$report" ] || continue
     cat "$report" >&2

@@ -37,7 +37,7 @@ class Hot:
         self.put(name, module.format(text=text))
 
     def put(self, name: str, text: str) -> None:
-        """Save any file."""
+        """Save any file: all at once, since a file that is written in place is seen empty, too."""
         path = self.folder / name
         new = path.with_name(f".{path.name}.swp")
         new.write_text(text)

@@ -11,6 +11,7 @@ import time
 from tests.arbiter.apps import respond
 
 KEPT: list[bytes] = []
+ASKED = threading.Event()
 
 
 def sleep_in_a_thread() -> None:
@@ -26,6 +27,8 @@ async def app(scope, receive, send) -> None:
     elif path == "/nap":
         print("napping", flush=True)
         time.sleep(float(scope["query_string"]))  # noqa: ASYNC251
+    elif path == "/nap-until-asked":
+        ASKED.wait()
     elif path == "/c":
         print("counting", flush=True)
         sum(itertools.count())  # neither gives the GIL away nor looks for signals

@@ -85,7 +85,7 @@ def test_other_paths(hot, tmp_path_factory):
     hot.save("{text}", module)
     hot.start("--pythonpath", str(elsewhere), "--reload-paths", f"{elsewhere},data.json")
     hot.expect("one")
-    (elsewhere / "library.py").write_text("text = 'two'")
+    hot.put(str(elsewhere / "library.py"), "text = 'two'")
     hot.expect("two")
     hot.put("data.json", "[]")
     assert hot.reloads(2) == 2
@@ -117,11 +117,11 @@ def test_variables_of_a_file(hot):
     hot.save("", VARIABLE)
     granite = hot.start("--env-files", str(env))
     assert hot.told() == "one"
-    env.write_text("ANSWER=two")
+    hot.put("settings/env", "ANSWER=two")
     hot.expect("two")
     env.unlink()
     granite.wait_for("env_files: cannot read .*; waiting for the next change")
-    env.write_text("ANSWER=three")
+    hot.put("settings/env", "ANSWER=three")
     hot.expect("three")
     assert granite.stop() == 0
 
@@ -132,15 +132,15 @@ def test_the_config_file(hot):
     hot.save("", VARIABLE)
     granite = hot.start()
     assert hot.told() == "one"
-    config.write_text("raw_env = ['ANSWER=two']\nurl_path_prefix = '/api'")
+    hot.put(config.name, "raw_env = ['ANSWER=two']\nurl_path_prefix = '/api'")
     hot.expect("two")
-    config.write_text("raw_env = ['ANSWER=three'\n")
+    hot.put(config.name, "raw_env = ['ANSWER=three'\n")
     granite.wait_for(r"error: the settings stay as they were: granite.conf.py:1: SyntaxError: ")
     hot.expect("two")
-    config.write_text("keep_alive_timeout = 'long'\n")
+    hot.put(config.name, "keep_alive_timeout = 'long'\n")
     granite.wait_for("error: the settings stay as they were: granite.conf.py:1: keep_alive_timeout")
     hot.expect("two")
-    config.write_text("")
+    hot.put(config.name, "")
     hot.expect("none")
     assert granite.stop() == 0
 
@@ -153,7 +153,7 @@ def test_what_the_config_file_imports(hot):
     hot.save("", "import os, values\n" + VARIABLE.replace("'none'", "''"))
     hot.start()
     assert hot.told() == "one"
-    (hot.folder / "values.py").write_text("answer = 'two'")
+    hot.put("values.py", "answer = 'two'")
     hot.expect("two")
 
 
@@ -161,11 +161,11 @@ def test_what_takes_a_restart_is_told(hot):
     config = hot.folder / "granite.toml"
     config.write_text("backlog = 64\n")
     granite = hot.start("--config", "granite.toml")
-    config.write_text("backlog = 65\numask = '077'\nkeep_alive_timeout = 3\n")
+    hot.put(config.name, "backlog = 65\numask = '077'\nkeep_alive_timeout = 3\n")
     line = "warning: changes that need a restart or SIGUSR2 have no effect yet: backlog, umask\n"
     granite.wait_for(line)
     hot.expect("one")
-    config.write_text("backlog = 64\n")
+    hot.put(config.name, "backlog = 64\n")
     assert hot.reloads(2) == 2
     hot.expect("one")
     assert granite.stop() == 0
@@ -176,7 +176,7 @@ def test_what_is_watched_is_a_setting_too(hot):
     config = hot.folder / "granite.toml"
     config.write_text("")
     granite = hot.start("--config", "granite.toml")
-    config.write_text("reload_include = ['*.html']\n")
+    hot.put(config.name, "reload_include = ['*.html']\n")
     until(lambda: granite.output.count("the watcher of files has the pid") == 2)
     hot.put("page.html", "")
     granite.wait_for("reloading: .*page.html")
@@ -194,7 +194,7 @@ def test_a_working_directory_of_its_own(hot, tmp_path_factory):
     granite = hot._run("changing:app", "--reload", cwd=elsewhere)
     hot.granite = granite
     assert hot.told() == "one"
-    config.write_text(config.read_text().replace("one", "two"))
+    hot.put(str(config), config.read_text().replace("one", "two"))
     hot.expect("two")
     hot.save("", VARIABLE.replace("none", "other"))
     assert hot.reloads(2) == 2

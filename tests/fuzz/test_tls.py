@@ -90,7 +90,7 @@ class Talk:
 
     def __init__(self, server: TestServer, context: ssl.SSLContext, rng: random.Random) -> None:
         self.rng = rng
-        self.sock = socket.create_connection((server.host, server.port), 5)
+        self.sock = socket.create_connection((server.host, server.port), 30)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname="127.0.0.1")

@@ -19,7 +19,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Fields = Iterable[tuple[bytes, bytes]]
 
-PATIENCE = 5.0  # seconds, for what must happen
+PATIENCE = 30.0  # seconds, for what must happen
 
 
 class Seen:

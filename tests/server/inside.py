@@ -16,7 +16,7 @@ from granite.testing import TestServer
 
 T = TypeVar("T")
 
-PATIENCE = 5.0  # seconds, for what must happen
+PATIENCE = 30.0  # seconds, for what must happen
 
 
 def inside(served: TestServer, call: Callable[[Server], T]) -> T:

@@ -11,7 +11,7 @@ import socket
 import struct
 from dataclasses import dataclass, field
 
-TIMEOUT = 5.0
+TIMEOUT = 30.0
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.1 (\d{3}) ([\x20-\x7e]*)")
 _FIELD_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+): ([^\r\n\x00]*)")

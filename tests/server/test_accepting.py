@@ -93,12 +93,12 @@ def test_release_takes_no_connection_away(serve, listening):
     listen(served, sock, 3)
     client = Client(*sock.getsockname())
     client.request()
-    assert gate.reached.wait(5)
+    assert gate.reached.wait(30)
     inside(served, lambda server: server.release(3))
     gate.open()
     assert client.response().status == 200
     client.request()
-    assert gate.reached.wait(5)
+    assert gate.reached.wait(30)
     gate.open()
     assert client.response().status == 200
     client.close()
@@ -139,7 +139,7 @@ def test_a_server_that_drains_listens_no_more(serve, listening):
     sock = listening()
     client = Client(served.host, served.port)
     client.request()
-    assert gate.reached.wait(5)
+    assert gate.reached.wait(30)
     assert inside(served, lambda server: server.draining) is False
 
     def drain(server: Server) -> str:

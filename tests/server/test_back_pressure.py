@@ -181,5 +181,5 @@ def test_pipelined_requests_wait_in_the_kernel_while_one_is_answered(connect):
     assert client.response().body == b"/first"
     for _ in range(2000):
         assert client.response().body == b"/other"
-    rest.join(5)
+    rest.join(30)
     assert client.silent(0.05)

@@ -42,7 +42,7 @@ def test_100_continue_comes_when_the_application_asks_for_the_body(connect, expe
     client = connect(app)
     for _ in range(2):
         client.send(expecting(expect=expect))
-        assert gate.reached.wait(5)
+        assert gate.reached.wait(30)
         assert client.silent(0.03)
         gate.open()
         interim = client.response()
@@ -219,7 +219,7 @@ def test_a_body_that_nobody_reads_is_not_taken_for_ever(connect, coding):
     thread.start()
     assert client.gone()  # without another response
     client.sock.shutdown(socket.SHUT_RDWR)
-    thread.join(5)
+    thread.join(30)
     assert not thread.is_alive()
 
 

@@ -108,7 +108,7 @@ def test_the_smallest_marks_lose_nothing(connect, low):
         sender = threading.Thread(target=client.request, kwargs={"method": "POST", "body": data})
         sender.start()
         response = client.response()
-        sender.join(5)
+        sender.join(30)
         assert hashlib.sha256(response.body).digest() == hashlib.sha256(data).digest()
 
 

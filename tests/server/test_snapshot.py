@@ -47,7 +47,7 @@ def test_connections_and_requests(serve, connect):
     for _ in range(3):
         assert client.ask().status == 200
     client.request("/wait")
-    assert gate.reached.wait(5)
+    assert gate.reached.wait(30)
     numbers = wait_for(served, connections_handled=2)
     assert numbers["connections_active"] == 2
     assert numbers["requests_active"] == 1
@@ -167,7 +167,7 @@ def test_a_streamed_response_is_counted_as_it_leaves(connect, serve):
     client.request()
     head = bytes(client.until(b"\r\n\r\n")) + b"\r\n\r\n"
     client.read(1000)
-    assert gate.reached.wait(5)
+    assert gate.reached.wait(30)
     wait_for(served, bytes_sent=len(head) + 1000)
     gate.open()
     client.read(1000)
@@ -183,7 +183,7 @@ def test_over_tls_bytes_are_those_of_http(serve, authority):
     served = serve(app, **authority.settings)
     asked = request("/", method="POST", body=b"x" * 300_000)
     with (
-        socket.create_connection((served.host, served.port), 5) as plain,
+        socket.create_connection((served.host, served.port), 30) as plain,
         authority.trusting().wrap_socket(plain, server_hostname="localhost") as sock,
     ):
         sock.sendall(asked)
@@ -206,7 +206,7 @@ def test_tls_handshakes_that_fail(serve, authority):
         httpx.get(served.url("/"), verify=ssl.create_default_context())
     # One that speaks something else, one that leaves within, one that does not begin.
     for sent in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b""):
-        with socket.create_connection((served.host, served.port), 5) as sock:
+        with socket.create_connection((served.host, served.port), 30) as sock:
             sock.sendall(sent)
             sock.shutdown(socket.SHUT_WR)
             while sock.recv(1000):
@@ -266,7 +266,7 @@ def test_a_request_that_waits_for_the_one_before_it_waits_in_the_queue(connect, 
     served = serve(app, metrics=True)
     client = connect(served)
     client.send(request("/first") + request("/second"))
-    assert gate.reached.wait(5)
+    assert gate.reached.wait(30)
     time.sleep(0.06)
     gate.open()
     assert [client.response().status for _ in range(2)] == [200, 200]
@@ -317,7 +317,7 @@ def test_requests_in_flight(connect, serve):
     clients = [connect(served) for _ in gates]
     for client, path in zip(clients, gates, strict=True):
         client.request(f"{path}?query", method="POST")
-        assert gates[path].reached.wait(5)
+        assert gates[path].reached.wait(30)
     connect(served).ask("/other")
     told = inside(served, Server.in_flight)
     assert [(method, path) for method, path, _ in told] == [
@@ -357,7 +357,7 @@ def test_at_most_a_hundred_in_flight_are_told(connect, serve):
     for number in range(105):
         clients.append(connect(served))
         clients[-1].request(f"/{number}")
-        assert started.acquire(timeout=5)
+        assert started.acquire(timeout=30)
     told = inside(served, Server.in_flight)
     assert [path for _, path, _ in told] == [f"/{number}" for number in range(100)]
     inside(served, let_go)

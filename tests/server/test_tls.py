@@ -20,7 +20,7 @@ from tests.server.apps import answer, body, body_of, eventually, hello, start
 from tests.server.loops import both_loops
 from tests.server.tls import Records
 
-TIMEOUT = 5.0
+TIMEOUT = 30.0
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def test_an_echo_in_both_directions_at_once(connect):
     sender = threading.Thread(target=client.request, kwargs={"method": "POST", "body": DATA})
     sender.start()
     response = client.response()
-    sender.join(5)
+    sender.join(30)
     assert hashlib.sha256(response.body).hexdigest() == DIGEST
     assert client.ask(method="POST", body=b"again").body == b"again"
 

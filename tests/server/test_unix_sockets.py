@@ -26,7 +26,7 @@ class Scopes(Seen):
 def ask(address: str | bytes) -> bytes:
     """The start of the answer that the server at a Unix socket gives."""
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(5)
+        client.settimeout(30)
         client.connect(address)
         client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
         return client.recv(15)

@@ -31,7 +31,7 @@ __all__ = [
     "SecureSocket",
 ]
 
-TIMEOUT = 5.0
+TIMEOUT = 30.0
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, DATA = 20, 21, 22, 23
 
 

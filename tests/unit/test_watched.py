@@ -77,6 +77,22 @@ def test_what_counts(folder, settings, path, counts):
     assert changed(files, path) == [path] * counts
 
 
+def test_directories_are_no_files(folder):
+    """Not even where the names of all files count."""
+    files = files_of(reload_include="*")
+    for name in ("__pycache__", "new"):
+        (folder / name).mkdir()
+        assert changed(files, name) == []
+    (folder / "__pycache__").rmdir()
+    assert changed(files, "__pycache__") == []
+    (folder / "new" / "data").write_text("")
+    assert changed(files, "new", "new/data") == ["new/data"]
+    (folder / ".git").write_text("gitdir: elsewhere")  # as in a second working tree
+    assert changed(files, ".git") == [".git"]
+    (folder / ".git").unlink()
+    assert changed(files, ".git") == [".git"]
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -43,7 +43,7 @@ def connect(listener: Listener, host: str | None = None) -> None:
             client.connect("\0" + name[1:] if name.startswith("@") else name)
     else:
         found = listener.url.removeprefix("http://").rpartition(":")[0].strip("[]")
-        socket.create_connection((host or found, port_of(listener)), timeout=5).close()
+        socket.create_connection((host or found, port_of(listener)), timeout=30).close()
 
 
 def message(**settings: Any) -> str:

@@ -70,7 +70,7 @@ def test_descriptors_that_cannot_listen(make: Callable[[], Any], reason: str) ->
 
 def test_a_connection_cannot_listen() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        with socket.create_connection(server.getsockname(), timeout=5) as client:
+        with socket.create_connection(server.getsockname(), timeout=30) as client:
             said = message(bind=f"fd://{client.fileno()}")
     assert said.endswith("expected a bound stream socket, got a connection")
 

@@ -45,8 +45,8 @@ def test_options_reach_the_connections(listen: Listen, name: str, address: str) 
         assert option(server, name) == value
         if name in ("TCP_FASTOPEN", "TCP_DEFER_ACCEPT"):  # of the listening socket alone
             return
-        server.settimeout(5)
-        with socket.create_connection(server.getsockname()[:2], timeout=5):
+        server.settimeout(30)
+        with socket.create_connection(server.getsockname()[:2], timeout=30):
             connection, _ = server.accept()
             with connection:
                 assert option(connection, name) == value
@@ -62,7 +62,7 @@ def test_the_server_keeps_the_options(inherited: bool, nodelay: bool) -> None:
         if inherited:
             settings = {"bind": f"fd://{os.dup(parent.fileno())}"}
         with TestServer(hello, lifespan="off", tcp_nodelay=nodelay, **settings) as server:
-            with socket.create_connection((server.host, server.port), timeout=5) as client:
+            with socket.create_connection((server.host, server.port), timeout=30) as client:
                 client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
                 assert client.recv(15) == b"HTTP/1.1 200 OK"
                 with connection_of(client.getsockname()) as connection:

@@ -76,7 +76,7 @@ def test_serves_at_an_abstract_name(run_granite) -> None:
     name = f"granite/test/{os.getpid()}"
     run_granite("apps:plain", "--bind", f"unix:@{name}", cwd=APPS)
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(5)
+        client.settimeout(30)
         client.connect(f"\0{name}")
         client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
         assert client.recv(15) == b"HTTP/1.1 200 OK"

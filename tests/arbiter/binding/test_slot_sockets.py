@@ -91,7 +91,7 @@ def accepted(fds: tuple[int, ...], clients: int) -> list[int]:
     counts = dict.fromkeys(fds, 0)
     with_names = {fd: socket.socket(fileno=os.dup(fd)) for fd in fds}
     to = address(fds[0])[:2]
-    opened = [socket.create_connection(to, timeout=5) for _ in range(clients)]
+    opened = [socket.create_connection(to, timeout=30) for _ in range(clients)]
     poll = select.poll()
     for fd in fds:
         poll.register(fd, select.POLLIN)

@@ -12,7 +12,7 @@ import httpx
 from granite import Server
 from granite.serving import new_event_loop, run
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 

@@ -19,7 +19,7 @@ from granite.metrics.exporter import Exporter
 from granite.settings.config import Config
 from granite.snapshot import FIELDS, INDEX, SIZE
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 def pack(values: list[int]) -> bytes:
