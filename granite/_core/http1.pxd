@@ -23,6 +23,15 @@ cdef enum SessionState:
     SESSION_COMPLETE                    # the request is complete, its response is not
     SESSION_CLOSING                     # nothing is read any more
 
+cdef enum HeaderMap:                    # what becomes of a field whose name has an underscore
+    HEADER_MAP_DROP
+    HEADER_MAP_REFUSE
+    HEADER_MAP_DANGEROUS                # it is passed on
+
+cdef enum:
+    ASKED_TO_CLOSE = 1                  # what a request's Connection says
+    ASKED_TO_STAY = 2
+
 cdef struct Span:
     const char *base                    # in the read buffer, unless it is kept
     size_t size
@@ -63,7 +72,10 @@ cdef class Http1Context:
     cdef int last_status
     cdef bytes last_status_line
     cdef list refusals                  # by status, from FIRST_REFUSAL on
-    cdef list methods                   # llhttp's number → str
+    cdef tuple method_names             # the usual ones, as bytes
+    cdef tuple methods                  # ... and as str
+    cdef llhttp.llhttp_t behind_line    # a parser that has read a request line
+    cdef HeaderMap header_map
     cdef list spare
     cdef Http1Session session(self, Transport transport)
     cdef int give_back(self, Http1Session session) except -1
@@ -89,37 +101,67 @@ cdef class ResponseWriter(Protocol):
     cdef int _write_refusal(self, int status, int retry_after, bint head_only) except -1
     cdef int _response_done(self, Exchange exchange) except -1
 
-cdef class RequestReader(ResponseWriter):
-    cdef llhttp.llhttp_t parser
-    cdef SessionState state
-    cdef int error                      # status with which a callback refused the request
-    cdef int hosts                      # Host fields seen
-    cdef int codings                    # Transfer-Encoding fields seen
-    cdef size_t protocol_size           # letters of the protocol's name seen
-    cdef size_t head_size               # of the target and the fields
-    cdef size_t framing_size            # of chunk extensions and trailers
-    cdef list fields
-    # what a callback is in the middle of
+cdef class LineReader(ResponseWriter):
+    cdef int error                      # status with which the request is refused
+    cdef str why
+    cdef object method                  # None until the request line is complete
+    cdef bint head_only
     cdef Span target
-    cdef Span name
-    cdef Span value
+    # its parts, from its start on
+    cdef size_t authority_at
+    cdef size_t authority_size          # 0: it is not in absolute-form
+    cdef size_t path_at
+    cdef size_t path_size
+    cdef size_t query_at                # of the question mark, or its end
+    # the spans that are kept
     cdef char *c_scratch
     cdef size_t scratch_size
     cdef size_t scratch_capacity
 
-    cdef int _begin_head(self) except -1
-    cdef int _on_protocol(self, const char *base, size_t size) except -1
-    cdef int _append(self, Span *span, const char *base, size_t size) except -1
-    cdef int _check_size(self, Span *span, size_t more) noexcept
+    cdef int _begin_line(self) except -1
+    cdef int _deny(self, int status, str why) noexcept
+    cdef const char *_read_line(self, const char *base, const char *end) except? NULL
+    cdef int _on_line(self, const char *base, size_t size, bint kept) except -1
+    cdef int _set_method(self, const char *base, size_t size) except -1
+    cdef int _split_target(self, const char *base, size_t size) except -1
+    cdef const char *_split_authority(self, const char *base, const char *end) except? NULL
+    cdef int _set_target(self, Exchange exchange) except -1
     cdef int _keep(self, Span *span) except -1
-    cdef int _keep_all(self) except -1
     cdef int _grow_scratch(self, size_t size) except -1
     cdef const char *_bytes_of(self, Span *span) noexcept
+
+cdef class RequestReader(LineReader):
+    cdef llhttp.llhttp_t parser
+    cdef SessionState state
+    cdef int hosts                      # Host fields seen
+    cdef Py_ssize_t host_at             # the last one's place
+    cdef int codings                    # Transfer-Encoding fields seen
+    cdef int connection                 # ASKED_…
+    cdef const char *read_base          # what is being parsed, and how many bytes of the message came before it
+    cdef size_t raw_size
+    cdef size_t head_size               # up to the end of what llhttp has told last, without its line end
+    cdef size_t framing_size            # of chunk extensions and trailers
+    cdef size_t extension_size          # of the name or value that llhttp is in
+    cdef bint extension_quoted
+    cdef list fields
+    cdef Py_ssize_t field_lines         # of all fields, those that were dropped too
+    # what a callback is in the middle of
+    cdef Span name
+    cdef Span value
+
+    cdef int _begin_head(self) except -1
+    cdef int _begin_fields(self) except -1
+    cdef int _append(self, Span *span, const char *base, size_t size) except -1
+    cdef int _check_size(self, size_t more) noexcept
+    cdef int _keep_all(self) except -1
     cdef int _on_framing(self, size_t size) except -1
+    cdef int _on_extension(self, const char *base, size_t size, bint is_value) except -1
+    cdef int _on_extension_complete(self) except -1
     cdef int _on_field(self) except -1
     cdef int _on_known_field(self, int known, const char *value, size_t size) except -1
+    cdef int _check_coding(self, const char *value, size_t size) except -1
     cdef int _check_head(self) except -1
-    cdef int _set_target(self, Exchange exchange) except -1
+    cdef int _set_host(self) except -1
 
 cdef class Http1Session(RequestReader):
     cdef Exchange exchange
@@ -132,8 +174,7 @@ cdef class Http1Session(RequestReader):
     cdef unsigned int served            # of the connection, before that; the owner's to set
     cdef bint head_began                # the connection has not seen the last one's beginning yet
     cdef bint suspended                 # reading is paused because the application does not read
-    cdef size_t raw_size                # bytes read of a head that is not complete, or of a body with its framing
-    cdef size_t body_size               # of the body alone
+    cdef size_t body_size               # without its framing
     cdef size_t discarded
     # bytes that came while the last request was being answered
     cdef char *c_pending
@@ -155,7 +196,9 @@ cdef class Http1Session(RequestReader):
     cdef int _set_state(self, SessionState state) except -1
     cdef int _begin(self) except -1
     cdef int _execute(self, const char *base, size_t size) except -1
-    cdef int _parse_error(self, llhttp.llhttp_errno_t code) except -1
+    cdef const char *_execute_line(self, const char *base, const char *end) except? NULL
+    cdef int _parse_error(self) except -1
+    cdef bint _is_framing_large(self, const char *place) noexcept
     cdef int _stash(self, const char *base, size_t size) except -1
     cdef void _drop_pending(self) noexcept
     cdef int _dispatch(self) except -1

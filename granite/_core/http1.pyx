@@ -3,7 +3,7 @@
 Owns the parser and the framing of one connection's messages. Knows the exchange above and the transport contract below; neither
 sockets nor interfaces. Runs on the reactor's thread.
 
-Theory of operation: feed() runs llhttp over what was read. llhttp is paused at the end of each request, so no Python code ever runs
+Theory of operation: feed() reads the request line itself and runs llhttp over the rest of what was read. llhttp is paused at the end of each request, so no Python code ever runs
 inside one of its callbacks: the exchange is started after llhttp has returned, either because the request is complete or because
 what was read ends inside its body. An application that answers at once is therefore answered inside feed(), which goes on with the
 next pipelined request; one that does not leaves the session in COMPLETE, what the client sends meanwhile is set aside, within a bound,
@@ -17,14 +17,15 @@ import time
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from cpython.object cimport PyObject
 from libc.stdint cimport UINT64_MAX, int64_t
-from libc.string cimport memchr, memcmp, memcpy, memmove, strcmp, strlen
+from libc.string cimport memchr, memcmp, memcpy, memmove
 from libc.time cimport time_t
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from granite._core.buf cimport OUT_COPY_LIMIT, OutQueue, out_commit, out_copy, out_reserve
 from granite._core.capi cimport llhttp
+from granite._core.capi.inet cimport AF_INET6, inet_pton
 from granite._core.capi.python cimport (
     GRANITE_IS_DEBUG, PyErr_Occurred, PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE, PyBytes_FromStringAndSize, PyList_CheckExact,
-    PyList_GET_ITEM, PyList_GET_SIZE, PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE,
+    PyList_GET_ITEM, PyList_GET_SIZE, PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyUnicode_DecodeASCII,
 )
 from granite._core.counters cimport (
     REJECTED_BAD_REQUEST, REJECTED_BODY_SIZE, REJECTED_HEAD_SIZE, REJECTED_HEAD_TIMEOUT, REJECTED_OVERLOAD, Rejection, clock, coarse_clock, count_response,
@@ -33,7 +34,7 @@ from granite._core.counters cimport (
 from granite._core.exchange cimport (
     RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE, TURN_COME, TURN_WAITING, Admission, Exchange, Interface, Protocol, Rejections,
 )
-from granite._core.scope cimport NAME_EXPECT, NAME_HOST, NAME_TRANSFER_ENCODING, ScopeCache
+from granite._core.scope cimport NAME_CONNECTION, NAME_EXPECT, NAME_HOST, NAME_TRANSFER_ENCODING, NAME_UNDERSCORED, ScopeCache
 from granite._core.transport cimport Transport, name_of
 
 LLHTTP_VERSION = f"{llhttp.LLHTTP_VERSION_MAJOR}.{llhttp.LLHTTP_VERSION_MINOR}.{llhttp.LLHTTP_VERSION_PATCH}"
@@ -44,5 +45,6 @@ cdef object _access_log = logging.getLogger("granite.access")
 include "http1/context.pxi"
 include "http1/response.pxi"
 include "http1/syntax.pxi"
+include "http1/line.pxi"
 include "http1/reader.pxi"
 include "http1/session.pxi"

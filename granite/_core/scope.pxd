@@ -18,8 +18,11 @@ cdef struct NameEntry:
 
 cdef enum KnownName:
     NAME_OTHER
-    NAME_HOST
+    NAME_UNDERSCORED                    # has an underscore, which some take for a hyphen
+    # those that a protocol acts on
+    NAME_CONNECTION
     NAME_EXPECT
+    NAME_HOST
     NAME_TRANSFER_ENCODING
 
 cdef class ScopeCache:

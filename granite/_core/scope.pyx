@@ -22,7 +22,9 @@ cdef frozenset _SHAREABLE = frozenset((
     b"x-requested-with",
 ))
 
-cdef dict _KNOWN = {b"host": NAME_HOST, b"expect": NAME_EXPECT, b"transfer-encoding": NAME_TRANSFER_ENCODING}
+cdef dict _KNOWN = {
+    b"connection": NAME_CONNECTION, b"expect": NAME_EXPECT, b"host": NAME_HOST, b"transfer-encoding": NAME_TRANSFER_ENCODING,
+}
 
 
 cdef inline unsigned char _lower(unsigned char c) noexcept nogil:
@@ -79,6 +81,8 @@ cdef class ScopeCache:
         cdef PyObject *kept_value
         known[0] = NAME_OTHER
         if name_size > NAME_LIMIT:
+            if memchr(name, 95, name_size) is not NULL:
+                known[0] = NAME_UNDERSCORED
             return (PyBytes_FromStringAndSize(name, name_size).lower(), PyBytes_FromStringAndSize(value, value_size))
         for i in range(name_size):
             lowered[i] = _lower(name[i])
@@ -106,7 +110,7 @@ cdef class ScopeCache:
         Py_INCREF(<PyObject *>name)
         entry.name = <PyObject *>name
         entry.shareable = name in _SHAREABLE or name.startswith(b"sec-ch-ua") or name.startswith(b"sec-fetch-")
-        entry.known = _KNOWN.get(name, NAME_OTHER)
+        entry.known = _KNOWN.get(name, NAME_UNDERSCORED if b"_" in name else NAME_OTHER)
         Py_XDECREF(old)
 
     cdef object path(self, const char *base, size_t size):

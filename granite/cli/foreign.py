@@ -79,7 +79,7 @@ HINTS: dict[str, str] = {
     "--http2-cleartext": "use --http",
     "--permit-obsolete-folding": _STRICT,
     "--strip-header-spaces": _STRICT,
-    "--permit-unconventional-http-method": _STRICT,
+    "--permit-unconventional-http-method": "granite takes any method in capitals; leave it out",
     "--permit-unconventional-http-version": _STRICT,
     "--casefold-http-method": _STRICT,
     "--forwarder-headers": "use --forwarded-allow-ips",

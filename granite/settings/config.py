@@ -87,6 +87,7 @@ class Config:
     http1_keep_alive: bool
     keep_alive_timeout: float
     request_head_timeout: float
+    header_map: str
     ws: bool
     ws_max_message_size: int
     forwarded_allow_ips: tuple[str, ...]

@@ -28,7 +28,7 @@ SAME = frozenset(
         *("keyfile", "certfile", "ca_certs", "asgi_loop", "asgi_lifespan", "chdir"),
         *("http2_max_concurrent_streams", "http2_initial_window_size", "http2_max_frame_size"),
         *("http2_max_header_list_size", "websocket_max_message_size", "bind", "raw_env"),
-        *("graceful_timeout", "syslog_prefix", "syslog_facility"),
+        *("graceful_timeout", "syslog_prefix", "syslog_facility", "header_map"),
         *("limit_request_line", "limit_request_fields", "limit_request_field_size"),
     )
 )
@@ -52,7 +52,6 @@ UNMATCHED: dict[str, object] = {
     "dogstatsd_tags": "",
     "enable_backlog_metric": False,
     "forwarder_headers": "SCRIPT_NAME,PATH_INFO",
-    "header_map": "drop",
     "http2_cleartext": "off",
     "logger_class": "gunicorn.glogging.Logger",
     "on_dirty_starting": None,

@@ -39,6 +39,13 @@ SECTION = Section(
         aliases=(Alias("http1_header_read_timeout", milliseconds(86_400_000)),),
     ),
     Setting(
+        "header_map",
+        choice("drop", "refuse", "dangerous"),
+        "drop",
+        "Fields of requests whose names have an underscore, which gateways take for a hyphen: drop "
+        "hides them from the application, refuse answers 400, dangerous passes them on.",
+    ),
+    Setting(
         "ws",
         boolean(),
         True,

@@ -71,7 +71,7 @@ def test_key_updates_are_answered_before_the_next_data(forger):
         pytest.param(lambda client: client.seal(DATA, b""), id="empty"),
         pytest.param(lambda client: client.seal(DATA, b"", 3000), id="padding-alone"),
         pytest.param(lambda client: client.seal(ALERT, USER_CANCELED), id="user-canceled"),
-        pytest.param(lambda client: client.seal(DATA, b"\n"), id="line-ends"),
+        pytest.param(lambda client: client.seal(DATA, b"\r\n"), id="line-ends"),
     ],
 )
 def test_a_flood_of_records_without_data_does_no_harm(forger, flood):

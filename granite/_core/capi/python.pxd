@@ -49,6 +49,7 @@ cdef extern from "Python.h":
     PyObject *PyTuple_GET_ITEM(PyObject *, Py_ssize_t)
     PyObject *PyList_GET_ITEM(PyObject *, Py_ssize_t)
 
+    object PyUnicode_DecodeASCII(const char *, Py_ssize_t, const char *)
     object PyUnicode_DecodeUTF8(const char *, Py_ssize_t, const char *)
 
     object PyObject_Call(object, object, object)

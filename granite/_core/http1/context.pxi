@@ -16,6 +16,9 @@ cdef dict _REASONS = {
     503: "Service Unavailable", 504: "Gateway Timeout", 505: "HTTP Version Not Supported", 506: "Variant Also Negotiates",
     507: "Insufficient Storage", 508: "Loop Detected", 510: "Not Extended", 511: "Network Authentication Required",
 }
+cdef str _HEAD = "HEAD"
+cdef str _OPTIONS = "OPTIONS"
+cdef dict _HEADER_MAPS = {"drop": HEADER_MAP_DROP, "refuse": HEADER_MAP_REFUSE, "dangerous": HEADER_MAP_DANGEROUS}
 cdef tuple _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 cdef tuple _MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -40,8 +43,8 @@ cdef class Http1Context:
         interface: makes the exchanges.
         cache: strings that requests share.
         rejections: where refused requests are counted.
-        config: has `server_header`, `http1_keep_alive`, `access_log`, `write_high_water`, `body_high_water` (bytes) and the sections
-            "Limits" and "Overload".
+        config: has `server_header`, `http1_keep_alive`, `header_map`, `access_log`, `write_high_water`, `body_high_water` (bytes) and the
+            sections "Limits" and "Overload".
     """
 
     def __init__(self, Interface interface, ScopeCache cache, Rejections rejections, config):
@@ -50,7 +53,7 @@ cdef class Http1Context:
         self.rejections = rejections
         self.one_request = not config.http1_keep_alive
         self.access_log = config.access_log
-        self.max_request_line = config.max_request_line or config.max_head_size
+        self.max_request_line = min(config.max_request_line or config.max_head_size, config.max_head_size)
         self.max_field_size = config.max_field_size or config.max_head_size
         self.max_fields = config.max_fields or config.max_head_size
         self.max_head_size = config.max_head_size
@@ -63,18 +66,23 @@ cdef class Http1Context:
         self.date_line = self.default_lines = b""
         self.spare = []
         self.refusals = [None] * REFUSALS
-        self.methods = [(<bytes>llhttp.llhttp_method_name(<llhttp.llhttp_method_t>i)).decode() for i in range(47)]
+        self.header_map = _HEADER_MAPS[config.header_map]
+        self.methods = ("GET", "POST", _HEAD, "PUT", "DELETE", _OPTIONS, "PATCH")
+        self.method_names = tuple([method.encode() for method in self.methods])
         llhttp.llhttp_settings_init(&self.settings)
-        self.settings.on_protocol = _cb_llhttp_protocol
-        self.settings.on_url = _cb_llhttp_url
         self.settings.on_header_field = _cb_llhttp_header_field
         self.settings.on_header_value = _cb_llhttp_header_value
         self.settings.on_header_value_complete = _cb_llhttp_header_value_complete
-        self.settings.on_chunk_extension_name = _cb_llhttp_chunk_extension
-        self.settings.on_chunk_extension_value = _cb_llhttp_chunk_extension
+        self.settings.on_chunk_extension_name = _cb_llhttp_extension_name
+        self.settings.on_chunk_extension_name_complete = _cb_llhttp_extension_complete
+        self.settings.on_chunk_extension_value = _cb_llhttp_extension_value
+        self.settings.on_chunk_extension_value_complete = _cb_llhttp_extension_complete
         self.settings.on_headers_complete = _cb_llhttp_headers_complete
         self.settings.on_body = _cb_llhttp_body
         self.settings.on_message_complete = _cb_llhttp_message_complete
+        llhttp.llhttp_init(&self.behind_line, llhttp.HTTP_REQUEST, &self.settings)
+        if llhttp.llhttp_execute(&self.behind_line, b"POST / HTTP/1.1\r\n", 17) != llhttp.HPE_OK:
+            raise RuntimeError("llhttp does not know a request line")
 
     cdef Http1Session session(self, Transport transport):
         """A session for a connection on which a request begins."""
@@ -84,8 +92,6 @@ cdef class Http1Context:
         else:
             session = Http1Session.__new__(Http1Session)
             session.context = self
-        llhttp.llhttp_init(&session.parser, llhttp.HTTP_REQUEST, &self.settings)
-        session.parser.data = <void *>session
         session.transport = transport
         session.state = SESSION_IDLE
         session.messages = 0

@@ -31,7 +31,7 @@ cdef class Http1Session(RequestReader):
         if GRANITE_IS_DEBUG:
             assert state == SESSION_CLOSING or (
                 state == (SESSION_IDLE if self.state == SESSION_COMPLETE else <int>self.state + 1)
-            ), (self.state, state)
+            ) or (state == SESSION_IDLE and self.state == SESSION_HEAD), (self.state, state)
         self.state = state
         return 0
 
@@ -141,7 +141,7 @@ cdef class Http1Session(RequestReader):
         if open_ended:
             return transport.reset()    # let the end not look like the body's
         if answerable:
-            self._write_refusal(status, 0, False)
+            self._write_refusal(status, 0, self.head_only)
         if transport.corked == 0:
             transport.flush()
         return transport.shut(True)
@@ -153,7 +153,7 @@ cdef class Http1Session(RequestReader):
         if self.context.draining or (self.expects_continue and self.state != SESSION_COMPLETE):
             self.keep_alive = False
         self.dispatched = True          # what comes of its body is of no use
-        return self._write_refusal(status, retry_after, self.parser.method == llhttp.HTTP_HEAD)
+        return self._write_refusal(status, retry_after, self.head_only)
 
     cdef int turn_has_come(self, Exchange exchange) except -1:
         return self.transport.resume_soon()
@@ -181,25 +181,24 @@ cdef class Http1Session(RequestReader):
         cdef const char *end = base + size
         cdef const char *position
         cdef llhttp.llhttp_errno_t code
-        cdef SessionState before
         cdef Exchange exchange
         while base < end:
             if self.state == SESSION_IDLE:
-                if base[0] == 13 or base[0] == 10:
-                    base += 1           # RFC 9112, 2.2: line ends before a request line
-                    continue
                 self._begin()
-            before = self.state
+            if self.method is None:
+                base = self._execute_line(base, end)
+                if base is NULL:
+                    return 0
+                continue
+            self.read_base = base
             code = llhttp.llhttp_execute(&self.parser, base, end - base)
             position = end if code == llhttp.HPE_OK else llhttp.llhttp_get_error_pos(&self.parser)
-            if before == SESSION_BODY and position is not NULL:
+            if self.state == SESSION_BODY and position is not NULL and self._is_framing_large(position):
+                return self.refuse(431, "the framing of the request's body is too large")
+            if code == llhttp.HPE_OK or code == llhttp.HPE_PAUSED:
                 self.raw_size += position - base
-                # Blanks and line ends, of which llhttp tells nothing: some for each byte of the body.
-                if self.raw_size > self.context.max_head_size + FRAMING_SHARE * self.body_size:
-                    return self.refuse(431, "the framing of the request's body is too large")
             if code == llhttp.HPE_OK:
                 if self.state == SESSION_HEAD:
-                    self.raw_size += position - base
                     if self.raw_size > self.context.max_head_size:
                         return self.refuse(431, "the request's head is too large")
                     return self._keep_all()
@@ -210,9 +209,8 @@ cdef class Http1Session(RequestReader):
                     return self._drop_rest()
                 return exchange.on_body() if self.dispatched else self._dispatch()
             if code != llhttp.HPE_PAUSED:
-                return self._parse_error(code)
+                return self._parse_error()
             base = position
-            llhttp.llhttp_resume(&self.parser)
             self._set_state(SESSION_COMPLETE)
             exchange = self.exchange
             if exchange is None:
@@ -231,16 +229,39 @@ cdef class Http1Session(RequestReader):
                 return 0
         return 0
 
-    cdef int _parse_error(self, llhttp.llhttp_errno_t code) except -1:
+    cdef const char *_execute_line(self, const char *base, const char *end) except? NULL:
+        """Read on in the request line: where the fields, or another line, begin, or NULL if nothing is left to read."""
+        cdef const char *behind = self._read_line(base, end)
+        if self.error:
+            self.refuse(self.error, self.why)
+            return NULL
+        if behind is NULL:
+            self.raw_size += end - base
+            return NULL
+        if self.method is None:
+            # RFC 9112, 2.2: an empty line before a request line.
+            self.messages -= 1
+            self.head_began = False
+            self._set_state(SESSION_IDLE)
+            return behind
+        self.raw_size += behind - base
+        self.head_size = self.raw_size - 2
+        if behind == end:
+            self._keep(&self.target)
+        self._begin_fields()
+        return behind
+
+    cdef int _parse_error(self) except -1:
         cdef const char *reason = llhttp.llhttp_get_error_reason(&self.parser)
         _raise_pending()
         if self.error:
-            return self.refuse(self.error, _REASONS[self.error].lower())
-        if code == llhttp.HPE_PAUSED_H2_UPGRADE or (
-            code == llhttp.HPE_INVALID_VERSION and strcmp(reason, b"Invalid HTTP version") == 0
-        ):
-            return self.refuse(505, "the version is not 1.0 or 1.1")
+            return self.refuse(self.error, self.why)
         return self.refuse(400, (<bytes>reason).decode("ascii", "replace") if reason is not NULL else "no valid HTTP")
+
+    cdef bint _is_framing_large(self, const char *place) noexcept:
+        """Blanks and line ends, of which llhttp tells nothing: some for each byte of the body."""
+        cdef size_t size = self.raw_size + (place - self.read_base) - self.head_size
+        return size > self.context.max_head_size + FRAMING_SHARE * self.body_size
 
     cdef int _stash(self, const char *base, size_t size) except -1:
         """Keep what can't be parsed before the response is done, and read on as long as it is little: else nobody would see the client go."""
@@ -273,8 +294,7 @@ cdef class Http1Session(RequestReader):
         self._set_state(SESSION_HEAD)
         self.messages += 1
         self.head_began = True
-        self.raw_size = self.body_size = 0
-        self.discarded = 0
+        self.body_size = self.discarded = 0
         self.dispatched = False
         return self._begin_head()
 
@@ -282,27 +302,25 @@ cdef class Http1Session(RequestReader):
         cdef Exchange exchange
         cdef Admission admission
         cdef Transport transport = self.transport
-        self.error = self._check_head()
-        if self.error:
+        if self._check_head():
             return llhttp.HPE_USER
         if self.parser.content_length > self.context.max_body_size:
-            self.error = 413
-            return llhttp.HPE_USER
+            return self._deny(413, "the request's body is too large")
         self.parser.upgrade = 0         # an offer that is not taken (RFC 9110, 7.8)
-        self.keep_alive = llhttp.llhttp_should_keep_alive(&self.parser)
-        self.client_closes = not self.keep_alive
-        if self.context.one_request or (self.context.max_requests and self.served + self.messages >= <unsigned int>self.context.max_requests):
+        # RFC 9112, 9.3
+        self.client_closes = self.connection & ASKED_TO_CLOSE or not (self.http11 or self.connection & ASKED_TO_STAY)
+        self.keep_alive = not self.client_closes and not self.context.one_request
+        if self.context.max_requests and self.served + self.messages >= <unsigned int>self.context.max_requests:
             self.keep_alive = False
-        self.raw_size = 0
         admission = self.context.interface.admission
         if admission is not None and admission.turns_away():
             self._decline(503, REJECTED_OVERLOAD, self.context.retry_after)
             return self._set_state(SESSION_BODY)
         exchange = self.context.interface.new_exchange()
         exchange.protocol = self
-        exchange.method = self.context.methods[self.parser.method]
+        exchange.method = self.method
         exchange.http_version = "1.1" if self.http11 else "1.0"
-        exchange.head_only = self.parser.method == llhttp.HTTP_HEAD
+        exchange.head_only = self.head_only
         exchange.headers = self.fields
         exchange.read_ended = self.input_ended
         exchange.read_at = self.read_at
@@ -324,16 +342,16 @@ cdef class Http1Session(RequestReader):
 
     cdef int _on_body(self, const char *base, size_t size) except -1:
         cdef Exchange exchange = self.exchange
+        if self._is_framing_large(base):
+            return self._deny(431, "the framing of the request's body is too large")
         self.body_size += size
         self.expects_continue = False   # it did not wait
         if self.body_size > self.context.max_body_size:
-            self.error = 413
-            return llhttp.HPE_USER
+            return self._deny(413, "the request's body is too large")
         if exchange is None:
             self.discarded += size
             if self.discarded > DISCARD_LIMIT:
-                self.error = 413
-                return llhttp.HPE_USER
+                return self._deny(413, "the rest of the request's body, which nobody reads, is too large")
             return 0
         exchange.add_body(base, size)
         if not self.suspended and exchange.buffered() >= self.context.body_high_water:

@@ -61,6 +61,7 @@ SAMPLES: dict[str, str | tuple[str, ...]] = {
     "http1_keep_alive": "false",
     "keep_alive_timeout": ("1m", "0"),
     "request_head_timeout": "500ms",
+    "header_map": ("refuse", "dangerous"),
     "ws": "false",
     "ws_max_message_size": ("1m", "0"),
     "forwarded_allow_ips": ("*", "10.0.0.0/8,unix:", ""),

@@ -1,0 +1,202 @@
+# The request line, which is read here: llhttp knows a list of methods, takes several blanks for one, and no form of targets from another.
+
+cdef enum:
+    METHOD_LIMIT = 32                   # octets; no registered method has as many
+
+
+cdef class LineReader(ResponseWriter):
+    """Reads `method SP request-target SP HTTP-version CRLF` (RFC 9112, 3), to the letter.
+
+    What is wrong is found at the same octet and in the same order however the line was cut by reads.
+    """
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.c_scratch)
+
+    cdef int _begin_line(self) except -1:
+        self.method = None
+        self.head_only = False
+        self.target.size = 0
+        self.target.kept = False
+        self.scratch_size = 0
+        self.error = 0
+        return 0
+
+    cdef int _deny(self, int status, str why) noexcept:
+        """Say how the request is refused. llhttp's callbacks end with what this returns."""
+        self.error = status
+        self.why = why
+        return llhttp.HPE_USER
+
+    cdef const char *_read_line(self, const char *base, const char *end) except? NULL:
+        """Go on in the request line: the place behind it, or NULL if it goes on, or if `error` says why it is none."""
+        cdef const char *place = base
+        cdef const char *stop = end
+        cdef size_t room = self.context.max_request_line - self.scratch_size
+        if self.scratch_size == 0 or self.c_scratch[self.scratch_size - 1] != 13:
+            if <size_t>(end - base) > room:
+                stop = base + room
+            while place < stop and 32 <= <unsigned char>place[0] < 127:
+                place += 1
+            if place < end:
+                if place[0] != 13:
+                    if place == stop and 32 <= <unsigned char>place[0] < 127:
+                        self._deny(414, "the request line is too long")
+                    else:
+                        self._deny(400, "the request line has an octet that is not allowed there")
+                    return NULL
+                place += 1
+        if place < end and place[0] != 10:
+            self._deny(400, "the request line has a CR that is no line's end")
+            return NULL
+        if place == end or self.scratch_size:
+            if place < end:
+                end = place + 1
+            if self.scratch_size + (end - base) > self.scratch_capacity:
+                self._grow_scratch(end - base)
+            memcpy(self.c_scratch + self.scratch_size, base, end - base)
+            self.scratch_size += end - base
+            if place == end:
+                return NULL
+            self._on_line(self.c_scratch, self.scratch_size - 2, True)
+        else:
+            self._on_line(base, place - base - 1, False)
+        return place + 1 if self.error == 0 else NULL
+
+    cdef int _on_line(self, const char *base, size_t size, bint kept) except -1:
+        """The line is complete; an empty one leaves `method` None."""
+        cdef const char *space
+        cdef const char *version
+        if size == 0:
+            return 0
+        version = base + size - 9 if size >= 12 else base
+        space = <const char *>memchr(base, 32, size)
+        if space is NULL or version < space + 2 or memcmp(version, b" HTTP/", 6) != 0 or version[7] != 46 \
+                or not _is_digit(version[6]) or not _is_digit(version[8]) \
+                or memchr(space + 1, 32, version - space - 1) is not NULL:
+            return self._deny(400, "the request line is not a method, a target and a version with a space between")
+        if version[6] != 49 or version[8] > 49:
+            return self._deny(505, "the version is not 1.0 or 1.1")
+        self.http11 = version[8] == 49
+        if self._set_method(base, space - base):
+            return 0
+        self.target.base = space + 1
+        self.target.size = version - space - 1
+        self.target.kept = kept
+        self.target.start = space + 1 - base
+        return self._split_target(self.target.base, self.target.size)
+
+    cdef int _set_method(self, const char *base, size_t size) except -1:
+        """Any token is a method (RFC 9110, 9.1); the application has to know it."""
+        cdef Http1Context context = self.context
+        cdef size_t i
+        cdef PyObject *name
+        for i in range(<size_t>PyTuple_GET_SIZE(<PyObject *>context.method_names)):
+            name = PyTuple_GET_ITEM(<PyObject *>context.method_names, <Py_ssize_t>i)
+            if <size_t>PyBytes_GET_SIZE(name) == size and memcmp(PyBytes_AS_STRING(name), base, size) == 0:
+                self.method = <object>PyTuple_GET_ITEM(<PyObject *>context.methods, <Py_ssize_t>i)
+                self.head_only = self.method is _HEAD
+                return 0
+        if not _is_token(base, size):
+            return self._deny(400, "the method is no token")
+        if size > METHOD_LIMIT:
+            return self._deny(501, "the method is too long")
+        for i in range(size):
+            if 97 <= base[i] <= 122:    # methods have case (RFC 9110, 9.1), and ASGI's are upper case
+                return self._deny(501, "the method has small letters")
+        self.method = PyUnicode_DecodeASCII(base, size, NULL)
+        if self.method == "CONNECT" or self.method == "TRACE":
+            return self._deny(501, "the method is one that the server does not offer")
+        return 0
+
+    cdef int _split_target(self, const char *base, size_t size) except -1:
+        """Tell the form of a request target (RFC 9112, 3.2) and its parts, which are remembered as distances from its start."""
+        cdef const char *end = base + size
+        cdef const char *path = base
+        cdef const char *query
+        self.authority_size = 0
+        if memchr(base, 35, size) is not NULL:
+            return self._deny(400, "the target has a fragment")
+        if base[0] != 47:
+            if size == 1 and base[0] == 42 and self.method is _OPTIONS:
+                self.path_at, self.path_size = 0, 1
+                self.query_at = 1
+                return 0
+            path = self._split_authority(base, end)
+            if path is NULL:
+                return 0
+        query = <const char *>memchr(path, 63, end - path)
+        if query is NULL:
+            query = end
+        if not is_decodable(path, query - path):
+            return self._deny(400, "the target's path has a percent sign without two hexadecimal digits")
+        self.path_at = path - base
+        self.path_size = query - path
+        self.query_at = query - base
+        return 0
+
+    cdef const char *_split_authority(self, const char *base, const char *end) except? NULL:
+        """Where the path of a target in absolute-form begins, or NULL if it is none."""
+        cdef const char *authority
+        cdef const char *path
+        if end - base > 7 and _equals(base, b"http", 4) and memcmp(base + 4, b"://", 3) == 0:
+            authority = base + 7
+        elif end - base > 8 and _equals(base, b"https", 5) and memcmp(base + 5, b"://", 3) == 0:
+            authority = base + 8
+        else:
+            self._deny(400, "the target is no path, and no URI of http or https")
+            return NULL
+        path = authority
+        while path < end and path[0] != 47 and path[0] != 63:
+            path += 1
+        # RFC 9110, 4.2.1: a host there must be; 4.2.4: userinfo is an error, which it is by the syntax of Host.
+        if path == authority or authority[0] == 58 or not is_host(authority, path - authority):
+            self._deny(400, "the target's authority is no host with a port")
+            return NULL
+        self.authority_at = authority - base
+        self.authority_size = path - authority
+        return path
+
+    cdef int _set_target(self, Exchange exchange) except -1:
+        """Give the exchange the target's path and query."""
+        cdef const char *base = self._bytes_of(&self.target)
+        cdef size_t size = self.target.size
+        exchange.query_string = PyBytes_FromStringAndSize(base + self.query_at + 1, size - self.query_at - 1) if self.query_at < size else b""
+        if self.path_size:
+            exchange.raw_path, exchange.path = self.context.cache.path(base + self.path_at, self.path_size)
+        elif self.query_at == size and self.method is _OPTIONS:
+            # RFC 9112, 3.2.4: who is the last on the way makes this asterisk-form.
+            exchange.raw_path, exchange.path = b"*", "*"
+        else:
+            exchange.raw_path, exchange.path = b"/", "/"
+        return 0
+
+    # spans
+
+    cdef int _keep(self, Span *span) except -1:
+        """Copy a span into the scratch, as the buffer that it lies in goes."""
+        if span.size == 0 or span.kept:
+            return 0
+        if self.scratch_size + span.size > self.scratch_capacity:
+            self._grow_scratch(span.size)
+        memcpy(self.c_scratch + self.scratch_size, span.base, span.size)
+        span.start = self.scratch_size
+        span.kept = True
+        self.scratch_size += span.size
+        return 0
+
+    cdef int _grow_scratch(self, size_t size) except -1:
+        cdef size_t capacity = 2 * (self.scratch_size + size) + 256
+        cdef char *grown = <char *>PyMem_RawRealloc(self.c_scratch, capacity)
+        if grown is NULL:
+            raise MemoryError()
+        self.c_scratch = grown
+        self.scratch_capacity = capacity
+        return 0
+
+    cdef const char *_bytes_of(self, Span *span) noexcept:
+        if span.size == 0:
+            return b""
+        if span.kept:
+            return self.c_scratch + span.start
+        return span.base
