@@ -83,7 +83,6 @@ HINTS: dict[str, str] = {
     "--permit-unconventional-http-version": _STRICT,
     "--casefold-http-method": _STRICT,
     "--forwarder-headers": "use --forwarded-allow-ips",
-    "--header-map": _STRICT,
     "--asgi-disconnect-grace-period": _IN_APPLICATION,
     "--http-parser": _ONE_PROTOCOL,
     "--dirty-app": _NO_DIRTY,
