@@ -120,8 +120,6 @@ class Upgrade:
 
     def manage(self, now: float) -> None:
         """Find out whether the successor has ended."""
-        if self._pid and self._line is not None and self._line.fd >= 0:
-            self._hear(0)  # what it said last may still lie in the line
         if self._pid:
             self._look()
         if self._pid and now >= self._kill_at:
@@ -264,11 +262,21 @@ class Upgrade:
             if not pid:
                 return True
             ended = signals.describe(status)
+        self._hear_last()
         self._fail(f"it {ended} before it was ready")
         self._pid = 0
         self._kill_at = NEVER
-        self._hang_up()
         return False
+
+    def _hear_last(self) -> None:
+        """Take in why the successor has ended, which it may have said just before."""
+        line = self._line
+        if line is not None and line.fd >= 0:
+            self._poller.unregister(line.fd)
+            for word, text in line.hear():
+                if word == FAILED:
+                    self._fail(text)
+            line.hang_up()
 
     def _fail(self, text: str) -> None:
         """Say once that the upgrade is over, and be the server as before."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.arbiter.asking import until
-from tests.arbiter.test_metrics import APPS, METRICS, Measured
+from tests.arbiter.measuring import METRICS, Measured
 from tests.server.raw import Client, request
 
+APPS = Path(__file__).parent
 UPLOAD = request("/", "Content-Length: 2", method="POST")
 
 

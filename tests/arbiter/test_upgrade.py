@@ -227,6 +227,7 @@ def test_the_pid_file_always_names_a_server(changing, start):
     for _ in range(2):
         server.upgrade()
         pids.append(server.pid)
+        until(lambda: seen[-1] == f"{server.pid}\n")
     done.set()
     watching.join()
     assert list(dict.fromkeys(seen)) == [f"{pid}\n" for pid in pids]

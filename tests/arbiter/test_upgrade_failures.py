@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from granite.arbiter.handover import Line
+from granite.arbiter.poller import Poller
+from granite.arbiter.upgrade import Upgrade
 from tests.arbiter.asking import until
 from tests.arbiter.changing import Changing
 from tests.arbiter.test_systemd import answer, ask
@@ -288,3 +294,23 @@ def test_sockets_that_were_closed_before_the_server_started(changing, start):
     server.wait_for("granite: the server that is to be replaced .* has passed descriptors that")
     assert server.state() == before
     server.stop()
+
+
+def test_what_was_said_just_before_the_end_is_heard():
+    """As by a successor that fails between two looks of the server: at what it says, at its end."""
+    mine, theirs = socket.socketpair()
+    code = "import os, sys; os.write(int(sys.argv[1]), b'failed for a reason\\n')"
+    with theirs:
+        fd = theirs.fileno()
+        child = subprocess.Popen([sys.executable, "-c", code, str(fd)], pass_fds=(fd,))
+    held, poller = Mock(), Poller()
+    upgrade = Upgrade(Mock(), held, Mock(), poller, Mock())
+    upgrade._pid, upgrade._line = child.pid, Line(mine.detach())
+    poller.register(upgrade._line.fd, upgrade._hear)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    upgrade.manage(0.0)
+    child.returncode = 0  # collected
+    (told,) = held.log.error.call_args.args
+    assert told.endswith("failed, this server goes on: for a reason")
+    assert upgrade.gone()
+    assert poller._callbacks == {}
