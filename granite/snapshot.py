@@ -34,6 +34,9 @@ REASONS = (
     "overload",  # 503, at once
     "queue_time",  # 503, after it has waited
     "client_gone",  # while it waited
+    "body_timeout",  # 408: the body stopped, or was too slow
+    "request_timeout",  # 504, or a cut response
+    "write_timeout",  # the client took nothing of its response: reset
 )
 REJECTIONS = tuple(f"rejected_{reason}" for reason in REASONS)
 

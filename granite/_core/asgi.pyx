@@ -489,6 +489,11 @@ cdef class AsgiExchange(Exchange):
 
     # called by the protocol
 
+    cdef int abort(self) except -1:
+        if self.task is not None:
+            self.task.cancel()
+        return 0
+
     cdef int on_body(self) except -1:
         if self.receivers is not None:
             _wake(self.receivers)

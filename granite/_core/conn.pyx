@@ -5,25 +5,52 @@ Knows the transport below and the sessions above; not the interfaces, and of TLS
 
 Theory of operation: a connection without a session is idle, and nothing but its own struct. The first bytes of a request get it a
 session; _settle(), which runs after everything that can change what the connection waits for, gives the session back when there is
-no request any more, and arms the deadline that fits.
+no request any more, and says what is waited for from then on.
+
+A connection has one node on the reactor's wheel and several deadlines: of what it waits for, of its writes, of the request, of itself. The
+node is armed for the first of them; when it comes up, _on_timeout() looks at what is due and arms it anew. So whatever moves a deadline
+into the future stores a number and leaves the wheel alone. What nobody tells is looked at from there as well: whether a client takes what
+waits for it, and whether one that is not being read from is still there.
 """
 
 import logging
 
 cimport cython
 from cpython.object cimport PyObject
-from granite._core.http1 cimport SESSION_BODY, SESSION_HEAD, Http1Context, Http1Session
-from granite._core.net cimport HANDLE_NEW, HANDLE_OPEN, LINGER_TIMEOUT, Listener, Reactor, StreamHandle
+from libc.stdint cimport int64_t, uint64_t
+from granite._core.counters cimport REJECTED_REQUEST_TIMEOUT, REJECTED_WRITE_TIMEOUT, clock
+from granite._core.exchange cimport RESPONSE_BODY, Exchange, Interface
+from granite._core.http1 cimport SESSION_BODY, SESSION_HEAD, Http1Context, Http1Session, Pace
+from granite._core.net cimport HANDLE_NEW, HANDLE_OPEN, LOOKS, Listener, Reactor, StreamHandle
 from granite._core.transport cimport UNWRAP_ENDED, UNWRAP_OK, SecureContext, SecureLayer, Unwrapped, name_of
 
 cdef object _log = logging.getLogger("granite.error")
 
 cdef enum:
     FIRST_REQUEST_GRACE = 500           # ms that a drain leaves a new connection for its first request
+    LAST_REQUEST_GRACE = 500            # ms after its last answer in which a connection that has reached its age may ask again
+    LOOK_OUT = 1000                     # ms between two looks whether a client that is not read from has gone
+
+
+cdef inline uint64_t _earlier(uint64_t first, uint64_t other) noexcept:
+    """The earlier of two deadlines, of which 0 is none."""
+    return other if other and (other < first or first == 0) else first
+
+
+cdef void _cb_host_overrun(void *owner) noexcept:
+    cdef ConnectionHost self = <ConnectionHost>owner
+    try:
+        self._on_overrun()
+    except BaseException as exc:
+        self.reactor.report(exc)
 
 
 cdef class ConnectionHost:
     """What connections need of the server that accepted them: settings, and a place in its list."""
+
+    def __cinit__(self):
+        self.overrun.on_due = _cb_host_overrun
+        self.overrun.owner = <void *>self
 
     cdef int add(self, Connection connection) except -1:
         connection.c_previous = NULL
@@ -55,6 +82,29 @@ cdef class ConnectionHost:
         """Something has ended that a drain may wait for."""
         return 0
 
+    cdef int _overrun(self, Exchange exchange) except -1:
+        """A request took too long and was told so: leave its call a grace."""
+        exchange.overrun_at = clock()
+        if self.overrun.deadline == 0:
+            self.reactor.wheel.arm(&self.overrun, self.reactor.now() + self.timeouts.grace)
+        return 0
+
+    cdef int _on_overrun(self) except -1:
+        cdef Interface interface = self.http1.interface
+        cdef Exchange exchange
+        cdef int64_t now = clock()
+        cdef int64_t first
+        for exchange in interface.overrun(now - <int64_t>self.timeouts.grace * 1000000):
+            _log.warning(
+                "the request took longer than %g s and goes on, its call is cancelled: %s %s (%.1f s)",
+                self.timeouts.request / 1000.0, exchange.method, exchange.path, (now - exchange.began_at) / 1e9,
+            )
+            exchange.abort()
+        first = interface.first_overrun()
+        if first:
+            self.reactor.wheel.arm(&self.overrun, first // 1000000 + self.timeouts.grace + 1)
+        return 0
+
 
 @cython.final
 @cython.no_gc
@@ -72,6 +122,7 @@ cdef class Connection(StreamHandle):
             if host.secure is not None:
                 self.layer = host.secure.layer()
             self.start_reading()
+            self.opened_at = host.reactor.now()
             self._wait(WAITING_HEAD)
             host.accepted += 1
         except BaseException:
@@ -84,38 +135,73 @@ cdef class Connection(StreamHandle):
         return 0
 
     cdef int drain(self) except -1:
-        """Close if nothing is in progress; what is will be answered with `Connection: close`.
+        """Close if nothing is in progress; what is will be answered with `Connection: close`."""
+        return self._retire(self.host.drain_grace) if self.session is None and not self.shutting else 0
 
-        A connection that is new, or has just been answered, is given a moment: its next request may be on the way. One that has
-        been idle for longer is closed at once, which its client has to expect (RFC 9112, section 9.3.1).
+    cdef int _retire(self, uint64_t grace) except -1:
+        """Close a connection without a request.
+
+        One that is new, or was answered less than `grace` ms ago, is given a moment: its next request may be on the way. One that
+        has been idle for longer is closed at once, which its client has to expect (RFC 9112, section 9.3.1).
         """
-        cdef uint64_t left = self.host.drain_grace
+        cdef uint64_t now = self.reactor.now()
         cdef uint64_t idle
-        if self.session is not None or self.shutting or self.waiting == WAITING_LAST:
+        if self.waiting == WAITING_LAST:
             return 0
         if self.waiting == WAITING_HEAD:
-            left = FIRST_REQUEST_GRACE
-        elif self.host.keep_alive_timeout:
+            grace = FIRST_REQUEST_GRACE
+        elif self.until:
             # Its deadline tells when it was armed: at the end of the last response.
-            idle = self.reactor.now() + self.host.keep_alive_timeout - self.timer.deadline
-            left = left - idle if idle < left else 0
-        return self.arm(left) if left else self.shut(False)
+            idle = now + self.host.timeouts.keep_alive - self.until
+            grace = grace - idle if idle < grace else 0
+        return self._expect_last(grace) if grace else self.shut(False)
+
+    cdef int _expect_last(self, uint64_t grace) except -1:
+        self.waiting = WAITING_LAST
+        self.until = self.reactor.now() + grace
+        return self._rearm()
+
+    # what is waited for
 
     cdef int _wait(self, Waiting waiting) except -1:
-        """Arm the deadline of what is waited for."""
-        self.waiting = waiting
+        cdef Timeouts *timeouts = &self.host.timeouts
+        cdef uint64_t limit = 0
         if waiting == WAITING_HEAD:
-            return self.arm(self.host.head_timeout)
-        if waiting == WAITING_NOTHING:
-            return self.arm(0)
-        return self.arm(self.host.keep_alive_timeout)
+            limit = timeouts.head
+        elif waiting == WAITING_REST:
+            limit = _earlier(timeouts.keep_alive, timeouts.body)
+        elif waiting == WAITING_NEXT:
+            limit = timeouts.keep_alive
+        self.waiting = waiting
+        self.until = self.reactor.now() + limit if limit else 0
+        return self._rearm()
+
+    cdef int _await_body(self) except -1:
+        """The request's body is being read: from now on it is the client that takes its time."""
+        cdef Http1Session session = self.session
+        if session is None or session.state != SESSION_BODY or session.exchange is None or self.waiting == WAITING_BODY:
+            return 0
+        if session.expects_continue or not self.reading:
+            return self._wait(WAITING_NOTHING)
+        session.pace.at = self.reactor.now()
+        if session.pace.elapsed == 0:
+            session.pace.surplus = self._most_surplus(session.body_size)
+        return self._wait(WAITING_BODY)
+
+    cdef int64_t _most_surplus(self, int64_t size) noexcept:
+        """What `size` bytes are worth. A client that was fast may pause for a while, and not live on it for ever."""
+        cdef Timeouts *timeouts = &self.host.timeouts
+        return min(size * 1000, timeouts.body_rate * <int64_t>max(timeouts.body, timeouts.body_grace))
 
     cdef int _settle(self) except -1:
         cdef Http1Session session = self.session
         cdef int begun
+        cdef uint64_t grace
         self.flush()
-        if self.state != HANDLE_OPEN or self.shutting or session is None:
+        if self.state != HANDLE_OPEN or session is None or self.lingering:
             return 0
+        if self.shutting:
+            return self._wait(WAITING_NOTHING)
         if session.idle():
             self.session = None
             begun = session.messages
@@ -124,20 +210,124 @@ cdef class Connection(StreamHandle):
             # Without a message it was but line ends, which put no deadline off.
             if not begun:
                 return 0
-            if self.host.draining and self.host.drain_grace:
-                # The head of the last response has left before the drain, and did not say that no more is answered.
-                self.waiting = WAITING_LAST
-                return self.arm(self.host.drain_grace)
-            return self.shut(True) if self.host.draining else self._wait(WAITING_NEXT)
+            if not self.host.draining and not self.last_request:
+                return self._wait(WAITING_NEXT)
+            # The head of the last response has left before that was known, and did not say that no more is answered.
+            grace = self.host.drain_grace if self.host.draining else LAST_REQUEST_GRACE
+            return self._expect_last(grace) if grace else self.shut(True)
         if session.state == SESSION_HEAD:
             # The deadline of a head counts from its first byte on, however slowly the rest comes.
             if not session.head_began:
                 return 0
             session.head_began = False
             return self._wait(WAITING_HEAD)
-        if session.state == SESSION_BODY and session.exchange is None:
+        if session.state != SESSION_BODY:
+            return self._wait(WAITING_NOTHING)
+        if session.exchange is None:
             return 0 if self.waiting == WAITING_REST else self._wait(WAITING_REST)
-        return self._wait(WAITING_NOTHING)
+        if session.expects_continue or not self.reading:
+            return self._wait(WAITING_NOTHING)
+        return self._await_body()
+
+    # deadlines
+
+    cdef int _rearm(self) except -1:
+        """Have _on_timeout() called at the first of the deadlines."""
+        cdef Timeouts *timeouts = &self.host.timeouts
+        cdef uint64_t first = 0
+        if not self.shutting:
+            if self.waiting == WAITING_BODY:
+                first = self._body_deadline()
+            elif self.inflight is NULL or (self.waiting != WAITING_NEXT and self.waiting != WAITING_LAST):
+                first = self.until
+            if timeouts.connection and not self.last_request:
+                first = _earlier(first, self.opened_at + timeouts.connection)
+            if timeouts.request:
+                first = _earlier(first, self._request_deadline())
+            if not self.reading and self.inflight is NULL:
+                first = _earlier(first, self.reactor.now() + LOOK_OUT)
+        if self.inflight is not NULL and timeouts.write:
+            first = _earlier(first, self.inflight.look_at)
+        return self.arm(first)
+
+    cdef uint64_t _body_deadline(self) noexcept:
+        """When the body that is being read has paused for too long, or is too slow, if nothing more comes."""
+        cdef Timeouts *timeouts = &self.host.timeouts
+        cdef Pace *pace = &self.session.pace
+        cdef uint64_t deadline = pace.at + timeouts.body if timeouts.body else 0
+        cdef int64_t left
+        if timeouts.body_rate:
+            left = max(<int64_t>(timeouts.body_grace - pace.elapsed), pace.surplus // timeouts.body_rate + 1)
+            deadline = _earlier(deadline, pace.at + max(left, 0))
+        return deadline
+
+    cdef uint64_t _request_deadline(self) noexcept:
+        cdef Http1Session session = self.session
+        if session is None or session.exchange is None:
+            return 0
+        return session.exchange.began_at // 1000000 + self.host.timeouts.request
+
+    cdef int _on_timeout(self) except -1:
+        cdef uint64_t limit = self.host.timeouts.write
+        if self.lingering:
+            self._close()
+        elif limit and self.stalled(limit):
+            if self.host.http1.rejections.note(REJECTED_WRITE_TIMEOUT):
+                _log.info("%s: the client has taken nothing of its response for %g s", name_of(self.client()), limit / 1000.0)
+            self.reset()
+        elif not self.shutting:
+            self._on_due(self.reactor.now())
+        return self._rearm() if self.state == HANDLE_OPEN and not self.lingering else 0
+
+    cdef int _on_due(self, uint64_t now) except -1:
+        cdef Timeouts *timeouts = &self.host.timeouts
+        cdef uint64_t deadline
+        if not self.reading and self.inflight is NULL and self.gone():
+            return self._on_error(0)
+        if timeouts.request:
+            deadline = self._request_deadline()
+            if deadline and now >= deadline:
+                return self._on_request_late()
+        if timeouts.connection and now >= self.opened_at + timeouts.connection and not self.last_request:
+            self.last_request = True
+            if self.session is None:
+                return self._retire(LAST_REQUEST_GRACE)
+        deadline = self._body_deadline() if self.waiting == WAITING_BODY else self.until
+        return self._on_overdue(now) if deadline and now >= deadline else 0
+
+    cdef int _on_overdue(self, uint64_t now) except -1:
+        """What is waited for has not come in time."""
+        cdef Http1Session session = self.session
+        cdef Timeouts *timeouts = &self.host.timeouts
+        if session is None:
+            # With TLS the client is told, and can tell this end from a cut.
+            return self.shut(False) if self.inflight is NULL else 0
+        if self.waiting == WAITING_REST:
+            self._close()
+            return 0
+        if self.waiting == WAITING_HEAD:
+            session.refuse(408, "the request's head took too long")
+        elif timeouts.body and now >= session.pace.at + timeouts.body:
+            session.refuse(408, f"nothing came of the request's body for {timeouts.body / 1000.0:g} s")
+        else:
+            session.refuse(408, f"the request's body came with less than {timeouts.body_rate} bytes per second")
+        return self._settle()
+
+    cdef int _on_request_late(self) except -1:
+        cdef Http1Session session = self.session
+        cdef Exchange exchange = session.exchange
+        why = f"the request took longer than {self.host.timeouts.request / 1000.0:g} s: {exchange.method} {exchange.path}"
+        if exchange.response == RESPONSE_BODY:
+            # What waits for the client goes as well: it would not be a response.
+            if self.host.http1.rejections.note(REJECTED_REQUEST_TIMEOUT):
+                _log.info("%s: %s", name_of(self.client()), why)
+            self.reset()
+        else:
+            session.refuse(504, why)
+        self.host._overrun(exchange)
+        return self._settle()
+
+    # what the stream tells
 
     cdef int _on_read(self, const char *data, size_t size) except -1:
         return self._on_bytes(data, size) if self.layer is None else self._on_records(data, size)
@@ -181,12 +371,25 @@ cdef class Connection(StreamHandle):
             session.served = self.requests
         self.reactor.bytes_received += size
         session.read_at = self.reactor.polled_at
+        if self.waiting == WAITING_BODY:
+            self._note_pace(&session.pace, size)
         self.corked += 1
         try:
             session.feed(data, size)
         finally:
             self.corked -= 1
         return self._settle()
+
+    cdef int _note_pace(self, Pace *pace, size_t size) except -1:
+        cdef uint64_t now = self.reactor.now()
+        pace.surplus = self._most_surplus(pace.surplus // 1000 + size) - <int64_t>(now - pace.at) * self.host.timeouts.body_rate
+        pace.elapsed += now - pace.at
+        pace.at = now
+        return 0
+
+    cdef int resume_reading(self) except -1:
+        StreamHandle.resume_reading(self)
+        return self._await_body()
 
     cdef int _on_soon(self) except -1:
         cdef Http1Session session = self.session
@@ -205,11 +408,23 @@ cdef class Connection(StreamHandle):
         session.read_ended()
         return self._settle()
 
+    cdef int _on_blocked(self) except -1:
+        cdef uint64_t limit = self.host.timeouts.write
+        if limit:
+            self.inflight.look_at = self.reactor.now() + limit // LOOKS
+            return self._rearm()
+        return 0
+
     cdef int _on_writable(self) except -1:
         cdef Http1Session session = self.session
-        if session is not None and self.unsent() <= self.host.write_low_water:
-            return session.writable_again()
-        return 0
+        if self.shutting:
+            return 0
+        if session is None:
+            # A connection is idle from the moment on that its last response has left.
+            return self._wait(WAITING_NEXT) if self.inflight is NULL and self.waiting == WAITING_NEXT else 0
+        if not self.reading:
+            self._rearm()               # nothing tells any more that the client has gone
+        return session.writable_again() if self.unsent() <= self.host.write_low_water else 0
 
     cdef int _on_error(self, int code) except -1:
         # Resets and broken pipes are the client's way to leave; the exchange is told when the handle has closed.
@@ -221,19 +436,6 @@ cdef class Connection(StreamHandle):
         if self.host is not None:
             self.host.failed += 1
         StreamHandle._fail(self, exc)
-
-    cdef int _on_timeout(self) except -1:
-        cdef Http1Session session = self.session
-        if session is None and self.layer is not None and not self.shutting:
-            # The client can tell this end from a cut, unless it takes nothing.
-            self.shut(False)
-            self.arm(LINGER_TIMEOUT)
-        elif self.lingering or session is None or self.waiting == WAITING_NEXT or self.waiting == WAITING_REST:
-            self._close()
-        elif session.state == SESSION_HEAD:
-            session.refuse(408, "the request's head took too long")
-            self._settle()
-        return 0
 
     cdef int _on_lingering(self) except -1:
         self.host.lingering += 1

@@ -35,6 +35,9 @@ cdef enum Rejection:                    # why the server turned something away b
     REJECTED_OVERLOAD
     REJECTED_QUEUE_TIME
     REJECTED_CLIENT_GONE
+    REJECTED_BODY_TIMEOUT
+    REJECTED_REQUEST_TIMEOUT
+    REJECTED_WRITE_TIMEOUT
     REASONS
 
 cdef enum:                              # the fields of a snapshot, in their order

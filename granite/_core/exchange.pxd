@@ -80,6 +80,8 @@ cdef class Interface:
     cdef void calling(self, Exchange exchange) noexcept
     cdef int finished(self, Exchange exchange) except -1
     cdef list in_flight(self, int most)
+    cdef list overrun(self, int64_t until)
+    cdef int64_t first_overrun(self) noexcept
     cdef void _unlink(self, Exchange exchange) noexcept
 
 cdef class Exchange:
@@ -98,6 +100,7 @@ cdef class Exchange:
     cdef bint head_only                 # HEAD: the response has no body
     cdef int64_t read_at                # when the reactor learned of its bytes, ns; 0: durations are not measured
     cdef int64_t began_at               # when its head was complete, ns
+    cdef int64_t overrun_at             # when it was found to take too long, ns; 0: not, or its call was made to end since
     cdef Turn turn
     # while it runs: the list of the interface; while it waits: the queue of the admission
     cdef bint linked                    # in the former
@@ -129,8 +132,9 @@ cdef class Exchange:
     cdef int _set_response(self, ResponseState state) except -1
     cdef int respond(self, int status, bytes text) except -1
     cdef int fail(self) except -1
-    # for the interface to fill in; called by a protocol
+    # for the interface to fill in; called by a protocol, but for abort()
     cdef int start(self) except -1
+    cdef int abort(self) except -1
     cdef int on_body(self) except -1
     cdef int on_writable(self) except -1
     cdef int on_read_ended(self) except -1

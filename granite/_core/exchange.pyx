@@ -126,6 +126,31 @@ cdef class Interface:
             current = exchange.c_newer
         return found
 
+    cdef list overrun(self, int64_t until):
+        """The calls that have not returned and were found to take too long at `until` (ns) or before; each is told of once."""
+        cdef PyObject *current = self.c_oldest
+        cdef Exchange exchange
+        found = []
+        while current is not NULL:
+            exchange = <Exchange>current
+            if 0 < exchange.overrun_at <= until:
+                exchange.overrun_at = 0
+                found.append(exchange)
+            current = exchange.c_newer
+        return found
+
+    cdef int64_t first_overrun(self) noexcept:
+        """When the first of those was found to take too long (ns); 0: there is none."""
+        cdef PyObject *current = self.c_oldest
+        cdef int64_t at
+        cdef int64_t first = 0
+        while current is not NULL:
+            at = (<Exchange>current).overrun_at
+            if at and (at < first or first == 0):
+                first = at
+            current = (<Exchange>current).c_newer
+        return first
+
     cdef void _unlink(self, Exchange exchange) noexcept:
         if not exchange.linked:
             return
@@ -251,6 +276,10 @@ cdef class Exchange:
 
     cdef int start(self) except -1:
         """The head is complete: call the application."""
+        raise NotImplementedError
+
+    cdef int abort(self) except -1:
+        """Make the call of the application end, which has taken too long and was told so."""
         raise NotImplementedError
 
     cdef int on_body(self) except -1:

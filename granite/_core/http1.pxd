@@ -44,6 +44,11 @@ cdef class Refusal:
     cdef bytes fields
     cdef bytes text
 
+cdef struct Pace:                       # of a body, over the time in which the server was reading it
+    uint64_t at                         # ms: the last byte, or the moment since when it is read
+    uint64_t elapsed                    # ms up to then
+    int64_t surplus                     # thousandths of bytes that came beyond what the least rate asks for
+
 cdef class Http1Context:
     # what all sessions of a server share
     cdef readonly Interface interface
@@ -170,6 +175,7 @@ cdef class Http1Session(RequestReader):
     cdef bint input_ended               # the client sends no more
     cdef bint client_closes             # it asked for the end of the connection
     cdef int64_t read_at                # for the exchanges; the owner's to set
+    cdef Pace pace                      # the owner's; the session only begins it anew with each request
     cdef int messages                   # begun since the session was lent
     cdef unsigned int served            # of the connection, before that; the owner's to set
     cdef bint head_began                # the connection has not seen the last one's beginning yet

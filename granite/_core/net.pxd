@@ -11,6 +11,7 @@ cdef enum:
     MAX_ROUNDS = 4                      # of uv_run() in one pump
     WHEEL_SLOTS = 128
     WHEEL_TICK = 250                    # ms; deadlines are met within one tick
+    LOOKS = 4                           # how often, within its limit, a peer is looked at that takes nothing
     LINGER_TIMEOUT = 2000               # ms that a closed answer waits for the peer's end
     ACCEPT_PAUSE = 100                  # ms that a listener waits after accept() has failed
     LOOK_AWAY = 5                       # ms for which a heavy worker leaves a socket to others
@@ -26,7 +27,8 @@ cdef struct WheelNode:
     WheelNode *previous
     uint64_t deadline                   # ms on the reactor's clock; 0 = disarmed
     uint64_t due                        # tick in whose slot the node hangs; only meaningful while linked
-    void *owner                         # the StreamHandle, borrowed: it unlinks the node before it goes
+    void (*on_due)(void *owner) noexcept
+    void *owner                         # borrowed: it unlinks the node before it goes
 
 cdef enum HandleState:
     HANDLE_NEW                          # libuv does not know it yet
@@ -38,6 +40,9 @@ cdef struct WriteRequest:
     uv.uv_write_t req
     OutBuf *bufs                        # what it writes
     size_t size
+    uint64_t look_at                    # ms: when to see whether the peer takes something
+    uint64_t moved_at                   # ms: the last look at which it had
+    size_t left                         # what it had not taken then
 
 cdef struct Address:
     uint8_t family                      # 4, 6, 1 for a Unix socket
@@ -65,7 +70,7 @@ cdef class TimerWheel:
     cdef Reactor reactor
     cdef int _open(self, Reactor reactor) except -1
     cdef void _close(self) noexcept
-    cdef int arm(self, WheelNode *node, uint64_t delay) except -1
+    cdef int arm(self, WheelNode *node, uint64_t deadline) except -1
     cdef void unlink(self, WheelNode *node) noexcept
     cdef void _link(self, WheelNode *node) noexcept
     cdef void _on_tick(self) noexcept
@@ -129,7 +134,9 @@ cdef class StreamHandle(Transport):
     cdef void _on_closing(self) noexcept
     cdef void _closed(self) noexcept
     cdef int start_reading(self) except -1
-    cdef int arm(self, uint64_t delay) except -1
+    cdef int arm(self, uint64_t deadline) except -1
+    cdef bint stalled(self, uint64_t limit) noexcept
+    cdef bint gone(self) noexcept
     cdef int _write_now(self) except -1
     cdef ssize_t _write_last(self, iovec *vector, unsigned int count) noexcept
     cdef int _seal(self) except -1
@@ -143,6 +150,7 @@ cdef class StreamHandle(Transport):
     cdef int _on_read_ended(self) except -1
     cdef int _on_error(self, int code) except -1
     cdef int _on_writable(self) except -1
+    cdef int _on_blocked(self) except -1
     cdef int _on_soon(self) except -1
     cdef int _on_timeout(self) except -1
     cdef int _on_lingering(self) except -1

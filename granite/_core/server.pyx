@@ -66,10 +66,7 @@ cdef class Server(ConnectionHost):
     Parameters:
         loop: the running event loop; whatever has asyncio's interface with `add_reader`.
         app: the ASGI application.
-        config: the settings; the attributes `server_header`, `url_path_prefix`, `http1_keep_alive`, `keep_alive_timeout` and
-            `request_head_timeout` (seconds, 0 = off), `write_high_water`, `write_low_water` and `body_high_water` (bytes), `backlog`,
-            `access_log`, `metrics` (whether durations are measured) and those of the sections
-            "Limits" and "Overload" are read.
+        config: the settings, of which those about what is served, limits, timeouts, logs and metrics are read.
         context: the contextvars.Context of which every request gets a copy; None: a copy of the current one.
         state: the lifespan's state, of which every request gets a shallow copy; None: scopes have no state.
         on_error: called with each exception that escaped the application, besides logging it.
@@ -101,8 +98,7 @@ cdef class Server(ConnectionHost):
         self.secure = secure
         self.listeners = []
         self.backlog = config.backlog
-        self.head_timeout = <unsigned long long>(config.request_head_timeout * 1000)
-        self.keep_alive_timeout = <unsigned long long>(config.keep_alive_timeout * 1000)
+        self._set_timeouts(config)
         self.write_low_water = config.write_low_water
         if extensions is None:
             extensions = {}
@@ -117,6 +113,18 @@ cdef class Server(ConnectionHost):
         self.http1 = Http1Context(self.interface, ScopeCache(), self.rejections, config)
         self.reactor = Reactor(loop, context)
         self.reactor.timing = config.metrics
+
+    cdef int _set_timeouts(self, config) except -1:
+        self.timeouts.head = _milliseconds(config.request_head_timeout)
+        self.timeouts.keep_alive = _milliseconds(config.keep_alive_timeout)
+        self.timeouts.body = _milliseconds(config.request_body_timeout)
+        self.timeouts.body_rate = config.min_body_rate
+        self.timeouts.body_grace = _milliseconds(config.min_body_rate_grace)
+        self.timeouts.write = _milliseconds(config.write_timeout)
+        self.timeouts.connection = _milliseconds(config.connection_timeout)
+        self.timeouts.request = _milliseconds(config.request_timeout)
+        self.timeouts.grace = _milliseconds(config.request_timeout_grace)
+        return 0
 
     @property
     def requests(self):
@@ -235,6 +243,7 @@ cdef class Server(ConnectionHost):
         while current is not NULL:
             (<Connection>current)._close()
             current = (<Connection>current).c_next
+        self.reactor.wheel.unlink(&self.overrun)
         self.reactor.close()
         self.interface.cancel()
         self.rejections.close()
@@ -320,3 +329,8 @@ cdef class Server(ConnectionHost):
 cdef void _stop(_Listener listener) noexcept:
     listener._close()
     listener.server = None
+
+
+cdef unsigned long long _milliseconds(double seconds) noexcept:
+    """A timeout; one that is not 0 does not become 0, which is none."""
+    return <unsigned long long>(seconds * 1000) or (seconds > 0)

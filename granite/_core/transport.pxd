@@ -33,6 +33,7 @@ cdef class Transport:
     cdef size_t held                    # bytes at the end of `out` that must not leave yet: a response head that is still open
     cdef int corked                     # > 0: inside a read callback, which flushes once at its end
     cdef bint broken                    # nothing can be written any more
+    cdef bint last_request              # the connection ends after the request that is in progress
 
     cdef size_t unsent(self) noexcept
     cdef int flush(self) except -1

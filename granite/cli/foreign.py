@@ -127,7 +127,7 @@ HINTS: dict[str, str] = {
     # hypercorn
     "--insecure-bind": "use --bind",
     "--quic-bind": "granite does not speak HTTP/3",
-    "--read-timeout": "use --request-head-timeout",
+    "--read-timeout": "use --request-head-timeout and --request-body-timeout",
     "--server-name": "let the application check the host, such as by a middleware",
     "--websocket-ping-interval": "cannot be set in this release",
 }

@@ -20,6 +20,7 @@ from granite.settings import (
     process,
     reload,
     static,
+    timeouts,
     tls,
 )
 from granite.settings.base import Kind, Section, Setting
@@ -37,6 +38,7 @@ SECTIONS: tuple[Section, ...] = (
     http.SECTION,
     limits.SECTION,
     overload.SECTION,
+    timeouts.SECTION,
     tls.SECTION,
     flow.SECTION,
     logs.SECTION,

@@ -85,8 +85,6 @@ class Config:
     http: str
     server_header: str
     http1_keep_alive: bool
-    keep_alive_timeout: float
-    request_head_timeout: float
     header_map: str
     ws: bool
     ws_max_message_size: int
@@ -110,6 +108,15 @@ class Config:
     overload: str
     max_queue_time: float
     retry_after: int
+    keep_alive_timeout: float
+    request_head_timeout: float
+    request_body_timeout: float
+    min_body_rate: int
+    min_body_rate_grace: float
+    write_timeout: float
+    connection_timeout: float
+    request_timeout: float
+    request_timeout_grace: float
     ssl_certificate: str | None
     ssl_keyfile: str | None
     ssl_keyfile_password: str | None

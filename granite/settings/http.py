@@ -1,6 +1,6 @@
-"""Settings of the section "HTTP": versions, headers and deadlines. Declarations only."""
+"""Settings of the section "HTTP": versions and headers. Declarations only."""
 
-from granite.settings.base import Alias, Section, Setting
+from granite.settings.base import Section, Setting
 from granite.settings.kinds import boolean, choice, header_value, items
 from granite.settings.quantities import integer, milliseconds, seconds, size
 
@@ -23,20 +23,6 @@ SECTION = Section(
         boolean(),
         True,
         "Keep connections open between requests; without it each response closes its connection.",
-    ),
-    Setting(
-        "keep_alive_timeout",
-        seconds(86400),
-        5.0,
-        "Time that a connection may stay idle between two requests; 0 sets no limit.",
-        aliases=("keepalive", "keep_alive"),
-    ),
-    Setting(
-        "request_head_timeout",
-        seconds(86400),
-        10.0,
-        "Time that a client gets to send a request's head; 0 sets no limit.",
-        aliases=(Alias("http1_header_read_timeout", milliseconds(86_400_000)),),
     ),
     Setting(
         "header_map",

@@ -34,6 +34,8 @@ _COMPANIONS = {
     "overload": "backpressure",
     "max_queue_time": "backpressure",
     "retry_after": "backpressure",
+    "min_body_rate_grace": "min_body_rate",
+    "request_timeout_grace": "request_timeout",
     "metrics_address": "metrics",
     "metrics_port": "metrics",
     "metrics_scrape_interval": "metrics",

@@ -9,6 +9,9 @@ cdef tuple _WORDS = (
     "overload",
     "the time in the queue",
     "a client that has gone",
+    "the time that the body took",
+    "the time that the request took",
+    "responses that the client did not take",
 )
 assert len(_WORDS) == REASONS
 

@@ -23,10 +23,12 @@ cdef tuple _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 cdef tuple _MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-cdef Rejection _reason_of(int status) noexcept:
+cdef Rejection _reason_of(int status, SessionState state) noexcept:
     """Why requests are refused with this status."""
     if status == 408:
-        return REJECTED_HEAD_TIMEOUT
+        return REJECTED_BODY_TIMEOUT if state == SESSION_BODY else REJECTED_HEAD_TIMEOUT
+    if status == 504:
+        return REJECTED_REQUEST_TIMEOUT
     if status == 413:
         return REJECTED_BODY_SIZE
     return REJECTED_HEAD_SIZE if status == 414 or status == 431 else REJECTED_BAD_REQUEST

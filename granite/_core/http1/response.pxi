@@ -289,7 +289,7 @@ cdef class ResponseWriter(Protocol):
                 place = _put_text(place, b"transfer-encoding: chunked\r\n", 28)
             else:
                 self.keep_alive = False
-        if self.context.draining or (self.expects_continue and not exchange.body_complete):
+        if self.context.draining or transport.last_request or (self.expects_continue and not exchange.body_complete):
             self.keep_alive = False     # RFC 9110, 10.1.1: a client that waits to send its body must know that it need not
         place = self._put_connection(place)
         place = _put_text(place, b"\r\n", 2)

@@ -123,7 +123,7 @@ cdef class Http1Session(RequestReader):
         cdef SessionState was = self.state
         if self.state == SESSION_CLOSING:
             return 0
-        if self.context.rejections.note(_reason_of(status)):
+        if self.context.rejections.note(_reason_of(status, was)):
             _log.info("%s: %d, %s", name_of(transport.client()), status, why)
         self._set_state(SESSION_CLOSING)
         self.exchange = None
@@ -295,6 +295,7 @@ cdef class Http1Session(RequestReader):
         self.messages += 1
         self.head_began = True
         self.body_size = self.discarded = 0
+        self.pace.elapsed = 0
         self.dispatched = False
         return self._begin_head()
 
@@ -377,6 +378,7 @@ cdef class Http1Session(RequestReader):
                 self._interject(100, _CONTINUE)
                 if transport.corked == 0:
                     transport.flush()
+            transport.resume_reading()          # it did not wait for a body before
         if self.suspended and exchange.buffered() < self.context.body_high_water:
             self._go_on_reading()
         return 0

@@ -16,6 +16,39 @@ cdef extern from "<sys/socket.h>":
     const int MSG_DONTWAIT
     const int MSG_NOSIGNAL
 
+cdef extern from *:
+    """
+    #include <poll.h>
+    #include <sys/ioctl.h>
+    #ifdef __linux__
+    #include <linux/sockios.h>
+    #endif
+
+    /* Whether the connection is over in both directions. A peer that has only ended its own half is still there. */
+    static int granite_gone(int fd)
+    {
+        struct pollfd socket = {fd, 0, 0};
+        return poll(&socket, 1, 0) > 0 && (socket.revents & (POLLERR | POLLHUP));
+    }
+
+    /* Bytes that the kernel has and the peer's does not: libuv sees that a socket takes more only when a third of its buffer is free. */
+    static size_t granite_unacknowledged(int fd)
+    {
+        int size = 0;
+    #if defined(SIOCOUTQ)
+        if (ioctl(fd, SIOCOUTQ, &size) < 0)
+            return 0;
+    #elif defined(SO_NWRITE)
+        socklen_t length = sizeof(size);
+        if (getsockopt(fd, SOL_SOCKET, SO_NWRITE, &size, &length) < 0)
+            return 0;
+    #endif
+        return (size_t)size;
+    }
+    """
+    bint granite_gone(int fd) nogil
+    size_t granite_unacknowledged(int fd) nogil
+
 cdef enum:
     SEAL_SIZE = 131072                  # bytes that are encrypted before they are written
     SEAL_ROUNDS = 8                     # how often, before others have their turn
@@ -45,6 +78,14 @@ cdef void _cb_stream_written(uv.uv_write_t *req, int status) noexcept:
     self._on_write_done(<WriteRequest *>req, status)
 
 
+cdef void _cb_stream_due(void *owner) noexcept:
+    cdef StreamHandle self = <StreamHandle>owner
+    try:
+        self._on_timeout()
+    except BaseException as exc:
+        self._fail(exc)
+
+
 cdef void _cb_stream_closed(uv.uv_handle_t *handle) noexcept:
     (<StreamHandle>handle.data)._closed()
 
@@ -65,6 +106,7 @@ cdef class StreamHandle(Transport):
         self.local = listener.local
         self.is_pipe = listener.is_pipe
         self.timer.owner = <void *>self
+        self.timer.on_due = _cb_stream_due
         if self.is_pipe:
             code = uv.uv_pipe_init(&reactor.loop, &self.h.pipe, 0)
             self.peer.family = 1
@@ -320,6 +362,7 @@ cdef class StreamHandle(Transport):
         request.req.data = <void *>self
         request.bufs = out.head
         request.size = out.pending
+        request.look_at = request.moved_at = request.left = 0
         code = uv.uv_write(&request.req, &self.h.stream, <uv.uv_buf_t *>vector, count, _cb_stream_written)
         PyMem_RawFree(vector)           # libuv keeps a copy
         if code < 0:
@@ -330,7 +373,7 @@ cdef class StreamHandle(Transport):
         out.head = out.tail = NULL
         out.pending = 0
         self.reactor.touch()
-        return 0
+        return self._on_blocked()
 
     cdef void _on_write_done(self, WriteRequest *request, int status) noexcept:
         cdef OutQueue sent
@@ -380,7 +423,7 @@ cdef class StreamHandle(Transport):
             if uv.uv_fileno(&self.h.handle, &fd) == 0:
                 _shutdown(fd, SHUT_WR)
             self.start_reading()
-            self.arm(LINGER_TIMEOUT)
+            self.arm(self.reactor.now() + LINGER_TIMEOUT)
         return 0
 
     cdef int reset(self) except -1:
@@ -391,11 +434,33 @@ cdef class StreamHandle(Transport):
         self._close()
         return 0
 
-    cdef int arm(self, uint64_t delay) except -1:
-        """Call _on_timeout() `delay` milliseconds from now, in place of what was armed before; 0 disarms."""
+    # deadlines
+
+    cdef int arm(self, uint64_t deadline) except -1:
+        """Call _on_timeout() at `deadline`, on the reactor's clock, in place of what was armed before; 0 disarms."""
         if self.state == HANDLE_OPEN:
-            self.reactor.wheel.arm(&self.timer, delay)
+            self.reactor.wheel.arm(&self.timer, deadline)
         return 0
+
+    cdef bint stalled(self, uint64_t limit) noexcept:
+        """Whether the peer has taken nothing for `limit` milliseconds of what waits for it. To be asked when `inflight.look_at` has come."""
+        cdef WriteRequest *request = self.inflight
+        cdef uint64_t now = self.reactor.now()
+        cdef uv.uv_os_fd_t fd
+        cdef size_t left
+        if request is NULL or now < request.look_at or uv.uv_fileno(&self.h.handle, &fd) < 0:
+            return False
+        left = uv.uv_stream_get_write_queue_size(&self.h.stream) + granite_unacknowledged(fd)
+        if left != request.left:
+            request.left = left
+            request.moved_at = now
+        request.look_at = now + limit // LOOKS
+        return now - request.moved_at >= limit
+
+    cdef bint gone(self) noexcept:
+        """Whether the connection was reset, or closed by the peer as a whole. To be asked where nothing is read: reading tells by itself."""
+        cdef uv.uv_os_fd_t fd
+        return uv.uv_fileno(&self.h.handle, &fd) == 0 and granite_gone(fd)
 
     # addresses
 
@@ -426,6 +491,10 @@ cdef class StreamHandle(Transport):
         return 0
 
     cdef int _on_writable(self) except -1:
+        return 0
+
+    cdef int _on_blocked(self) except -1:
+        """The socket does not take all that was to be written: the rest is `inflight`."""
         return 0
 
     cdef int _on_soon(self) except -1:

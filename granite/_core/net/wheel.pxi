@@ -39,14 +39,13 @@ cdef class TimerWheel:
             self.state = HANDLE_CLOSING
             uv.uv_close(<uv.uv_handle_t *>&self.timer, _cb_wheel_closed)
 
-    cdef int arm(self, WheelNode *node, uint64_t delay) except -1:
-        """Have the node's owner called `delay` milliseconds from now, in place of what was armed before; 0 disarms."""
-        if delay == 0:
-            node.deadline = 0
+    cdef int arm(self, WheelNode *node, uint64_t deadline) except -1:
+        """Have the node's callback run at `deadline`, on the reactor's clock, in place of what was armed before; 0 disarms."""
+        node.deadline = deadline
+        if deadline == 0:
             return 0
-        node.deadline = self.reactor.now() + delay
         if node.next is not NULL:
-            if node.due * WHEEL_TICK <= node.deadline + WHEEL_TICK:
+            if node.due * WHEEL_TICK <= deadline + WHEEL_TICK:
                 return 0
             self.unlink(node)
         if self.linked == 0 and self.state == HANDLE_OPEN:
@@ -85,14 +84,13 @@ cdef class TimerWheel:
         cdef WheelNode *slot
         cdef WheelNode *node
         cdef WheelNode due
-        cdef StreamHandle owner
         cdef bint called = False
         while self.tick < until:
             self.tick += 1
             slot = &self.slots[self.tick % WHEEL_SLOTS]
             if slot.next is slot:
                 continue
-            # The slot's nodes move to a list of their own: an owner that is called may link and unlink what it likes.
+            # The slot's nodes move to a list of their own: a callback may link and unlink what it likes.
             due.next = slot.next
             due.previous = slot.previous
             due.next.previous = due.previous.next = &due
@@ -107,12 +105,8 @@ cdef class TimerWheel:
                     continue
                 node.deadline = 0
                 called = True
-                owner = <StreamHandle>node.owner
-                try:
-                    owner._on_timeout()
-                except BaseException as exc:
-                    owner._fail(exc)
+                node.on_due(node.owner)
         if self.linked == 0:
             uv.uv_timer_stop(&self.timer)
-        # libuv runs its timers last: what an owner closed is only seen in another round.
+        # libuv runs its timers last: what a callback closed is only seen in another round.
         self.reactor.stale = self.reactor.stale or called
