@@ -98,6 +98,6 @@ def test_json(capsys):
     assert one in table
     assert one["name"] == "keep_alive_timeout"
     assert one["default"] == 5.0
-    assert one["section"] == "HTTP"
+    assert one["section"] == "Timeouts"
     assert set(one["aliases"]) >= {"keepalive", "keep_alive"}
     assert one["reserved"] is False
