@@ -37,6 +37,7 @@ EXTENSIONS: dict[str, tuple[list[str], list[str]]] = {
     "transport": ([], []),
     "scope": ([], []),
     "exchange": ([], []),
+    "accesslog": ([], []),
     "http1": (["granite_llhttp"], []),
     "http2": ([], ["libnghttp2 >= 1.52"]),
     "tls": (["granite_picotls"], []),

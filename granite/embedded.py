@@ -51,7 +51,7 @@ _REFUSED = {
         for section in SECTIONS
         if section.title == "Logging"
         for setting in section.settings
-        if setting.name not in ("access_log", "access_log_fmt")
+        if not setting.name.startswith("access_log") or setting.name == "access_log_file"
     },
     **dict.fromkeys(
         ("working_dir", "pythonpath", "raw_env", "env_files", "preload", "reuse_port"), _NO_PROCESS

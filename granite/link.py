@@ -124,6 +124,9 @@ class Witness:
 
     def _testify(self, number: int, frame: object) -> None:
         os.write(self._fd, self._in_flight().encode("utf-8", "backslashreplace"))
+        server = None if self.serving is None else self.serving.server
+        if server is not None and server.access_log is not None:
+            server.access_log.flush()  # what comes next may be the end
         self._on_silent()
 
     def _in_flight(self) -> str:

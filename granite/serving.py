@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from granite._core.server import Server
 from granite._core.transport import SecureContext
+from granite.access_log import access_log
 from granite.errors import BootError
 from granite.interfaces.asgi import Lifespan
 from granite.interfaces.loading import require_asgi
@@ -40,7 +41,7 @@ class Serving:
     `start()`, `accept()` and `stop()` are called once each, in this order. `on_error` is called
     with each exception that escapes the application's handling of a request, `on_max_requests` once
     when it was given `max_requests` requests. `secure` makes connections TLS (see
-    `granite.secure`).
+    `granite.secure`). `worker` is the number of this worker's slot, if it has one.
     """
 
     def __init__(
@@ -51,11 +52,13 @@ class Serving:
         secure: SecureContext | None = None,
         max_requests: int = 0,
         on_max_requests: Callable[[], object] | None = None,
+        worker: int = 0,
     ) -> None:
         self.server: Server | None = None
         self._secure = secure
         self._max_requests = max_requests
         self._on_max_requests = on_max_requests
+        self._worker = worker
         self._stopping = asyncio.Event()
         self._draining = False
         self.app = app
@@ -82,6 +85,7 @@ class Serving:
                 extensions={"granite.stopping": self._stopping},
                 max_requests=self._max_requests,
                 on_max_requests=self._on_max_requests,
+                access_log=access_log(self._config, self._worker),
             )
         except BaseException:
             await self._lifespan.shutdown(1.0)

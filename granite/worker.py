@@ -218,6 +218,7 @@ async def _serve(
             secure=secure,
             max_requests=most_requests(start.config),
             on_max_requests=lambda: link.recycle(),
+            worker=start.index,
         )
         await serving.start()
         return serving

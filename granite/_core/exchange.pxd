@@ -97,10 +97,13 @@ cdef class Exchange:
     cdef object scheme
     cdef object client
     cdef object server
+    cdef bytes request_id               # None: requests have none
+    cdef bint secure                    # the connection has TLS, whatever the scheme says
     cdef bint head_only                 # HEAD: the response has no body
     cdef int64_t read_at                # when the reactor learned of its bytes, ns; 0: durations are not measured
     cdef int64_t began_at               # when its head was complete, ns
     cdef int64_t overrun_at             # when it was found to take too long, ns; 0: not, or its call was made to end since
+    cdef int64_t bytes_in               # head and body, as they were read; known when it has ended
     cdef Turn turn
     # while it runs: the list of the interface; while it waits: the queue of the admission
     cdef bint linked                    # in the former
@@ -122,9 +125,14 @@ cdef class Exchange:
     cdef int status
     cdef int64_t declared               # Content-Length, -1 if none
     cdef int64_t sent                   # body bytes that the application has sent
+    cdef int64_t bytes_out              # head and body, as they were written; known when it has ended
+    cdef int64_t first_byte_at          # when its head was written, ns; only where somebody wants to know
+    cdef object response_fields         # as the application gave them; likewise
+    cdef bint aborted                   # it is not whole: the client has gone, or the application has failed
 
     cdef bint may_start(self) except -1
     cdef int withdraw(self, bint gone) except -1
+    cdef int64_t body_bytes(self) noexcept
     cdef size_t buffered(self) noexcept
     cdef int add_body(self, const char *base, size_t size) except -1
     cdef bytes take_body(self)

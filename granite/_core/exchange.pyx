@@ -246,6 +246,12 @@ cdef class Exchange:
                 return True
         return False
 
+    cdef int64_t body_bytes(self) noexcept:
+        """Bytes of the response's body, without its framing."""
+        if self.head_only or self.status < 200 or self.status == 204 or self.status == 304:
+            return 0
+        return min(self.sent, self.bytes_out)
+
     cdef int _set_response(self, ResponseState state) except -1:
         if GRANITE_IS_DEBUG:
             assert state > self.response or (state == RESPONSE_NONE and self.response == RESPONSE_HEAD), (self.response, state)

@@ -3,6 +3,7 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint64_t
 from libc.time cimport time_t
+from granite._core.accesslog cimport AccessLog
 from granite._core.capi cimport llhttp
 from granite._core.counters cimport CLASSES, Histogram, Rejection
 from granite._core.exchange cimport Exchange, Interface, Protocol, Rejections
@@ -60,10 +61,12 @@ cdef class Http1Context:
     cdef Histogram latency
     cdef bint draining
     cdef bint one_request               # each connection carries one
-    cdef bint access_log
     cdef size_t max_request_line
     cdef size_t max_field_size
     cdef Py_ssize_t max_fields
+    cdef AccessLog access_log           # None: requests are not logged
+    cdef bint note_first_byte           # which it has to know
+    cdef bint note_fields               # likewise, of responses
     cdef size_t max_head_size
     cdef uint64_t max_body_size
     cdef int max_requests               # of a connection
@@ -101,7 +104,7 @@ cdef class ResponseWriter(Protocol):
     cdef char *_put_connection(self, char *place) noexcept
     cdef bint _is_open_ended(self, Exchange exchange) noexcept
     cdef int _end_head(self, Exchange exchange, Py_ssize_t size, bint more) except -1
-    cdef int _interject(self, int status, bytes message) except -1
+    cdef int _interject(self, Exchange exchange, int status, bytes message) except -1
     cdef int _piece_sent(self, Exchange exchange, bint more) except -1
     cdef int _write_refusal(self, int status, int retry_after, bint head_only) except -1
     cdef int _response_done(self, Exchange exchange) except -1
@@ -109,6 +112,7 @@ cdef class ResponseWriter(Protocol):
 cdef class LineReader(ResponseWriter):
     cdef int error                      # status with which the request is refused
     cdef str why
+    cdef bytes line                     # that is none, for the access log
     cdef object method                  # None until the request line is complete
     cdef bint head_only
     cdef Span target
@@ -196,7 +200,8 @@ cdef class Http1Session(RequestReader):
     cdef int closed(self) except -1
     cdef int refuse(self, int status, str why) except -1
     cdef bint idle(self) noexcept
-    cdef int _decline(self, int status, Rejection reason, int retry_after) except -1
+    cdef int _turn_down(self, Exchange exchange, int status, int retry_after) except -1
+    cdef int _decline(self, Exchange exchange, int status, Rejection reason, int retry_after) except -1
     cdef int _leave_queue(self) except -1
     cdef int _drop_rest(self) except -1
     cdef int _set_state(self, SessionState state) except -1
@@ -212,4 +217,5 @@ cdef class Http1Session(RequestReader):
     cdef int _on_head(self) except -1
     cdef int _on_body(self, const char *base, size_t size) except -1
     cdef int _go_on_reading(self) except -1
-    cdef int _log_access(self, Exchange exchange) except -1
+    cdef int _keep_line(self, const char *base, const char *end, size_t kept) except -1
+    cdef int _log_cut(self, Exchange exchange) except -1

@@ -20,6 +20,7 @@ from libc.stdint cimport UINT64_MAX, int64_t
 from libc.string cimport memchr, memcmp, memcpy, memmove
 from libc.time cimport time_t
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
+from granite._core.accesslog cimport AccessLog
 from granite._core.buf cimport OUT_COPY_LIMIT, OutQueue, out_commit, out_copy, out_reserve
 from granite._core.capi cimport llhttp
 from granite._core.capi.inet cimport AF_INET6, inet_pton
@@ -40,11 +41,11 @@ from granite._core.transport cimport Transport, name_of
 LLHTTP_VERSION = f"{llhttp.LLHTTP_VERSION_MAJOR}.{llhttp.LLHTTP_VERSION_MINOR}.{llhttp.LLHTTP_VERSION_PATCH}"
 
 cdef object _log = logging.getLogger("granite.error")
-cdef object _access_log = logging.getLogger("granite.access")
 
 include "http1/context.pxi"
 include "http1/response.pxi"
 include "http1/syntax.pxi"
 include "http1/line.pxi"
 include "http1/reader.pxi"
+include "http1/record.pxi"
 include "http1/session.pxi"

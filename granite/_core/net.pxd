@@ -4,7 +4,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from granite._core.buf cimport OutBuf, OutPool, OutQueue, iovec
 from granite._core.capi cimport uv
-from granite._core.transport cimport SecureLayer, Transport
+from granite._core.transport cimport Deferred, LoopTurn, SecureLayer, Transport
 
 cdef enum:
     READ_BUFFER_SIZE = 65536
@@ -75,7 +75,7 @@ cdef class TimerWheel:
     cdef void _link(self, WheelNode *node) noexcept
     cdef void _on_tick(self) noexcept
 
-cdef class Reactor:
+cdef class Reactor(LoopTurn):
     cdef uv.uv_loop_t loop
     cdef readonly OutPool pool
     cdef TimerWheel wheel
@@ -87,6 +87,7 @@ cdef class Reactor:
     cdef bint scheduled                 # a turn is queued on the outer loop
     cdef bint stale                     # handles changed since the last uv_run(): run it again
     cdef list soon                      # StreamHandles with work for the end of this turn
+    cdef list late                      # Deferreds: work for when everything else has been done
     cdef object outer                   # the application's event loop
     cdef object context                 # in which this reactor's callbacks run
     cdef object wake                    # the outer loop's TimerHandle for libuv's next timer
@@ -109,6 +110,7 @@ cdef class Reactor:
     cdef int _schedule(self) except -1
     cdef int _run(self) except -1
     cdef int _run_soon(self) except -1
+    cdef int _run_late(self) except -1
     cdef int _rearm(self) except -1
     cdef object host_of(self, const Address *address)
     cdef void report(self, object exc) noexcept

@@ -23,7 +23,7 @@ from granite._core.buf cimport OUT_VECTORS, OutBuf, OutPool, OutQueue, iovec
 from granite._core.capi cimport uv
 from granite._core.capi.python cimport GRANITE_IS_DEBUG, Py_DECREF, Py_INCREF
 from granite._core.counters cimport clock, coarse_clock
-from granite._core.transport cimport SecureLayer, Transport
+from granite._core.transport cimport Deferred, LoopTurn, SecureLayer, Transport
 
 UV_VERSION = (<bytes>uv.uv_version_string()).decode()
 

@@ -3,6 +3,7 @@ import contextvars
 from collections.abc import Callable
 from typing import Any
 
+from granite._core.accesslog import AccessLog
 from granite._core.conn import ConnectionHost
 from granite._core.exchange import Interface
 from granite._core.transport import SecureContext
@@ -23,6 +24,8 @@ class Server(ConnectionHost):
         max_requests: after how many requests that were started `on_max_requests` is called; 0:
             never.
         on_max_requests: called once, from the event loop; the server itself goes on.
+        access_log: gets each request that has ended, and is closed with the server; None: requests
+            are not logged.
 
     Raises:
         OSError: the event loop's handles can't be made.
@@ -41,7 +44,10 @@ class Server(ConnectionHost):
         extensions: dict[str, Any] | None = None,
         max_requests: int = 0,
         on_max_requests: Callable[[], object] | None = None,
+        access_log: AccessLog | None = None,
     ) -> None: ...
+    @property
+    def access_log(self) -> AccessLog | None: ...
     @property
     def interface(self) -> Interface: ...
     @property
@@ -106,7 +112,8 @@ class Server(ConnectionHost):
     def snapshot(self) -> bytes:
         """What was counted since the start and what is; granite.snapshot says how to read it.
 
-        Durations are only measured where the setting `metrics` is on, but for those of note_lag().
+        Durations are only measured where the setting `metrics` is on or the access log has them,
+        but for those of note_lag().
         """
 
     def note_lag(self, seconds: float) -> None:

@@ -10,6 +10,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 from posix.unistd cimport close
+from granite._core.accesslog cimport AccessLog
 from granite._core.asgi cimport AsgiInterface
 from granite._core.capi cimport uv
 from granite._core.capi.python cimport PyBytes_FromStringAndSize
@@ -74,6 +75,7 @@ cdef class Server(ConnectionHost):
         extensions: what every scope has as `extensions`, a shallow copy; None: nothing.
         max_requests: after how many requests that were started `on_max_requests` is called; 0: never.
         on_max_requests: called once, from the event loop; the server itself goes on.
+        access_log: gets each request that has ended, and is closed with the server; None: requests are not logged.
 
     Raises:
         OSError: the event loop's handles can't be made.
@@ -81,6 +83,7 @@ cdef class Server(ConnectionHost):
 
     cdef readonly Interface interface
     cdef Rejections rejections
+    cdef readonly AccessLog access_log  # None: requests are not logged
     cdef Histogram loop_lag
     cdef object loop
     cdef list listeners
@@ -91,7 +94,8 @@ cdef class Server(ConnectionHost):
     cdef bint closed
 
     def __cinit__(self, loop, app, *, config, context=None, state=None, on_error=None,
-                  SecureContext secure=None, dict extensions=None, long long max_requests=0, on_max_requests=None):
+                  SecureContext secure=None, dict extensions=None, long long max_requests=0, on_max_requests=None,
+                  AccessLog access_log=None):
         if context is None:
             context = contextvars.copy_context()
         self.loop = loop
@@ -110,9 +114,13 @@ cdef class Server(ConnectionHost):
         self.rejections = Rejections(loop)
         if config.backpressure:
             self.interface.admission = Admission(self.rejections, loop, config)
-        self.http1 = Http1Context(self.interface, ScopeCache(), self.rejections, config)
+        self.http1 = Http1Context(self.interface, ScopeCache(), self.rejections, config, access_log)
         self.reactor = Reactor(loop, context)
         self.reactor.timing = config.metrics
+        self.access_log = access_log
+        if access_log is not None:
+            access_log.attach(self.reactor, loop)
+            self.reactor.timing = self.reactor.timing or access_log.format.timed
 
     cdef int _set_timeouts(self, config) except -1:
         self.timeouts.head = _milliseconds(config.request_head_timeout)
@@ -245,6 +253,8 @@ cdef class Server(ConnectionHost):
             current = (<Connection>current).c_next
         self.reactor.wheel.unlink(&self.overrun)
         self.reactor.close()
+        if self.access_log is not None:
+            self.access_log.close()
         self.interface.cancel()
         self.rejections.close()
         if self.interface.admission is not None:
@@ -267,7 +277,7 @@ cdef class Server(ConnectionHost):
     def snapshot(self):
         """What was counted since the start and what is, as bytes; granite.snapshot says how to read them.
 
-        Durations are only measured where the setting `metrics` is on, but for those of note_lag(). Bytes are those of HTTP, without
+        Durations are only measured where the setting `metrics` is on or the access log has them, but for those of note_lag(). Bytes are those of HTTP, without
         what TLS adds. A request counts as handled when it is given to the application.
         """
         cdef int64_t values[FIELDS]

@@ -25,6 +25,13 @@ cdef class SecureLayer:
     cdef int wrap(self, OutPool pool, const void *data, size_t size) except -1
     cdef int close(self, OutPool pool) except -1
 
+cdef class Deferred:
+    cdef bint deferred                  # the turn's end is waited for
+    cdef int turn_ended(self) except -1
+
+cdef class LoopTurn:
+    cdef int at_end(self, Deferred work) except -1
+
 cdef str name_of(client)
 
 cdef class Transport:

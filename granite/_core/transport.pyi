@@ -8,5 +8,11 @@ class SecureContext:
 class SecureLayer:
     """Bytes in, bytes out between a socket and a protocol."""
 
+class Deferred:
+    """Work that is collected during a turn of the event loop and done at its end."""
+
+class LoopTurn:
+    """The current turn of the event loop, as those see it who have something to do at its end."""
+
 class Transport:
     """Abstract base of everything that carries the bytes of a protocol."""

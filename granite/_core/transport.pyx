@@ -41,6 +41,21 @@ cdef class SecureLayer:
         raise NotImplementedError
 
 
+cdef class Deferred:
+    """Work that is collected during a turn of the event loop and done at its end."""
+
+    cdef int turn_ended(self) except -1:
+        raise NotImplementedError
+
+
+cdef class LoopTurn:
+    """The current turn of the event loop, as those see it who have something to do at its end."""
+
+    cdef int at_end(self, Deferred work) except -1:
+        """Call work.turn_ended() once, when everything else has been done."""
+        raise NotImplementedError
+
+
 @cython.no_gc
 cdef class Transport:
     """Abstract base: bytes out, and the few controls that a protocol has over its connection."""

@@ -16,9 +16,10 @@ from granite.log.writer import Log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from granite.log.sinks import Sink
     from granite.settings.config import Config
 
-__all__ = ["Log", "close", "configure", "reopen", "take_over", "write_error"]
+__all__ = ["Log", "access_sink", "close", "configure", "reopen", "take_over", "write_error"]
 
 
 def write_error(text: str) -> None:
@@ -41,6 +42,15 @@ def configure(config: Config, owner: tuple[int, int] | None = None) -> None:
     from granite.log import handlers
 
     handlers.configure(config, owner)
+
+
+def access_sink() -> Sink | None:
+    """Return where the access log of this process goes, if the logger "granite.access" does nothing
+    but write there: no configuration of the program's has given it other handlers or filters.
+    """
+    from granite.log import handlers
+
+    return handlers.access_sink()
 
 
 def reopen() -> None:

@@ -15,6 +15,7 @@ from granite.log.outputs import Output, access_output, error_output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from granite.log.sinks import Sink
     from granite.settings.config import Config
 
 __all__ = ["AccessHandler", "ErrorHandler", "configure", "reopen", "reopen_files"]
@@ -53,9 +54,17 @@ class AccessHandler(logging.Handler):
         super().__init__()
         self._output = output
 
+    @property
+    def sink(self) -> Sink:
+        """Where the lines go."""
+        return self._output.sink
+
     def emit(self, record: logging.LogRecord) -> None:
         """Write `record`."""
         try:
+            if getattr(record, "complete", False):  # its text has the form that is configured
+                self._output.sink.write("info", record.getMessage())
+                return
             fields = record.args
             if not isinstance(fields, tuple) or len(fields) != len(ACCESS_FIELDS):
                 self._output.access(record.getMessage(), (), record.created)
@@ -103,6 +112,17 @@ def configure(config: Config, owner: tuple[int, int] | None = None, *, fresh: bo
         access.propagate = False
         if config.access_log:
             access.handlers = [AccessHandler(access_output(config, owner))]
+
+
+def access_sink() -> Sink | None:
+    """See `granite.log.access_sink`."""
+    logger = logging.getLogger("granite.access")
+    if len(logger.handlers) != 1 or logger.filters or logger.propagate:
+        return None
+    (handler,) = logger.handlers
+    if type(handler) is not AccessHandler or handler.filters or handler.level > logging.INFO:
+        return None
+    return handler.sink if logger.isEnabledFor(logging.INFO) else None
 
 
 def reopen() -> None:

@@ -22,19 +22,19 @@ __all__ = ["Output", "access_output", "error_output"]
 class Output:
     """Writes records of a log: see `Format` for their parts. Never raises for its destination."""
 
-    __slots__ = ("_format", "_sink")
+    __slots__ = ("_format", "sink")
 
     def __init__(self, sink: Sink, form: Format) -> None:
-        self._sink = sink
+        self.sink = sink
         self._format = form
 
     def error(self, level: str, logger: str, text: str, details: str, at: float) -> None:
         """Write a record of the error log."""
-        self._sink.write(level, self._format.error(level, logger, text, details, at))
+        self.sink.write(level, self._format.error(level, logger, text, details, at))
 
     def access(self, text: str, fields: tuple[object, ...], at: float) -> None:
         """Write a record of the access log."""
-        self._sink.write("info", self._format.access(text, fields, at))
+        self.sink.write("info", self._format.access(text, fields, at))
 
 
 def error_output(config: Config, owner: tuple[int, int] | None = None) -> Output:

@@ -18,7 +18,16 @@ from granite.settings.destination import FILE, STANDARD, STDERR, STDOUT, SYSLOG,
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from granite.settings.config import Config
+
+    class Writer(Protocol):
+        """Collects lines, and writes them to a sink's descriptor."""
+
+        def flush(self) -> None: ...
+        def reopened(self) -> None: ...
+
 
 __all__ = ["FileSink", "Sink", "StreamSink", "close", "obtain", "reopen", "take_over"]
 
@@ -33,9 +42,20 @@ class Sink:
 
     stamps = False
     colors = False
+    # Who collects lines for this destination.
+    writer: Writer | None = None
 
     def write(self, level: str, line: str) -> None:
         """Write `line`, which has no newline at its end. Never raises."""
+
+    def write_lines(self, lines: bytes) -> None:
+        """Write lines of severity info, each with its newline. Never raises."""
+        for line in lines.decode("utf-8", "backslashreplace").splitlines():
+            self.write("info", line)
+
+    def fileno(self) -> int:
+        """Return the descriptor to which whole lines may be written, -1 if there is none."""
+        return -1
 
     def is_terminal(self) -> bool:
         """Whether a human is looking."""
@@ -58,6 +78,10 @@ class _Descriptor(Sink):
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self._torn = False
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self.fd
 
     def write(self, level: str, line: str) -> None:
         data = line.encode("utf-8", "backslashreplace") + b"\n"
@@ -100,8 +124,12 @@ class FileSink(_Descriptor):
             fd = self._open()
         except OSError as exc:
             return f"cannot open the log {self._path!r} again: {reason(exc)}"
+        if self.writer is not None:
+            self.writer.flush()  # what has been, to the old file
         os.dup2(fd, self.fd, inheritable=False)  # at once: another thread may be writing
         os.close(fd)
+        if self.writer is not None:
+            self.writer.reopened()
         return None
 
     def close(self) -> None:

@@ -83,6 +83,18 @@ class SyslogSink(Sink):
             except OSError:
                 self._drop()
 
+    def write_lines(self, lines: bytes) -> None:
+        """Send each line as a message; over a stream all of them leave together."""
+        self._leave_to_parent()
+        with self._lock:
+            try:
+                for line in lines.decode("utf-8", "backslashreplace").splitlines():
+                    self._send(self._message("info", line), more=True)
+                if self._kept:
+                    self._flush()
+            except OSError:
+                self._drop()
+
     def close(self) -> None:
         """Send what is kept, if the daemon takes it soon, and close the socket."""
         self._leave_to_parent()
@@ -135,7 +147,7 @@ class SyslogSink(Sink):
             return b"%d %b" % (len(message), message)
         return message
 
-    def _send(self, message: bytes) -> None:
+    def _send(self, message: bytes, *, more: bool = False) -> None:
         if self._socket is None or self._is_gone():
             self._drop()
             self._connect()
@@ -146,7 +158,8 @@ class SyslogSink(Sink):
                 message += b"\0"
             if len(self._kept) + len(message) <= _MOST_KEPT:
                 self._kept += message
-            self._flush()
+            if not more:
+                self._flush()
             return
         try:
             self._socket.send(message)

@@ -20,7 +20,8 @@ AT_START = frozenset(
         *("working_dir", "pid_file", "process_name", "user", "group", "umask", "rlimit_nofile"),
         *("respawn_interval", "preload", "reload"),
         *("log", "log_level", "log_format", "log_color", "log_file", "log_config"),
-        *("access_log", "access_log_file", "access_log_fmt", "syslog_facility", "syslog_tag"),
+        *("access_log", "access_log_file", "access_log_fmt", "access_log_exclude"),
+        *("syslog_facility", "syslog_tag"),
         *("metrics", "metrics_scrape_interval", "metrics_address", "metrics_port"),
     )
 )

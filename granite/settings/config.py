@@ -135,6 +135,7 @@ class Config:
     access_log: bool
     access_log_file: str
     access_log_fmt: str | None
+    access_log_exclude: tuple[str, ...]
     syslog_facility: str
     syslog_tag: str
     log_config: str | dict[str, object] | None

@@ -1,7 +1,7 @@
 """Settings of the section "Logging": what is written about the server's work. Declarations only."""
 
 from granite.settings.base import Section, Setting
-from granite.settings.kinds import boolean, choice, destination, log_config, text
+from granite.settings.kinds import boolean, choice, destination, items, log_config, text
 
 SECTION = Section(
     "Logging",
@@ -65,9 +65,15 @@ SECTION = Section(
         "access_log_fmt",
         text(optional=True),
         None,
-        "Format of the lines of the access log.",
+        "Form of the lines of the access log: default, common, combined, json, or a format with "
+        "atoms such as %(addr)s, also those of Gunicorn and Granian.",
         aliases=("access_log_format", "log_access_format", "log_access_fmt"),
-        reserved=True,
+    ),
+    Setting(
+        "access_log_exclude",
+        items("a path that starts with a slash, such as /healthz or /static/*", "PATH"),
+        (),
+        "Paths that are not logged; one that ends with * stands for all that begin so.",
     ),
     Setting(
         "syslog_facility",

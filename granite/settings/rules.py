@@ -64,6 +64,7 @@ def apply(values: dict[str, Value], given: Collection[str]) -> list[Note]:
     """
     _refuse(values)
     _refuse_patterns(values)
+    _refuse_access_format(values)
     notes: list[Note] = []
     _name_reserved(values, notes)
     _correct(values, notes)
@@ -163,6 +164,25 @@ def _refuse_patterns(values: dict[str, Value]) -> None:
             raise UsageError(
                 f"reload_ignore_patterns: expected a regular expression, got {pattern!r}: {exc}"
             ) from None
+
+
+def _refuse_access_format(values: dict[str, Value]) -> None:
+    given = values["access_log_fmt"]
+    assert given is None or isinstance(given, str)
+    if given is not None:
+        from granite.settings.access_format import compile_format
+
+        try:
+            compile_format(given)
+        except UsageError as exc:
+            raise UsageError(f"access_log_fmt: {exc}") from None
+    paths = values["access_log_exclude"]
+    assert isinstance(paths, tuple)
+    for path in paths:
+        if not path.startswith("/") or "*" in path[:-1]:
+            raise UsageError(
+                f"access_log_exclude: expected a path, with * at its end for all that begin so, got {path!r}"
+            )
 
 
 def _name_reserved(values: dict[str, Value], notes: list[Note]) -> None:

@@ -50,6 +50,8 @@ cdef extern from "Python.h":
     PyObject *PyList_GET_ITEM(PyObject *, Py_ssize_t)
 
     object PyUnicode_DecodeASCII(const char *, Py_ssize_t, const char *)
+    bint PyUnicode_IS_COMPACT_ASCII(PyObject *)
+    const char *PyUnicode_AsUTF8AndSize(PyObject *, Py_ssize_t *) except NULL
     object PyUnicode_DecodeUTF8(const char *, Py_ssize_t, const char *)
 
     object PyObject_Call(object, object, object)

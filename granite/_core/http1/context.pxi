@@ -45,19 +45,23 @@ cdef class Http1Context:
         interface: makes the exchanges.
         cache: strings that requests share.
         rejections: where refused requests are counted.
-        config: has `server_header`, `http1_keep_alive`, `header_map`, `access_log`, `write_high_water`, `body_high_water` (bytes) and the
-            sections "Limits" and "Overload".
+        config: has `server_header`, `http1_keep_alive`, `header_map`, `write_high_water`, `body_high_water` (bytes) and the sections
+            "Limits" and "Overload".
+        access_log: gets each request that has ended; or None.
     """
 
-    def __init__(self, Interface interface, ScopeCache cache, Rejections rejections, config):
+    def __init__(self, Interface interface, ScopeCache cache, Rejections rejections, config, AccessLog access_log):
         self.interface = interface
         self.cache = cache
         self.rejections = rejections
         self.one_request = not config.http1_keep_alive
-        self.access_log = config.access_log
         self.max_request_line = min(config.max_request_line or config.max_head_size, config.max_head_size)
         self.max_field_size = config.max_field_size or config.max_head_size
         self.max_fields = config.max_fields or config.max_head_size
+        self.access_log = access_log
+        if access_log is not None:
+            self.note_first_byte = access_log.format.wants_first_byte
+            self.note_fields = access_log.format.wants_fields
         self.max_head_size = config.max_head_size
         self.max_body_size = config.max_body_size or UINT64_MAX
         self.max_requests = config.max_requests_per_connection

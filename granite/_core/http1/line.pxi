@@ -14,7 +14,7 @@ cdef class LineReader(ResponseWriter):
         PyMem_RawFree(self.c_scratch)
 
     cdef int _begin_line(self) except -1:
-        self.method = None
+        self.method = self.line = None
         self.head_only = False
         self.target.size = 0
         self.target.kept = False

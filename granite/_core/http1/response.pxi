@@ -194,6 +194,8 @@ cdef class ResponseWriter(Protocol):
             self.keep_alive = False
         transport.held = place - start
         out_commit(&transport.out, transport.held)
+        if context.note_fields:
+            exchange.response_fields = headers
         return exchange._set_response(RESPONSE_HEAD)
 
     cdef char *_write_field(self, Exchange exchange, char *place, PyObject *name, PyObject *value) except NULL:
@@ -238,16 +240,17 @@ cdef class ResponseWriter(Protocol):
         cdef bytes lines = _lines(headers)
         if not self.http11 or exchange.response > RESPONSE_HEAD or self.transport.broken:
             return 0                    # RFC 9110, 15.2: HTTP/1.0 has no such responses
-        self._interject(status, self.context.status_line(status) + lines + b"\r\n")
+        self._interject(exchange, status, self.context.status_line(status) + lines + b"\r\n")
         return self.transport.flush()   # also where others are written together: an application that sends one is going to be busy
 
-    cdef int _interject(self, int status, bytes message) except -1:
+    cdef int _interject(self, Exchange exchange, int status, bytes message) except -1:
         """Append an interim response, before the head of the final one that may be held back."""
         cdef Transport transport = self.transport
         cdef OutQueue head
         head.head = head.tail = NULL
         head.pending = 0
         count_response(self.context.responses, status)
+        exchange.bytes_out += PyBytes_GET_SIZE(<PyObject *>message)
         if transport.held:
             transport.pool.split_tail(&transport.out, transport.held, &head)
         out_copy(transport.pool, &transport.out, PyBytes_AS_STRING(<PyObject *>message), PyBytes_GET_SIZE(<PyObject *>message))
@@ -267,6 +270,7 @@ cdef class ResponseWriter(Protocol):
         transport.out.tail.length -= <unsigned int>transport.held
         transport.out.pending -= transport.held
         transport.held = 0
+        exchange.status = 0
         return exchange._set_response(RESPONSE_NONE)
 
     cdef int _end_head(self, Exchange exchange, Py_ssize_t size, bint more) except -1:
@@ -294,6 +298,9 @@ cdef class ResponseWriter(Protocol):
         place = self._put_connection(place)
         place = _put_text(place, b"\r\n", 2)
         out_commit(&transport.out, place - start)
+        exchange.bytes_out += transport.held + (place - start)
+        if self.context.note_first_byte:
+            exchange.first_byte_at = clock()
         transport.held = 0
         return exchange._set_response(RESPONSE_BODY)
 
@@ -312,6 +319,7 @@ cdef class ResponseWriter(Protocol):
         cdef Transport transport = self.transport
         cdef Py_ssize_t size = PyBytes_GET_SIZE(<PyObject *>body)
         cdef bint bodyless = exchange.head_only or _is_bodyless(exchange.status)
+        cdef size_t queued
         cdef char *start
         cdef char *place
         if transport.broken:
@@ -324,6 +332,7 @@ cdef class ResponseWriter(Protocol):
         exchange.sent += size
         if exchange.response == RESPONSE_HEAD:
             self._end_head(exchange, size, more)
+        queued = transport.out.pending
         if not bodyless and (size or self.chunked):
             if size <= OUT_COPY_LIMIT:
                 start = place = out_reserve(transport.pool, &transport.out, size + 32)
@@ -347,6 +356,7 @@ cdef class ResponseWriter(Protocol):
                 transport.pool.reference(&transport.out, body, PyBytes_AS_STRING(<PyObject *>body), size)
                 if self.chunked:
                     out_copy(transport.pool, &transport.out, b"\r\n0\r\n\r\n", 2 if more else 7)
+        exchange.bytes_out += transport.out.pending - queued
         return self._piece_sent(exchange, more)
 
     cdef int send_trailers(self, Exchange exchange, object headers) except -1:
@@ -358,6 +368,7 @@ cdef class ResponseWriter(Protocol):
         if self.chunked:
             lines = b"0\r\n%b\r\n" % (lines if self.trailers else b"")
             out_copy(transport.pool, &transport.out, PyBytes_AS_STRING(<PyObject *>lines), PyBytes_GET_SIZE(<PyObject *>lines))
+            exchange.bytes_out += PyBytes_GET_SIZE(<PyObject *>lines)
         return self._piece_sent(exchange, False)
 
     cdef int _piece_sent(self, Exchange exchange, bint more) except -1:
@@ -383,6 +394,9 @@ cdef class ResponseWriter(Protocol):
         if self._is_open_ended(exchange):
             self.transport.reset()      # let the end not look like the body's
         self.keep_alive = False
+        exchange.aborted = True
+        if exchange.response != RESPONSE_BODY:
+            exchange.status = 0         # it has not left
         exchange._set_response(RESPONSE_DONE)
         return self._response_done(exchange)
 

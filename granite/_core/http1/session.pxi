@@ -108,10 +108,12 @@ cdef class Http1Session(RequestReader):
     cdef int closed(self) except -1:
         """The connection has closed, whoever did it."""
         cdef Exchange exchange = self.exchange
+        cdef SessionState was = self.state
         self.state = SESSION_CLOSING
         self.exchange = None
         if exchange is None:
-            return 0
+            return self._log_cut(_record_of(self)) if was == SESSION_HEAD and self.context.access_log is not None else 0
+        self._log_cut(exchange)
         return exchange.on_disconnect() if self.dispatched else exchange.withdraw(True)
 
     cdef int refuse(self, int status, str why) except -1:
@@ -138,29 +140,45 @@ cdef class Http1Session(RequestReader):
             exchange.withdraw(False)
         elif was == SESSION_BODY and self.dispatched:
             answerable = False          # answered already; this is the rest of its body
+        if answerable:
+            self._turn_down(exchange, status, 0)
+        elif exchange is not None:
+            self._log_cut(exchange)
         if open_ended:
             return transport.reset()    # let the end not look like the body's
-        if answerable:
-            self._write_refusal(status, 0, self.head_only)
         if transport.corked == 0:
             transport.flush()
         return transport.shut(True)
 
-    cdef int _decline(self, int status, Rejection reason, int retry_after) except -1:
+    cdef int _turn_down(self, Exchange exchange, int status, int retry_after) except -1:
+        """Write an answer of the server's own to a request, for which there need not be an exchange."""
+        cdef size_t queued = self.transport.out.pending
+        self._write_refusal(status, retry_after, self.head_only)
+        if self.context.access_log is not None:
+            if exchange is None:
+                exchange = _record_of(self)
+            exchange.status = status
+            exchange.sent = len(_REASONS[status])
+            exchange.bytes_in = self.raw_size
+            exchange.bytes_out += self.transport.out.pending - queued
+            self.context.access_log.append(exchange)
+        return 0
+
+    cdef int _decline(self, Exchange exchange, int status, Rejection reason, int retry_after) except -1:
         """Answer a request that could be served another time. Its framing is beyond doubt, so its connection can go on."""
         if self.context.rejections.note(reason):
             _log.info("%s: %d, %s", name_of(self.transport.client()), status, _REASONS[status].lower())
         if self.context.draining or (self.expects_continue and self.state != SESSION_COMPLETE):
             self.keep_alive = False
         self.dispatched = True          # what comes of its body is of no use
-        return self._write_refusal(status, retry_after, self.head_only)
+        return self._turn_down(exchange, status, retry_after)
 
     cdef int turn_has_come(self, Exchange exchange) except -1:
         return self.transport.resume_soon()
 
     cdef int turn_away(self, Exchange exchange, Rejection reason) except -1:
         self.exchange = None
-        self._decline(503, reason, self.context.retry_after)
+        self._decline(exchange, 503, reason, self.context.retry_after)
         if self.transport.corked == 0:
             self.transport.flush()
         return self._next() if self.state == SESSION_COMPLETE else self._drop_rest()
@@ -171,7 +189,7 @@ cdef class Http1Session(RequestReader):
         self.exchange = None
         self.keep_alive = False
         exchange.withdraw(True)
-        self._write_refusal(503, self.context.retry_after, exchange.head_only)
+        self._turn_down(exchange, 503, self.context.retry_after)
         self._set_state(SESSION_CLOSING)
         return self.transport.shut(False)
 
@@ -194,6 +212,7 @@ cdef class Http1Session(RequestReader):
             code = llhttp.llhttp_execute(&self.parser, base, end - base)
             position = end if code == llhttp.HPE_OK else llhttp.llhttp_get_error_pos(&self.parser)
             if self.state == SESSION_BODY and position is not NULL and self._is_framing_large(position):
+                self.raw_size += end - base
                 return self.refuse(431, "the framing of the request's body is too large")
             if code == llhttp.HPE_OK or code == llhttp.HPE_PAUSED:
                 self.raw_size += position - base
@@ -209,6 +228,7 @@ cdef class Http1Session(RequestReader):
                     return self._drop_rest()
                 return exchange.on_body() if self.dispatched else self._dispatch()
             if code != llhttp.HPE_PAUSED:
+                self.raw_size += end - base
                 return self._parse_error()
             base = position
             self._set_state(SESSION_COMPLETE)
@@ -231,8 +251,12 @@ cdef class Http1Session(RequestReader):
 
     cdef const char *_execute_line(self, const char *base, const char *end) except? NULL:
         """Read on in the request line: where the fields, or another line, begin, or NULL if nothing is left to read."""
+        cdef size_t kept = self.scratch_size
         cdef const char *behind = self._read_line(base, end)
         if self.error:
+            self.raw_size += end - base
+            if self.context.access_log is not None:
+                self._keep_line(base, end, kept)
             self.refuse(self.error, self.why)
             return NULL
         if behind is NULL:
@@ -315,7 +339,7 @@ cdef class Http1Session(RequestReader):
             self.keep_alive = False
         admission = self.context.interface.admission
         if admission is not None and admission.turns_away():
-            self._decline(503, REJECTED_OVERLOAD, self.context.retry_after)
+            self._decline(None, 503, REJECTED_OVERLOAD, self.context.retry_after)
             return self._set_state(SESSION_BODY)
         exchange = self.context.interface.new_exchange()
         exchange.protocol = self
@@ -328,6 +352,7 @@ cdef class Http1Session(RequestReader):
         exchange.began_at = clock() if self.read_at else coarse_clock()
         exchange.scheme = transport.scheme()
         exchange.client = transport.client()
+        exchange.secure = exchange.scheme == "https"
         exchange.server = transport.server()
         self._set_target(exchange)
         if not self.http11:
@@ -375,7 +400,7 @@ cdef class Http1Session(RequestReader):
         if self.state == SESSION_BODY and self.expects_continue:
             self.expects_continue = False
             if exchange.response == RESPONSE_NONE or exchange.response == RESPONSE_HEAD:
-                self._interject(100, _CONTINUE)
+                self._interject(exchange, 100, _CONTINUE)
                 if transport.corked == 0:
                     transport.flush()
             transport.resume_reading()          # it did not wait for a body before
@@ -394,11 +419,9 @@ cdef class Http1Session(RequestReader):
             observe(&self.context.latency, clock() - exchange.began_at)
         if transport.corked == 0:
             transport.flush()
-        if self.context.access_log:
-            try:
-                self._log_access(exchange)
-            except Exception as exc:
-                _log.error("the access log failed", exc_info=exc)
+        if self.context.access_log is not None:
+            exchange.bytes_in = self.raw_size
+            self.context.access_log.append(exchange)
         if self.state == SESSION_COMPLETE:
             return self._next()
         if self.state != SESSION_BODY:
@@ -434,12 +457,29 @@ cdef class Http1Session(RequestReader):
             self.transport.resume_soon()
         return 0
 
-    cdef int _log_access(self, Exchange exchange) except -1:
-        target = exchange.raw_path + (b"?" + exchange.query_string if exchange.query_string else b"")
-        _access_log.info(
-            '%s - "%s %s HTTP/%s" %d', name_of(exchange.client), exchange.method,
-            target.decode("ascii", "backslashreplace"), exchange.http_version, exchange.status,
-        )
+    # the access log
+
+    cdef int _keep_line(self, const char *base, const char *end, size_t kept) except -1:
+        """What came in a request line's place: what was kept of it, and now came, if that was not added yet."""
+        cdef const char *found = <const char *>memchr(base, 10, end - base)
+        self.line = PyBytes_FromStringAndSize(self.c_scratch, self.scratch_size)
+        if self.scratch_size == kept:
+            if found is not NULL:
+                end = found
+            if <size_t>(end - base) > self.context.max_request_line:
+                end = base + self.context.max_request_line
+            self.line += PyBytes_FromStringAndSize(base, end - base)
+        return 0
+
+    cdef int _log_cut(self, Exchange exchange) except -1:
+        """A request has no answer, or not all of one, and gets no more."""
+        if self.context.access_log is None:
+            return 0
+        if exchange.response != RESPONSE_BODY:
+            exchange.status = 0
+        exchange.bytes_in = self.raw_size
+        exchange.aborted = True
+        self.context.access_log.append(exchange)
         return 0
 
 

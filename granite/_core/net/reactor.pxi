@@ -6,7 +6,7 @@ cdef void _cb_alloc(uv.uv_handle_t *handle, size_t suggested, uv.uv_buf_t *buf) 
     buf.len = READ_BUFFER_SIZE
 
 
-cdef class Reactor:
+cdef class Reactor(LoopTurn):
     """A libuv loop that runs inside `outer`, an event loop of Python, whose thread it shares.
 
     Parameters:
@@ -26,6 +26,7 @@ cdef class Reactor:
         self.context = context
         self.pool = OutPool.__new__(OutPool)
         self.soon = []
+        self.late = []
         self.local_addresses = {}
         self._turn_callback = self._turn
         self.wheel = TimerWheel.__new__(TimerWheel)
@@ -90,6 +91,7 @@ cdef class Reactor:
             if self.stale:
                 self.pump()
             else:
+                self._run_late()
                 self._raise_escaped()
 
     def _wake(self):
@@ -106,6 +108,7 @@ cdef class Reactor:
             self._run()
         finally:
             self.pumping = False
+        self._run_late()
         self._rearm()
         self._raise_escaped()
 
@@ -142,6 +145,29 @@ cdef class Reactor:
                     handle._on_soon()
                 except BaseException as exc:
                     handle._fail(exc)
+        return 0
+
+    cdef int at_end(self, Deferred work) except -1:
+        if work.deferred:
+            return 0
+        work.deferred = True
+        self.late.append(work)
+        if not self.pumping:
+            self._schedule()
+        return 0
+
+    cdef int _run_late(self) except -1:
+        cdef Deferred work
+        cdef list works
+        if not self.late:
+            return 0
+        works, self.late = self.late, []
+        for work in works:
+            work.deferred = False
+            try:
+                work.turn_ended()
+            except BaseException as exc:
+                self.report(exc)
         return 0
 
     cdef int _rearm(self) except -1:

@@ -1,0 +1,135 @@
+# A buffer of lines, and how texts and numbers get into it: whatever a client sends, it ends no line, moves no cursor and closes no quotes.
+
+cdef extern from *:
+    """
+    /* Printable ASCII without the quote and the backslash: the same for text and for JSON. */
+    static const unsigned char granite_plain[256] = {
+        [0x20 ... 0x21] = 1, [0x23 ... 0x5b] = 1, [0x5d ... 0x7e] = 1,
+    };
+    """
+    const unsigned char granite_plain[]
+
+cdef const char *_HEX_TEXT = b"0123456789ABCDEF"
+cdef const char *_HEX_JSON = b"0123456789abcdef"
+
+
+cdef int _grow(Lines *lines, size_t size) except -1:
+    cdef size_t capacity = max(2 * lines.capacity, lines.size + size, <size_t>4096)
+    cdef char *grown = <char *>PyMem_RawRealloc(lines.base, capacity)
+    if grown is NULL:
+        raise MemoryError()
+    lines.base = grown
+    lines.capacity = capacity
+    return 0
+
+
+cdef inline char *_reserve(Lines *lines, size_t size) except NULL:
+    if lines.capacity - lines.size < size:
+        _grow(lines, size)
+    return lines.base + lines.size
+
+
+cdef inline int _put(Lines *lines, const char *base, size_t size) except -1:
+    """Append what needs no escape."""
+    memcpy(_reserve(lines, size), base, size)
+    lines.size += size
+    return 0
+
+
+cdef int _put_text(Lines *lines, const char *base, size_t size, bint json) except -1:
+    """Append bytes of which nothing is known: in text as \\xHH what is no printable ASCII, in JSON as \\u00HH."""
+    cdef size_t i = 0
+    cdef size_t begin
+    cdef unsigned char c
+    cdef char *place
+    if size > lines.room:
+        size = lines.room
+    lines.room -= size
+    while i < size:
+        begin = i
+        while i < size and granite_plain[<unsigned char>base[i]]:
+            i += 1
+        if i > begin:
+            _put(lines, base + begin, i - begin)
+        if i == size:
+            break
+        c = base[i]
+        i += 1
+        place = _reserve(lines, 6)
+        place[0] = 92
+        if json:
+            memcpy(place + 1, b"u00", 3)
+            place[4] = _HEX_JSON[c >> 4]
+            place[5] = _HEX_JSON[c & 15]
+            lines.size += 6
+        else:
+            place[1] = 120
+            place[2] = _HEX_TEXT[c >> 4]
+            place[3] = _HEX_TEXT[c & 15]
+            lines.size += 4
+    return 0
+
+
+cdef int _put_str(Lines *lines, object text, bint json) except -1:
+    """Append a str of Python."""
+    cdef Py_ssize_t size
+    cdef const char *base
+    cdef bytes encoded
+    if PyUnicode_IS_COMPACT_ASCII(<PyObject *>text):
+        base = PyUnicode_AsUTF8AndSize(<PyObject *>text, &size)
+        return _put_text(lines, base, size, json)
+    encoded = text.encode("utf-8", "surrogateescape")
+    return _put_text(lines, PyBytes_AS_STRING(<PyObject *>encoded), PyBytes_GET_SIZE(<PyObject *>encoded), json)
+
+
+cdef int _put_bytes(Lines *lines, object data, bint json) except -1:
+    return _put_text(lines, PyBytes_AS_STRING(<PyObject *>data), PyBytes_GET_SIZE(<PyObject *>data), json)
+
+
+cdef int _put_digits(Lines *lines, uint64_t number, int least) except -1:
+    """Append a number with `least` digits or more."""
+    cdef char digits[24]
+    cdef int count = 24
+    cdef int written
+    while number or least > 24 - count:
+        count -= 1
+        digits[count] = <char>(48 + number % 10)
+        number //= 10
+    return _put(lines, digits + count, 24 - count)
+
+
+cdef int _put_decimal(Lines *lines, int64_t number, int point, int precision) except -1:
+    """Append number / 10**point with so many digits behind the point, rounded."""
+    cdef uint64_t scale = 1
+    cdef uint64_t value = number if number > 0 else 0
+    cdef int shown = precision if precision < point else point
+    cdef int i
+    for i in range(point - shown):
+        scale *= 10
+    value = (value + scale // 2) // scale
+    scale = 1
+    for i in range(shown):
+        scale *= 10
+    _put_digits(lines, value // scale, 1)
+    if precision > 0:
+        _put(lines, b".", 1)
+        _put_digits(lines, value % scale, shown)
+        for i in range(precision - shown):
+            _put(lines, b"0", 1)
+    return 0
+
+
+cdef int _fill_up(Lines *lines, size_t start, Operation *op) except -1:
+    """Bring what was appended since `start` to its width."""
+    cdef size_t size = lines.size - start
+    cdef size_t missing = op.width - size
+    cdef char *place
+    _reserve(lines, missing)
+    place = lines.base + start
+    if op.left:
+        memset(place + size, 32, missing)
+    else:
+        memmove(place + missing, place, size)
+        memset(place, 48 if op.zeros and op.form != FORM_TEXT else 32, missing)
+    lines.size += missing
+    return 0

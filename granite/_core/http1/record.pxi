@@ -1,0 +1,39 @@
+# What the access log hears of a request that never became an exchange.
+
+cdef Exchange _record_of(RequestReader reader):
+    """What is known of a request that is refused, which may be no more than that it came."""
+    cdef Exchange exchange = Exchange.__new__(Exchange)
+    cdef Transport transport = reader.transport
+    exchange.client = transport.client()
+    exchange.server = transport.server()
+    exchange.scheme = transport.scheme()
+    exchange.secure = exchange.scheme == "https"
+    exchange.headers = reader.fields
+    exchange.head_only = reader.head_only
+    if reader.method is not None:
+        exchange.method = reader.method
+        exchange.http_version = "1.1" if reader.http11 else "1.0"
+        _set_raw_target(exchange, PyBytes_FromStringAndSize(reader._bytes_of(&reader.target), reader.target.size))
+    elif reader.line is not None:
+        _split_line(exchange, reader.line)
+    elif reader.scratch_size:
+        _split_line(exchange, PyBytes_FromStringAndSize(reader.c_scratch, reader.scratch_size))
+    return exchange
+
+
+cdef int _split_line(Exchange exchange, bytes line) except -1:
+    """Take a request line apart that need not be one."""
+    method, blank, target = line.rstrip(b"\r\n").partition(b" ")
+    exchange.method = method.decode("ascii", "surrogateescape")
+    if blank:
+        before, mark, version = target.rpartition(b" HTTP/")
+        if mark:
+            exchange.http_version = version.decode("ascii", "surrogateescape")
+        _set_raw_target(exchange, before if mark else target)
+    return 0
+
+
+cdef int _set_raw_target(Exchange exchange, bytes target) except -1:
+    exchange.raw_path, mark, query = target.partition(b"?")
+    exchange.query_string = query if mark else None
+    return 0
