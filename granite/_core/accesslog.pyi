@@ -43,4 +43,3 @@ class AccessLog:
         """Write what was collected, waiting `patience` seconds for a destination that is full.
         Idempotent; what comes later is not written.
         """
-

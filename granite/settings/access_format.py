@@ -165,9 +165,7 @@ def _json(chosen: Iterable[tuple[str, Operation]]) -> list[Operation]:
     return [*operations, "}"]
 
 
-def _parse(
-    text: str, variable: Callable[[str], str | None]
-) -> Iterable[tuple[str, Operation]]:
+def _parse(text: str, variable: Callable[[str], str | None]) -> Iterable[tuple[str, Operation]]:
     """Yield the name that each atom has in `text`, empty for a literal, and its operation."""
     literal = ""
     at = 0
@@ -215,7 +213,9 @@ def _operation(name: str, spec: str, variable: Callable[[str], str | None]) -> O
         raise UsageError(f"expected %({name})s, as it is text, got %({name}){spec}")
     flags = spec[: len(spec) - len(spec.lstrip("-+ #0"))]
     width, _, precision = spec[len(flags) : -1].partition(".")
-    if not (width or "0").isdigit() or not (precision or "0").isdigit() or len(spec) > 12:
+    if not all(
+        digits.isdigit() and len(digits) <= 4 for digits in (width or "0", precision or "0")
+    ):
         raise UsageError(f"expected a width and a precision such as 8.3, got %({name}){spec}")
     shown = int(precision or "0") if "." in spec else -1
     return (atom, argument, conversion, "-" in flags, "0" in flags, int(width or "0"), shown)
@@ -255,6 +255,11 @@ def _variable(name: str, variable: Callable[[str], str | None]) -> tuple[str, st
 
 def _field(atom: str, name: str) -> str:
     name = name.strip().lower()
-    if not name or not name.isascii() or not name.isprintable() or set(name) & set(' "(),/:;<=>?@[\\]{}'):
+    if (
+        not name
+        or not name.isascii()
+        or not name.isprintable()
+        or set(name) & set(' "(),/:;<=>?@[\\]{}')
+    ):
         raise UsageError(f"expected the name of a field in {atom!r}, got {name!r}")
     return name

@@ -181,7 +181,8 @@ def _refuse_access_format(values: dict[str, Value]) -> None:
     for path in paths:
         if not path.startswith("/") or "*" in path[:-1]:
             raise UsageError(
-                f"access_log_exclude: expected a path, with * at its end for all that begin so, got {path!r}"
+                "access_log_exclude: expected a path, with * at its end for all that begin so, "
+                f"got {path!r}"
             )
 
 
