@@ -67,22 +67,20 @@ class Load:
     def _stay(self) -> None:
         client: http.client.HTTPConnection | None = None
         pid: int | None = None
-        answered = 0.0
+        asked = 0.0  # last, or connected: what the server counts from is no earlier
         while not self._done.is_set():
             if client is None:
                 client, pid = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20), None
-                answered = time.monotonic()
-            idle = 0.0
+                asked = time.monotonic()
+            since, asked, sent = asked, time.monotonic(), 0.0
             try:
                 client.request("GET", "/")
-                idle = time.monotonic() - answered
+                sent = time.monotonic()
                 response = client.getresponse()
                 pid = self._note(response.status, response.read())
-                answered = time.monotonic()
                 closing = response.will_close
             except (OSError, http.client.HTTPException, ValueError) as exc:
-                if idle < IDLE:
-                    self._lose(pid, idle, exc)
+                self._lose(pid, (sent or time.monotonic()) - since, exc)
                 closing = True
             if closing:
                 client.close()
@@ -95,14 +93,16 @@ class Load:
             self._come_once()
 
     def _come_once(self) -> None:
+        since, sent = time.monotonic(), 0.0
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=20) as client:
                 client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                sent = time.monotonic()
                 with http.client.HTTPResponse(client) as response:
                     response.begin()
                     self._note(response.status, response.read())
         except (OSError, http.client.HTTPException, ValueError) as exc:
-            self._lose(None, 0.0, exc)
+            self._lose(None, (sent or time.monotonic()) - since, exc)
 
     def _note(self, status: int, body: bytes) -> int:
         if status != 200:
@@ -113,5 +113,7 @@ class Load:
         return pid
 
     def _lose(self, pid: int | None, idle: float, reason: BaseException) -> None:
+        if idle >= IDLE:
+            return
         with self._lock:
             self.lost.append(Loss(pid, idle, reason))

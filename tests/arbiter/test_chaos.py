@@ -69,8 +69,8 @@ def test_chaos(run_granite, tmp_path, sockets):
     granite = run_granite(
         *("stuck_apps:app", sockets, "--workers", str(WORKERS), "--lifespan", "off"),
         *("--bind", "127.0.0.1:0", "--bind", f"unix:{path}", "--metrics", "--metrics-port", "0"),
-        *("--worker-timeout", "1", "--workers-kill-timeout", "1", "--graceful-timeout", "3"),
-        *("--max-requests", "3000", "--worker-start-timeout", "5"),
+        *("--worker-timeout", "2", "--workers-kill-timeout", "1", "--graceful-timeout", "3"),
+        *("--max-requests", "3000", "--worker-start-timeout", "15"),
         cwd=APPS,
     )
     arbiter = granite.process.pid
@@ -113,7 +113,7 @@ def test_chaos(run_granite, tmp_path, sockets):
         loss
         for loss in load.lost
         if (loss.pid is not None and loss.pid not in harmed)
-        or (loss.pid is None and not any(-0.5 < loss.at - at < 6 for at in harmed.values()))
+        or (loss.pid is None and not any(-0.5 < loss.at - at < 10 for at in harmed.values()))
     ]
     assert not unexplained, f"{unexplained}\nharmed: {harmed}\n{granite.output}"
     eventually(lambda: len(workers(granite)) == WORKERS, lambda: granite.output)

@@ -180,15 +180,17 @@ def test_connections_wait_while_there_are_no_descriptors(serve, log):
         for client in clients:
             client.connect((served.host, served.port))
             client.sendall(request())
+        began = time.monotonic()
         eventually(lambda: counted(served)["connections_err"] >= 3)
         used = time.process_time()
         time.sleep(0.5)
         used = time.process_time() - used
         failures = counted(served)["connections_err"]
+    took = time.monotonic() - began
     assert used < 0.25, "the server must not spin"
-    assert failures < 50
+    assert failures < 50 * (1 + took)
     told = [message for message in log.messages if message.startswith("accept: ")]
-    assert 1 <= len(told) <= 3
+    assert 1 <= len(told) <= 2 + took
     assert "new connections wait" in told[0]
     for client in clients:
         assert client.recv(1000).startswith(b"HTTP/1.1 200 ")

@@ -328,7 +328,7 @@ def test_a_client_that_asks_again_and_again_over_a_drain(connect, serve, keep_al
     for thread in threads:
         thread.start()
     eventually(lambda: all(answers))
-    drain(server)
+    drain(server, 5)
     for thread in threads:
         thread.join(30)
     assert [each[-1] for each in answers] == ["close"] * 20
@@ -340,7 +340,7 @@ def test_a_connection_that_was_answered_a_moment_ago_may_ask_once_more(connect, 
     client, silent = connect(server), connect(server)
     for each in (client, silent):
         assert each.ask().get("connection") is None
-    drain(server)
+    drain(server, 2)
     assert client.ask().get("connection") == "close"
     assert client.ended()
     assert silent.ended()
@@ -350,11 +350,11 @@ def test_a_connection_that_was_idle_for_longer_is_closed_at_once(connect, serve)
     server = serve(hello)
     client, recent = connect(server), connect(server)
     client.ask()
-    time.sleep(1.0)
+    time.sleep(2.5)
     recent.ask()
 
     def drain_and_count(core: Server) -> int:
-        core.drain(lambda: None, 0.9)
+        core.drain(lambda: None, 2.0)
         core.reactor.pump()
         return core.connections
 

@@ -92,7 +92,7 @@ def test_a_head_that_takes_too_long_is_a_408(connect):
     began = time.monotonic()
     client.send(b"GET / HTTP/1.1\r\nHost:")
     assert refused(client, 408)
-    assert 0.15 < time.monotonic() - began < 1.5
+    assert 0.15 < time.monotonic() - began < 10
 
 
 def test_a_trickle_does_not_extend_the_deadline_of_a_head(connect):
@@ -100,7 +100,7 @@ def test_a_trickle_does_not_extend_the_deadline_of_a_head(connect):
     began = time.monotonic()
     client.send(b"GET / HTTP/1.1\r\n")
     while client.silent(0.05):
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 10
         client.send(b"X")
     assert client.response().status == 408
 
@@ -112,13 +112,13 @@ def test_a_connection_without_a_request_ends_silently(connect):
 
 def test_the_deadline_of_a_head_is_one_of_each_request(connect):
     """A client whose reads always end within a head is not slow."""
-    client = connect(echo_path, request_head_timeout=0.4)
+    client = connect(echo_path, request_head_timeout=1)
     data = request("/x")
     client.send(data[:9])
-    for _ in range(12):
+    for _ in range(6):
         client.send(data[9:] + data[:9])
         assert client.response().body == b"/x"
-        assert client.silent(0.1)
+        assert client.silent(0.25)
 
 
 def test_the_deadline_of_a_head_does_not_hold_for_the_body_or_the_answer(connect):
@@ -144,14 +144,14 @@ def test_an_idle_connection_is_closed(connect):
     client.ask()
     began = time.monotonic()
     assert client.ended()
-    assert 0.15 < time.monotonic() - began < 1.5
+    assert 0.15 < time.monotonic() - began < 10
 
 
 def test_the_keep_alive_deadline_begins_anew_after_each_request(connect):
-    client = connect(hello, keep_alive_timeout=0.3)
-    for _ in range(8):
+    client = connect(hello, keep_alive_timeout=1)
+    for _ in range(6):
         assert client.ask().body == b"hello"
-        assert client.silent(0.1)
+        assert client.silent(0.25)
 
 
 def test_an_answer_that_takes_longer_than_keep_alive_is_sent(connect):
