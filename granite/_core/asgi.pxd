@@ -49,9 +49,6 @@ cdef class AsgiExchange(Exchange):
     cdef object _send(self, object message)
     cdef object _send_start(self, object message, object kind)
     cdef object _send_body(self, object message, object kind)
-    cdef object _send_other(self, object message, object kind)
-    cdef object _send_hint(self, object message)
-    cdef object _send_trailers(self, object message)
     cdef object _sent(self)
 
 cdef class _Done:

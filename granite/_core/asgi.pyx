@@ -12,10 +12,12 @@ raising StopIteration; only when there is really something to wait for is a Futu
 
 import asyncio
 import logging
+import os
 import sys
 
 cimport cython
 from cpython.object cimport PyObject
+from libc.stdint cimport int64_t
 from granite._core.capi.python cimport (
     METH_NOARGS, METH_O, PYGEN_ERROR, PYGEN_NEXT, PYGEN_RETURN, PyAsyncMethods, PyBytes_CheckExact, PyCFunction_New,
     PyCoro_CheckExact, PyContext_Copy, PyDict_CheckExact, PyDict_Copy, PyDict_GetItemWithError, PyDict_SetItem,
@@ -33,8 +35,6 @@ cdef str _HEADERS = "headers"
 cdef str _BODY = "body"
 cdef str _MORE_BODY = "more_body"
 cdef str _TRAILERS = "trailers"
-cdef str _MORE_TRAILERS = "more_trailers"
-cdef str _LINKS = "links"
 cdef str _START = "http.response.start"
 cdef str _RESPONSE_BODY = "http.response.body"
 cdef str _REQUEST = "http.request"
@@ -52,13 +52,7 @@ cdef str _STATE = "state"
 cdef str _ASGI = "asgi"
 cdef str _EXTENSIONS = "extensions"
 cdef str _CONTEXT = "context"
-cdef str _EARLY_HINT = "http.response.early_hint"
-cdef str _RESPONSE_TRAILERS = "http.response.trailers"
-cdef str _REQUEST_TRAILERS = "granite.request.trailers"
 cdef str _HTTP10 = "1.0"
-# What is shared by all requests, as their scopes are copied: nobody has a reason to fill in an empty dictionary.
-cdef dict _EXTENSIONS_OF_1_0 = {}
-cdef dict _EXTENSIONS_OF_1_1 = {_EARLY_HINT: {}, _RESPONSE_TRAILERS: {}}
 cdef dict _ASGI_VERSIONS = {"version": "3.0", "spec_version": "2.5"}
 
 
@@ -410,7 +404,7 @@ cdef class AsgiExchange(Exchange):
         cdef PyObject *found
         cdef Protocol protocol
         if kind == _EARLY_HINT:
-            return self._send_hint(message)
+            return _send_hint(self, message)
         if kind != _START:
             raise RuntimeError(f"expected the message 'http.response.start', got {kind!r}")
         status = PyDict_GetItemWithError(message, _STATUS)
@@ -434,7 +428,7 @@ cdef class AsgiExchange(Exchange):
         if self.response == RESPONSE_DONE:
             raise RuntimeError(f"expected no message after the response is complete, got {kind!r}")
         if kind != _RESPONSE_BODY or self.body_ended:
-            return self._send_other(message, kind)
+            return _send_other(self, message, kind)
         found = PyDict_GetItemWithError(message, _BODY)
         if found is not NULL:
             body = <object>found
@@ -448,35 +442,6 @@ cdef class AsgiExchange(Exchange):
         protocol = self.protocol
         protocol.send_body(self, body, more or self.trailing)
         self.body_ended = not more
-        return self._sent()
-
-    cdef object _send_other(self, object message, object kind):
-        """What may come between the start and the end, besides the body."""
-        if kind == _EARLY_HINT:
-            return self._send_hint(message)
-        if not self.body_ended:
-            raise RuntimeError(f"expected the message 'http.response.body', got {kind!r}")
-        if kind != _RESPONSE_TRAILERS:
-            raise RuntimeError(f"expected the message 'http.response.trailers', as the start has announced, got {kind!r}")
-        return self._send_trailers(message)
-
-    cdef object _send_hint(self, object message):
-        cdef Protocol protocol = self.protocol
-        cdef list fields = [(b"link", link) for link in _items(message, _LINKS, "bytes")]
-        if fields:
-            protocol.send_interim(self, 103, fields)
-        return self._sent()
-
-    cdef object _send_trailers(self, object message):
-        cdef Protocol protocol = self.protocol
-        cdef PyObject *more = PyDict_GetItemWithError(message, _MORE_TRAILERS)
-        cdef list fields = _items(message, _HEADERS, "pairs (name, value)")
-        if self.sent_trailers is not None:
-            fields = self.sent_trailers + fields
-        if more is not NULL and bool(<object>more):
-            self.sent_trailers = fields
-            return _DONE
-        protocol.send_trailers(self, fields)
         return self._sent()
 
     cdef object _sent(self):
@@ -517,14 +482,6 @@ cdef class AsgiExchange(Exchange):
 
 cdef str _got(message, str key):
     return repr(message[key]) if key in message else "nothing"
-
-
-cdef list _items(message, str key, str of):
-    """What an iterable in a message holds."""
-    try:
-        return list(message[key])
-    except (KeyError, TypeError):
-        raise RuntimeError(f"{message[_TYPE]!r}: expected {key!r} to be an iterable of {of}, got {_got(message, key)}") from None
 
 
 cdef object _instance(typ, value):
@@ -574,6 +531,7 @@ _send_method.ml_flags = METH_O
 _send_method.ml_doc = "Send a message to the client; the awaitable is done when there is room for the next."
 
 
+include "asgi/extensions.pxi"
 include "asgi/awaitables.pxi"
 
 

@@ -1,7 +1,8 @@
-# Output buffers: a queue of OutBuf, each a scratch area of its own plus a vector of pieces that lie in it or in Python objects.
+# Output buffers: a queue of OutBuf, each a scratch area of its own plus a vector of pieces that lie in it or in Python objects,
+# or a range of a file.
 
 from cpython.object cimport PyObject
-from libc.stdint cimport uint32_t
+from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcpy
 
 cdef extern from "<sys/uio.h>":
@@ -21,6 +22,7 @@ cdef struct OutBuf:
     uint32_t capacity                   # scratch bytes there are
     uint32_t vectors                    # pieces in use
     uint32_t first                      # first piece that is not written yet
+    int64_t offset                      # at which its one piece begins in the OutFile that is the owner; -1: it holds memory
     iovec vector[OUT_VECTORS]           # pieces, in order
     PyObject *owner[OUT_VECTORS]        # whose memory the piece is (one reference), NULL for the scratch
     char data[1]                        # the scratch, `capacity` bytes
@@ -30,19 +32,28 @@ cdef struct OutQueue:
     OutBuf *tail
     size_t pending                      # bytes in the queue
 
+cdef class OutFile:
+    cdef int fd
+    cdef OutPool pool
+
 cdef class OutPool:
     cdef OutBuf *c_free
     cdef readonly int free              # OutBufs kept for reuse
     cdef readonly int live              # OutBufs that somebody holds
+    cdef readonly int files             # descriptors that queues hold
+    cdef OutBuf *_allocate(self, size_t capacity) except NULL
     cdef OutBuf *acquire(self, size_t capacity) except NULL
     cdef void release(self, OutBuf *buf) noexcept
     cdef void clear(self, OutQueue *queue) noexcept
     cdef char *grow(self, OutQueue *queue, size_t size) except NULL
     cdef int reference(self, OutQueue *queue, object owner, const char *base, size_t size) except -1
+    cdef OutFile hold_file(self, int fd)
+    cdef int reference_file(self, OutQueue *queue, OutFile file, int64_t offset, size_t size) except -1
+    cdef ssize_t load(self, OutQueue *queue) except? -1
     cdef int split_tail(self, OutQueue *queue, size_t size, OutQueue *rest) except -1
 
 cdef inline char *out_reserve(OutPool pool, OutQueue *queue, size_t size) except NULL:
-    """Return a place for `size` contiguous bytes at the end of the queue; out_commit() makes them part of it."""
+    """Return a place for `size` contiguous bytes, at least one, at the end of the queue; out_commit() makes them part of it."""
     cdef OutBuf *buf = queue.tail
     if buf is not NULL and buf.capacity - buf.length >= size and buf.vectors < OUT_VECTORS:
         return &buf.data[buf.length]

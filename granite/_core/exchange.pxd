@@ -58,6 +58,7 @@ cdef class Protocol:
     cdef int start_response(self, Exchange exchange, int status, object headers) except -1
     cdef int discard_head(self, Exchange exchange) except -1
     cdef int send_body(self, Exchange exchange, object body, bint more) except -1
+    cdef int send_file(self, Exchange exchange, int fd, int64_t offset, int64_t count, bint more) except -1
     cdef int send_trailers(self, Exchange exchange, object headers) except -1
     cdef int cut_short(self, Exchange exchange) except -1
     cdef int body_wanted(self, Exchange exchange) except -1
@@ -137,6 +138,8 @@ cdef class Exchange:
     cdef int add_body(self, const char *base, size_t size) except -1
     cdef bytes take_body(self)
     cdef bint takes_trailers(self) except -1
+    cdef int64_t send_path(self, str path, int64_t offset, int64_t count, bint more) except -1
+    cdef int64_t send_range(self, int fd, int64_t offset, int64_t count, bint more) except -1
     cdef int _set_response(self, ResponseState state) except -1
     cdef int respond(self, int status, bytes text) except -1
     cdef int fail(self) except -1

@@ -12,11 +12,16 @@ after the connection closed or turned to its next request; the application may r
 """
 
 import logging
+import os
 
 cimport cython
 from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from cpython.object cimport PyObject
+from libc.errno cimport EINTR, errno
 from libc.string cimport memcpy, memset
+from posix.fcntl cimport O_CLOEXEC, O_NONBLOCK, O_RDONLY, open as c_open
+from posix.stat cimport S_ISREG, fstat, struct_stat
+from posix.unistd cimport close
 from granite._core.capi.python cimport GRANITE_IS_DEBUG, PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from granite._core.counters cimport (
     REASONS, REJECTED_CLIENT_GONE, REJECTED_QUEUE_TIME, Rejection, clock, coarse_clock, observe,
@@ -26,6 +31,12 @@ cdef object _log = logging.getLogger("granite.error")
 
 include "exchange/rejections.pxi"
 include "exchange/admission.pxi"
+
+cdef extern from "<unistd.h>" nogil:
+    ssize_t pread(int fd, void *base, size_t size, long long offset)
+
+cdef enum:
+    SMALL_FILE = 16384                  # bytes up to which a file is read at once: it needs no descriptor of its own, nor a write
 
 
 class ClientDisconnected(OSError):
@@ -57,6 +68,10 @@ cdef class Protocol:
 
     cdef int send_body(self, Exchange exchange, object body, bint more) except -1:
         """Send the bytes `body`; `more` false ends the response."""
+        raise NotImplementedError
+
+    cdef int send_file(self, Exchange exchange, int fd, int64_t offset, int64_t count, bint more) except -1:
+        """Like send_body(), of bytes in a regular file, which has them; the descriptor stays the caller's, who may close it at once."""
         raise NotImplementedError
 
     cdef int send_trailers(self, Exchange exchange, object headers) except -1:
@@ -252,6 +267,47 @@ cdef class Exchange:
             return 0
         return min(self.sent, self.bytes_out)
 
+    cdef int64_t send_path(self, str path, int64_t offset, int64_t count, bint more) except -1:
+        """send_range() of the file at `path`."""
+        cdef bytes name = os.fsencode(path)
+        cdef const char *c_name = name
+        cdef int fd
+        cdef int code
+        if b"\0" in name:
+            raise ValueError("a path can't hold NUL")
+        with nogil:                     # without O_NONBLOCK a FIFO would wait for its other end
+            fd = c_open(c_name, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+            code = errno
+        if fd < 0:
+            raise OSError(code, os.strerror(code), path)
+        try:
+            return self.send_range(fd, offset, count, more)
+        finally:
+            close(fd)
+
+    cdef int64_t send_range(self, int fd, int64_t offset, int64_t count, bint more) except -1:
+        """Send what a regular file has from `offset` on, `count` bytes at most (-1: all); how many these are.
+
+        Raises:
+            OSError: it can't be looked at, or the process has no descriptor left to keep it.
+            ValueError: it is no regular file: others have no length, and reading them may wait.
+        """
+        cdef Protocol protocol = self.protocol
+        cdef struct_stat status
+        cdef int64_t left
+        if fstat(fd, &status) < 0:
+            raise OSError(errno, os.strerror(errno))
+        if not S_ISREG(status.st_mode):
+            raise ValueError("only regular files can be sent")
+        left = max(status.st_size - offset, 0)
+        if 0 <= count < left:
+            left = count
+        if left <= SMALL_FILE and not self.head_only:
+            protocol.send_body(self, _read(fd, offset, left), more)
+        else:
+            protocol.send_file(self, fd, offset, left, more)
+        return left
+
     cdef int _set_response(self, ResponseState state) except -1:
         if GRANITE_IS_DEBUG:
             assert state > self.response or (state == RESPONSE_NONE and self.response == RESPONSE_HEAD), (self.response, state)
@@ -303,3 +359,21 @@ cdef class Exchange:
     cdef int on_disconnect(self) except -1:
         """The connection has closed, or turned to its next request."""
         return 0
+
+
+cdef bytes _read(int fd, int64_t offset, Py_ssize_t size):
+    """A piece of a file that was that long a moment ago."""
+    cdef bytes data = PyBytes_FromStringAndSize(NULL, size)
+    cdef char *base = PyBytes_AS_STRING(<PyObject *>data)
+    cdef Py_ssize_t done = 0
+    cdef ssize_t found
+    while done < size:
+        with nogil:
+            found = pread(fd, base + done, size - done, offset + done)
+        if found == 0:
+            raise OSError("the file has become shorter")
+        if found > 0:
+            done += found
+        elif errno != EINTR:
+            raise OSError(errno, os.strerror(errno))
+    return data

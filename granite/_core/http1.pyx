@@ -21,7 +21,7 @@ from libc.string cimport memchr, memcmp, memcpy, memmove
 from libc.time cimport time_t
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from granite._core.accesslog cimport AccessLog
-from granite._core.buf cimport OUT_COPY_LIMIT, OutQueue, out_commit, out_copy, out_reserve
+from granite._core.buf cimport OUT_COPY_LIMIT, OutFile, OutQueue, out_commit, out_copy, out_reserve
 from granite._core.capi cimport llhttp
 from granite._core.capi.inet cimport AF_INET6, inet_pton
 from granite._core.capi.python cimport (

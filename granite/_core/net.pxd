@@ -140,7 +140,9 @@ cdef class StreamHandle(Transport):
     cdef bint stalled(self, uint64_t limit) noexcept
     cdef bint gone(self) noexcept
     cdef int _write_now(self) except -1
-    cdef ssize_t _write_last(self, iovec *vector, unsigned int count) noexcept
+    cdef ssize_t _write_more(self, iovec *vector, unsigned int count) noexcept
+    cdef ssize_t _write_file(self, size_t most) except -1
+    cdef bint _load(self) except -1
     cdef int _seal(self) except -1
     cdef void _consume(self, OutQueue *out, size_t size) noexcept
     cdef int _write_rest(self, OutQueue *out) except -1

@@ -16,14 +16,14 @@ import socket
 cimport cython
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.object cimport PyObject
-from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EMFILE, EPROTO, errno
+from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EIO, EMFILE, EPROTO, errno
 from libc.string cimport memcmp, memcpy, memset
 from posix.unistd cimport close
-from granite._core.buf cimport OUT_VECTORS, OutBuf, OutPool, OutQueue, iovec
+from granite._core.buf cimport OUT_VECTORS, OutBuf, OutFile, OutPool, OutQueue, iovec
 from granite._core.capi cimport uv
 from granite._core.capi.python cimport GRANITE_IS_DEBUG, Py_DECREF, Py_INCREF
 from granite._core.counters cimport clock, coarse_clock
-from granite._core.transport cimport Deferred, LoopTurn, SecureLayer, Transport
+from granite._core.transport cimport Deferred, LoopTurn, SecureLayer, Transport, name_of
 
 UV_VERSION = (<bytes>uv.uv_version_string()).decode()
 

@@ -267,6 +267,7 @@ cdef class Server(ConnectionHost):
             "handles": self.reactor.handles,
             "layers": self.secure.live if self.secure is not None else 0,
             "buffers": self.reactor.pool.live,
+            "files": self.reactor.pool.files,
             "timers": self.reactor.wheel.linked if self.reactor.wheel is not None else 0,
             "sessions": self.http1.live,
             "exchanges": self.interface.live,

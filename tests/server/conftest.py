@@ -20,7 +20,9 @@ from tests.server.raw import Client
 from tests.server.tls import Authority, SecureSocket
 
 # The modules whose tests run over TLS too: those about how bytes flow and connections end.
-OVER_TLS = {"test_back_pressure", "test_closing", "test_timeouts", "test_transfer"}
+OVER_TLS = {
+    *("test_back_pressure", "test_closing", "test_files", "test_timeouts", "test_transfer"),
+}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -22,6 +22,10 @@ cdef inline bint _is_bodyless(int status) noexcept:
     return status == 204 or status == 304
 
 
+cdef inline bint _has_no_content(Exchange exchange) noexcept:
+    return exchange.head_only or _is_bodyless(exchange.status)
+
+
 cdef inline bint _equals(const char *base, const char *lower, size_t size) noexcept:
     """Compare without case; `lower` is in lower case and letters, digits and hyphens only."""
     cdef size_t i
@@ -311,29 +315,32 @@ cdef class ResponseWriter(Protocol):
 
     cdef bint _is_open_ended(self, Exchange exchange) noexcept:
         """Whether a response has begun whose body only the end of the connection ends."""
-        return exchange.declared < 0 and not self.chunked and exchange.response == RESPONSE_BODY and not (
-            exchange.head_only or _is_bodyless(exchange.status)
-        )
+        return exchange.declared < 0 and not self.chunked and exchange.response == RESPONSE_BODY and not _has_no_content(exchange)
 
-    cdef int send_body(self, Exchange exchange, object body, bint more) except -1:
-        cdef Transport transport = self.transport
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(<PyObject *>body)
-        cdef bint bodyless = exchange.head_only or _is_bodyless(exchange.status)
-        cdef size_t queued
-        cdef char *start
-        cdef char *place
-        if transport.broken:
+    cdef bint _admit(self, Exchange exchange, int64_t size, bint more) except -1:
+        """Whether a piece of the body can still be sent; it fits what was declared, and the head is complete then."""
+        if self.transport.broken:
             exchange.disconnected = True
-            return 0
-        if exchange.declared >= 0 and exchange.sent + size > exchange.declared and not bodyless:
+            return False
+        if exchange.declared >= 0 and exchange.sent + size > exchange.declared and not _has_no_content(exchange):
             raise RuntimeError(
                 f"the response's body is longer than its content-length: {exchange.declared} declared, {exchange.sent + size} sent"
             )
         exchange.sent += size
         if exchange.response == RESPONSE_HEAD:
             self._end_head(exchange, size, more)
+        return True
+
+    cdef int send_body(self, Exchange exchange, object body, bint more) except -1:
+        cdef Transport transport = self.transport
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(<PyObject *>body)
+        cdef size_t queued
+        cdef char *start
+        cdef char *place
+        if not self._admit(exchange, size, more):
+            return 0
         queued = transport.out.pending
-        if not bodyless and (size or self.chunked):
+        if (size or self.chunked) and not _has_no_content(exchange):
             if size <= OUT_COPY_LIMIT:
                 start = place = out_reserve(transport.pool, &transport.out, size + 32)
                 if self.chunked:
@@ -359,6 +366,29 @@ cdef class ResponseWriter(Protocol):
         exchange.bytes_out += transport.out.pending - queued
         return self._piece_sent(exchange, more)
 
+    cdef int send_file(self, Exchange exchange, int fd, int64_t offset, int64_t count, bint more) except -1:
+        cdef Transport transport = self.transport
+        cdef OutFile file = transport.pool.hold_file(fd)    # first: if it fails, nothing has happened
+        cdef size_t queued
+        cdef char *start
+        cdef char *place
+        if not self._admit(exchange, count, more):
+            return 0
+        queued = transport.out.pending
+        if count and not _has_no_content(exchange):
+            if self.chunked:
+                start = out_reserve(transport.pool, &transport.out, 32)
+                place = _put_number(start, count, 16)
+                place = _put_text(place, b"\r\n", 2)
+                out_commit(&transport.out, place - start)
+            transport.pool.reference_file(&transport.out, file, offset, count)
+            if self.chunked:
+                out_copy(transport.pool, &transport.out, b"\r\n", 2)
+        if self.chunked and not more:
+            out_copy(transport.pool, &transport.out, b"0\r\n\r\n", 5)
+        exchange.bytes_out += transport.out.pending - queued
+        return self._piece_sent(exchange, more)
+
     cdef int send_trailers(self, Exchange exchange, object headers) except -1:
         cdef Transport transport = self.transport
         cdef bytes lines = _lines(headers, _NO_TRAILERS)
@@ -374,14 +404,13 @@ cdef class ResponseWriter(Protocol):
     cdef int _piece_sent(self, Exchange exchange, bint more) except -1:
         """A piece of the body is in the output queue."""
         cdef Transport transport = self.transport
-        cdef bint bodyless = exchange.head_only or _is_bodyless(exchange.status)
         if more:
             if transport.unsent() >= self.context.write_high_water:
                 transport.flush()
             elif transport.corked == 0:
                 transport.flush_soon()
             return 0
-        if exchange.sent < exchange.declared and not bodyless:
+        if exchange.sent < exchange.declared and not _has_no_content(exchange):
             _log.error(
                 "the response's body is shorter than its content-length: %d declared, %d sent: %s %s",
                 exchange.declared, exchange.sent, exchange.method, exchange.path,

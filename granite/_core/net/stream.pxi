@@ -49,7 +49,27 @@ cdef extern from *:
     bint granite_gone(int fd) nogil
     size_t granite_unacknowledged(int fd) nogil
 
+cdef extern from *:
+    """
+    #ifdef __linux__
+    #include <sys/sendfile.h>
+    static ssize_t granite_sendfile(int out, int in, long long offset, size_t size) {
+        off_t from = (off_t) offset;
+        return sendfile(out, in, &from, size);
+    }
+    #else
+    #include <errno.h>
+    static ssize_t granite_sendfile(int out, int in, long long offset, size_t size) {
+        (void) out; (void) in; (void) offset; (void) size;
+        errno = ENOSYS;
+        return -1;
+    }
+    #endif
+    """
+    ssize_t granite_sendfile(int out, int source, long long offset, size_t size) nogil
+
 cdef enum:
+    FILE_SIZE = 2097152                 # bytes of files that are sent before others have their turn
     SEAL_SIZE = 131072                  # bytes that are encrypted before they are written
     SEAL_ROUNDS = 8                     # how often, before others have their turn
 
@@ -218,7 +238,7 @@ cdef class StreamHandle(Transport):
             self._close()
             raise
         if self.out.head is not NULL and self.state == HANDLE_OPEN:
-            # More than is encrypted at once.
+            # More than is encrypted at once, or a file.
             self.out.tail.next = rest.head
             self.out.tail = rest.tail
             self.out.pending += rest.pending
@@ -236,10 +256,13 @@ cdef class StreamHandle(Transport):
         cdef size_t size
         cdef ssize_t written
         cdef int rounds = 0
+        cdef size_t room = FILE_SIZE
         cdef OutQueue *out = &self.out if self.layer is None else &self.layer.wire
         while True:
             if out.head is NULL and self.layer is not None:
                 self._seal()
+                if self.state != HANDLE_OPEN:
+                    return 0
                 rounds += 1
                 if rounds > SEAL_ROUNDS and out.head is not NULL:
                     # A client that reads as fast as this writes: libuv's callback comes after the other connections' turn.
@@ -247,10 +270,16 @@ cdef class StreamHandle(Transport):
                     return 0
             if out.head is NULL:
                 break
+            if out.head.offset >= 0:
+                written = self._write_file(room)
+                if written <= 0:
+                    return 0
+                room -= written
+                continue
             count = 0
             size = 0
             buf = out.head
-            while buf is not NULL and count + (buf.vectors - buf.first) <= 2 * OUT_VECTORS:
+            while buf is not NULL and buf.offset < 0 and count + (buf.vectors - buf.first) <= 2 * OUT_VECTORS:
                 for i in range(buf.first, buf.vectors):
                     vector[count] = buf.vector[i]
                     size += vector[count].iov_len
@@ -258,8 +287,8 @@ cdef class StreamHandle(Transport):
                 buf = buf.next
             written = 0
             if size:
-                if self.shutting and not self.linger and not self.is_pipe and buf is NULL:
-                    written = self._write_last(vector, count)
+                if not self.is_pipe and (self.shutting and not self.linger if buf is NULL else buf.offset >= 0):
+                    written = self._write_more(vector, count)
                 else:
                     written = uv.uv_try_write(&self.h.stream, <uv.uv_buf_t *>vector, count)
                 if written == uv.UV_EAGAIN:
@@ -275,8 +304,9 @@ cdef class StreamHandle(Transport):
             self._finish_shut()
         return 0
 
-    cdef ssize_t _write_last(self, iovec *vector, unsigned int count) noexcept:
-        """Write what the close follows at once: the FIN travels with the last bytes, which saves both ends a packet."""
+    cdef ssize_t _write_more(self, iovec *vector, unsigned int count) noexcept:
+        """Write what the close, or a file, follows at once: the FIN, or the file's beginning, travels with the last bytes, which saves
+        both ends a packet."""
         cdef msghdr message
         cdef ssize_t written
         cdef uv.uv_os_fd_t fd
@@ -289,6 +319,40 @@ cdef class StreamHandle(Transport):
         # libuv's own write, which comes next, meets a lasting error again.
         return written if written >= 0 else uv.UV_EAGAIN
 
+    cdef ssize_t _write_file(self, size_t most) except -1:
+        """Send of the file at the queue's front what the socket takes, `most` bytes at most; how many, 0 if the rest is left to libuv."""
+        cdef OutBuf *buf = self.out.head
+        cdef int source = (<OutFile>buf.owner[0]).fd
+        cdef int64_t offset = buf.offset
+        cdef size_t size = min(buf.vector[0].iov_len, most)
+        cdef ssize_t sent = -1
+        cdef uv.uv_os_fd_t fd
+        if size and uv.uv_fileno(&self.h.handle, &fd) == 0:
+            with nogil:
+                sent = granite_sendfile(fd, source, offset, size)
+            if sent > 0:
+                self._consume(&self.out, sent)
+                return sent
+        # The socket is full, others have their turn, or it does not work with such a file. Whichever: the next piece goes through memory,
+        # and libuv tells when it has left. An error that lasts is met again on that way, as is a file's early end.
+        self._write_rest(&self.out)
+        return 0
+
+    cdef bint _load(self) except -1:
+        """Have memory at the front of the output queue in place of a file; false if the connection was closed for want of it."""
+        cdef ssize_t size = 0
+        try:
+            size = self.pool.load(&self.out)
+            why = "it has become shorter"
+        except OSError as exc:
+            why = exc.strerror
+        if size > 0:
+            return True
+        _log.error("%s: a file could not be sent to its end: %s", name_of(self.client()), why)
+        self.reset()                    # so that no client takes it for the whole
+        self._on_error(-EIO)
+        return False
+
     cdef int _seal(self) except -1:
         """Turn the front of the queue into records for the wire; behind its end, say that nothing more comes."""
         cdef SecureLayer layer = self.layer
@@ -299,6 +363,8 @@ cdef class StreamHandle(Transport):
             return 0
         try:
             while layer.established and self.out.pending and room:
+                if self.out.head.offset >= 0 and not self._load():
+                    return 0
                 buf = self.out.head
                 size = 0
                 if buf.first < buf.vectors and buf.vector[buf.first].iov_len:
@@ -325,7 +391,10 @@ cdef class StreamHandle(Transport):
             while buf.first < buf.vectors:
                 piece = &buf.vector[buf.first]
                 if piece.iov_len > size:
-                    piece.iov_base = <char *>piece.iov_base + size
+                    if buf.offset >= 0:
+                        buf.offset += size
+                    else:
+                        piece.iov_base = <char *>piece.iov_base + size
                     piece.iov_len -= size
                     return
                 size -= piece.iov_len
@@ -336,14 +405,18 @@ cdef class StreamHandle(Transport):
             self.pool.release(buf)
 
     cdef int _write_rest(self, OutQueue *out) except -1:
-        """Leave what is queued to libuv, which writes it when the socket takes it."""
-        cdef OutBuf *buf = out.head
+        """Leave what is queued, up to the next file, to libuv, which writes it when the socket takes it."""
+        cdef OutBuf *buf
+        cdef OutBuf *last = NULL
         cdef iovec *vector
         cdef WriteRequest *request
         cdef unsigned int count = 0
         cdef uint32_t i
         cdef int code
-        while buf is not NULL:
+        if out.head.offset >= 0 and not self._load():
+            return 0
+        buf = out.head
+        while buf is not NULL and buf.offset < 0:
             count += buf.vectors - buf.first
             buf = buf.next
         vector = <iovec *>PyMem_RawMalloc(count * sizeof(iovec))
@@ -352,17 +425,18 @@ cdef class StreamHandle(Transport):
             PyMem_RawFree(vector)
             PyMem_RawFree(request)
             raise MemoryError()
-        count = 0
-        buf = out.head
-        while buf is not NULL:
-            for i in range(buf.first, buf.vectors):
-                vector[count] = buf.vector[i]
-                count += 1
-            buf = buf.next
         request.req.data = <void *>self
         request.bufs = out.head
-        request.size = out.pending
-        request.look_at = request.moved_at = request.left = 0
+        request.size = request.look_at = request.moved_at = request.left = 0
+        count = 0
+        buf = out.head
+        while buf is not NULL and buf.offset < 0:
+            for i in range(buf.first, buf.vectors):
+                vector[count] = buf.vector[i]
+                request.size += vector[count].iov_len
+                count += 1
+            last = buf
+            buf = buf.next
         code = uv.uv_write(&request.req, &self.h.stream, <uv.uv_buf_t *>vector, count, _cb_stream_written)
         PyMem_RawFree(vector)           # libuv keeps a copy
         if code < 0:
@@ -370,8 +444,11 @@ cdef class StreamHandle(Transport):
             self._on_error(code)
             return 0
         self.inflight = request
-        out.head = out.tail = NULL
-        out.pending = 0
+        out.pending -= request.size
+        out.head = buf
+        if buf is NULL:
+            out.tail = NULL
+        last.next = NULL
         self.reactor.touch()
         return self._on_blocked()
 
