@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
+import time
 
 import pytest
 
@@ -183,3 +184,29 @@ def test_pipelined_requests_wait_in_the_kernel_while_one_is_answered(connect):
         assert client.response().body == b"/other"
     rest.join(30)
     assert client.silent(0.05)
+
+
+@both_loops
+@pytest.mark.parametrize("eager", [True, False])
+def test_answers_that_nobody_takes_put_off_the_next_request(connect, eager):
+    """Else a client could have a response made, and kept, for each small request that it sends."""
+    seen: list[None] = []
+
+    async def app(scope, receive, send):
+        seen.append(None)
+        if not eager:
+            await asyncio.sleep(0)
+        await answer(send, b"x" * MIB)
+
+    client = connect(app, receive_buffer=4096)
+    client.send(request() * 40)
+    before = -1
+    while len(seen) != before:
+        before = len(seen)
+        time.sleep(0.1)
+    assert before * MIB < KERNEL
+    for _ in range(40):
+        assert len(client.response().body) == MIB
+    assert client.silent(0.02)
+    client.request()
+    assert len(client.response().body) == MIB

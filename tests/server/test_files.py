@@ -236,6 +236,18 @@ def test_pipelined(connect, make, data, size):
         assert client.response().body == b"/b"
 
 
+def test_pipelined_requests_do_not_take_descriptors(connect, serve, make, data):
+    server = serve(sending(start(), whole(make(5 * MIB))))
+    client = connect(server, receive_buffer=4096)
+    client.send(request() * 20)
+    client.until(b"\r\n\r\n")
+    assert server.counters()["files"] <= 2
+    assert client.read(5 * MIB) == data[: 5 * MIB]
+    for _ in range(19):
+        assert server.counters()["files"] <= 2
+        assert client.response().body == data[: 5 * MIB]
+
+
 # what is wrong with it
 
 

@@ -103,6 +103,8 @@ cdef class Http1Session(RequestReader):
         cdef Exchange exchange = self.exchange
         if exchange is not None and self.dispatched:
             return exchange.on_writable()
+        if self.state == SESSION_IDLE and self.c_pending is not NULL:
+            return self.transport.resume_soon()
         return 0
 
     cdef int closed(self) except -1:
@@ -202,6 +204,8 @@ cdef class Http1Session(RequestReader):
         cdef Exchange exchange
         while base < end:
             if self.state == SESSION_IDLE:
+                if self._is_behind():
+                    return self._stash(base, end - base)
                 self._begin()
             if self.method is None:
                 base = self._execute_line(base, end)
@@ -248,6 +252,14 @@ cdef class Http1Session(RequestReader):
                     self._stash(base, end - base)
                 return 0
         return 0
+
+    cdef bint _is_behind(self) except -1:
+        """Whether so much of earlier answers waits for the socket that no further request is to be begun before it has left."""
+        cdef Transport transport = self.transport
+        if transport.unsent() < self.context.write_high_water:
+            return False
+        transport.flush()
+        return transport.unsent() >= self.context.write_high_water
 
     cdef const char *_execute_line(self, const char *base, const char *end) except? NULL:
         """Read on in the request line: where the fields, or another line, begin, or NULL if nothing is left to read."""
@@ -340,6 +352,7 @@ cdef class Http1Session(RequestReader):
         admission = self.context.interface.admission
         if admission is not None and admission.turns_away():
             self._decline(None, 503, REJECTED_OVERLOAD, self.context.retry_after)
+            self.fields = None
             return self._set_state(SESSION_BODY)
         exchange = self.context.interface.new_exchange()
         exchange.protocol = self
