@@ -32,12 +32,14 @@ import static  # noqa: E402
 
 # extension of granite._core -> the vendored libraries and the system packages that it links
 EXTENSIONS: dict[str, tuple[list[str], list[str]]] = {
+    "address": ([], []),
     "buf": ([], []),
     "net": (["granite_uv"], []),
     "transport": ([], []),
     "scope": ([], []),
     "exchange": ([], []),
     "accesslog": ([], []),
+    "forwarded": ([], []),
     "http1": (["granite_llhttp"], []),
     "http2": ([], ["libnghttp2 >= 1.52"]),
     "tls": (["granite_picotls"], []),

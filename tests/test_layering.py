@@ -18,25 +18,30 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "granite"
 
 # capi ← buf ← transport ← { net, tls, http1, http2, ws };  scope ← exchange ← { asgi, … }; anybody
-# who counts → counters
+# who counts → counters; address ← { transport, net, forwarded }; forwarded ← { http1, http2 }
 CORE: dict[str, set[str]] = {
     "capi": set(),
+    "address": set(),
     "counters": set(),
     "buf": {"capi"},
-    "transport": {"capi", "buf"},
-    "net": {"capi", "buf", "counters", "transport"},
+    "transport": {"address", "capi", "buf"},
+    "net": {"address", "capi", "buf", "counters", "transport"},
     "tls": {"capi", "buf", "transport"},
     "scope": {"capi"},
     "exchange": {"capi", "counters", "scope"},
     "accesslog": {"capi", "counters", "transport", "exchange"},
-    "http1": {"capi", "accesslog", "buf", "counters", "transport", "scope", "exchange"},
-    "http2": {"capi", "buf", "transport", "scope", "exchange"},
+    "forwarded": {"address", "capi", "transport", "scope", "exchange"},
+    "http1": {
+        *("capi", "accesslog", "buf", "counters", "transport", "scope", "exchange", "forwarded"),
+    },
+    "http2": {"capi", "buf", "transport", "scope", "exchange", "forwarded"},
     "ws": {"capi", "buf", "transport", "scope", "exchange"},
     "asgi": {"capi", "scope", "exchange"},
     "wsgi": {"capi", "scope", "exchange"},
     "rsgi": {"capi", "scope", "exchange"},
     "static": {"capi", "scope", "exchange"},
     "conn": {
+        "address",
         "capi",
         "buf",
         "counters",
@@ -49,6 +54,7 @@ CORE: dict[str, set[str]] = {
         "exchange",
     },
     "server": {
+        "address",
         "capi",
         "accesslog",
         "buf",
@@ -59,6 +65,7 @@ CORE: dict[str, set[str]] = {
         "conn",
         "scope",
         "exchange",
+        "forwarded",
         "http1",
         "http2",
         "ws",

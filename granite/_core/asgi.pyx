@@ -51,6 +51,7 @@ cdef str _HTTP11 = "1.1"
 cdef str _STATE = "state"
 cdef str _ASGI = "asgi"
 cdef str _EXTENSIONS = "extensions"
+cdef str _ROOT_PATH = "root_path"
 cdef str _CONTEXT = "context"
 cdef str _HTTP10 = "1.0"
 cdef dict _ASGI_VERSIONS = {"version": "3.0", "spec_version": "2.5"}
@@ -87,7 +88,7 @@ cdef class AsgiInterface(Interface):
         # Every key is there from the start, so that filling a copy in never makes the dictionary grow.
         self.template = {
             _TYPE: _HTTP, _ASGI: None, _HTTP_VERSION: _HTTP11, _METHOD: None, _SCHEME: _HTTP, _PATH: None, _RAW_PATH: None,
-            _QUERY_STRING: b"", "root_path": root_path, _HEADERS: None, _CLIENT: None, _SERVER: None, _EXTENSIONS: None,
+            _QUERY_STRING: b"", _ROOT_PATH: root_path, _HEADERS: None, _CLIENT: None, _SERVER: None, _EXTENSIONS: None,
         }
         if state is not None:
             self.template[_STATE] = None
@@ -151,10 +152,11 @@ cdef class AsgiExchange(Exchange):
         PyDict_SetItem(scope, _METHOD, self.method)
         if self.scheme is not _HTTP:
             PyDict_SetItem(scope, _SCHEME, self.scheme)
-        if asgi.root_path and not (self.path == asgi.root_path or self.path.startswith(asgi.root_path + "/")):
-            PyDict_SetItem(scope, _PATH, asgi.root_path + self.path)
-        else:
-            PyDict_SetItem(scope, _PATH, self.path)
+        path = _mounted(asgi.root_path, self.path) if asgi.root_path else self.path
+        if self.prefix:
+            PyDict_SetItem(scope, _ROOT_PATH, self.prefix + asgi.root_path)
+            path = _mounted(self.prefix, path)
+        PyDict_SetItem(scope, _PATH, path)
         PyDict_SetItem(scope, _RAW_PATH, self.raw_path)
         if self.query_string:
             PyDict_SetItem(scope, _QUERY_STRING, self.query_string)
@@ -482,6 +484,11 @@ cdef class AsgiExchange(Exchange):
 
 cdef str _got(message, str key):
     return repr(message[key]) if key in message else "nothing"
+
+
+cdef object _mounted(str root, str path):
+    """A path as the client sees it: below `root`, unless the proxy has left it there."""
+    return path if path == root or path.startswith(root + "/") else root + path
 
 
 cdef object _instance(typ, value):

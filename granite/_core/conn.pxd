@@ -2,6 +2,7 @@
 
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint64_t
+from granite._core.address cimport Networks
 from granite._core.capi cimport uv
 from granite._core.exchange cimport Exchange
 from granite._core.http1 cimport Http1Context, Http1Session, Pace
@@ -37,6 +38,7 @@ cdef class ConnectionHost:
     cdef readonly Reactor reactor
     cdef readonly Http1Context http1
     cdef readonly SecureContext secure  # None: connections are plain
+    cdef Networks proxies               # peers that are believed what they tell of their clients
     cdef readonly int connections       # open ones
     cdef Board board                    # None: connections are not shared out
     cdef int lingering                  # of these, those that only wait for the client's end

@@ -119,6 +119,7 @@ cdef class Connection(StreamHandle):
         host.add(self)
         try:
             self._open(listener, fd, peer)
+            self.trusted = host.proxies.contain(&self.peer)
             if host.secure is not None:
                 self.layer = host.secure.layer()
             self.start_reading()

@@ -96,10 +96,12 @@ cdef class Exchange:
     cdef list headers                   # of (name, value), bytes
     cdef object http_version
     cdef object scheme
-    cdef object client
+    cdef object client                  # (address, port); the port is 0 where a proxy does not tell it
     cdef object server
     cdef bytes request_id               # None: requests have none
     cdef bint secure                    # the connection has TLS, whatever the scheme says
+    cdef object prefix                  # of the path, that a proxy has taken away; None for none
+    cdef bint trusted                   # the peer is a proxy that is believed
     cdef bint head_only                 # HEAD: the response has no body
     cdef int64_t read_at                # when the reactor learned of its bytes, ns; 0: durations are not measured
     cdef int64_t began_at               # when its head was complete, ns

@@ -16,3 +16,6 @@ class Interface:
 
 class Exchange:
     """One request and its response."""
+
+class Rejections:
+    """What the server turns away itself, counted by reason."""

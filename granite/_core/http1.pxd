@@ -1,12 +1,13 @@
 # HTTP/1.1: one session carries the messages of one connection, one after another.
 
 from cpython.object cimport PyObject
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.time cimport time_t
 from granite._core.accesslog cimport AccessLog
 from granite._core.capi cimport llhttp
 from granite._core.counters cimport CLASSES, Histogram, Rejection
 from granite._core.exchange cimport Exchange, Interface, Protocol, Rejections
+from granite._core.forwarded cimport Forwarding
 from granite._core.scope cimport ScopeCache
 from granite._core.transport cimport Transport
 
@@ -54,6 +55,7 @@ cdef class Http1Context:
     # what all sessions of a server share
     cdef readonly Interface interface
     cdef readonly ScopeCache cache
+    cdef readonly Forwarding forwarding
     cdef llhttp.llhttp_settings_t settings
     cdef readonly int live              # sessions that connections hold
     cdef int64_t responses[CLASSES]     # whose status has left, interim and refusing ones among them
@@ -146,6 +148,7 @@ cdef class RequestReader(LineReader):
     cdef int hosts                      # Host fields seen
     cdef Py_ssize_t host_at             # the last one's place
     cdef int codings                    # Transfer-Encoding fields seen
+    cdef uint32_t forwarded             # fields seen in which a trusted proxy tells of the client
     cdef int connection                 # ASKED_…
     cdef const char *read_base          # what is being parsed, and how many bytes of the message came before it
     cdef size_t raw_size

@@ -16,7 +16,7 @@ import time
 
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from cpython.object cimport PyObject
-from libc.stdint cimport UINT64_MAX, int64_t
+from libc.stdint cimport UINT64_MAX, int64_t, uint32_t
 from libc.string cimport memchr, memcmp, memcpy, memmove
 from libc.time cimport time_t
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
@@ -35,7 +35,10 @@ from granite._core.counters cimport (
 from granite._core.exchange cimport (
     RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE, TURN_COME, TURN_WAITING, Admission, Exchange, Interface, Protocol, Rejections,
 )
-from granite._core.scope cimport NAME_CONNECTION, NAME_EXPECT, NAME_HOST, NAME_TRANSFER_ENCODING, NAME_UNDERSCORED, ScopeCache
+from granite._core.forwarded cimport Forwarded, Forwarding
+from granite._core.scope cimport (
+    NAME_CONNECTION, NAME_EXPECT, NAME_FORWARDED, NAME_HOST, NAME_TRANSFER_ENCODING, NAME_UNDERSCORED, ScopeCache,
+)
 from granite._core.transport cimport Transport, name_of
 
 LLHTTP_VERSION = f"{llhttp.LLHTTP_VERSION_MAJOR}.{llhttp.LLHTTP_VERSION_MINOR}.{llhttp.LLHTTP_VERSION_PATCH}"

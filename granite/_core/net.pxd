@@ -2,6 +2,7 @@
 
 from cpython.object cimport PyObject
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from granite._core.address cimport Address
 from granite._core.buf cimport OutBuf, OutPool, OutQueue, iovec
 from granite._core.capi cimport uv
 from granite._core.transport cimport Deferred, LoopTurn, SecureLayer, Transport
@@ -43,11 +44,6 @@ cdef struct WriteRequest:
     uint64_t look_at                    # ms: when to see whether the peer takes something
     uint64_t moved_at                   # ms: the last look at which it had
     size_t left                         # what it had not taken then
-
-cdef struct Address:
-    uint8_t family                      # 4, 6, 1 for a Unix socket
-    uint16_t port
-    unsigned char ip[16]
 
 ctypedef union StreamUnion:
     uv.uv_stream_t stream

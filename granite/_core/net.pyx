@@ -19,6 +19,7 @@ from cpython.object cimport PyObject
 from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EIO, EMFILE, EPROTO, errno
 from libc.string cimport memcmp, memcpy, memset
 from posix.unistd cimport close
+from granite._core.address cimport FAMILY_UNIX, Address, set_ipv4, set_ipv6, text_of
 from granite._core.buf cimport OUT_VECTORS, OutBuf, OutFile, OutPool, OutQueue, iovec
 from granite._core.capi cimport uv
 from granite._core.capi.python cimport GRANITE_IS_DEBUG, Py_DECREF, Py_INCREF

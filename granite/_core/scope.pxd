@@ -24,6 +24,14 @@ cdef enum KnownName:
     NAME_EXPECT
     NAME_HOST
     NAME_TRANSFER_ENCODING
+    # What proxies tell: a bit of its own, and so none of those above has it.
+    NAME_FORWARDED = 64
+    NAME_X_FORWARDED_FOR
+    NAME_X_FORWARDED_PROTO
+    NAME_X_FORWARDED_HOST
+    NAME_X_FORWARDED_PORT
+    NAME_X_FORWARDED_PREFIX
+    NAME_X_REAL_IP
 
 cdef class ScopeCache:
     cdef NameEntry names[NAME_SLOTS]
@@ -32,3 +40,5 @@ cdef class ScopeCache:
     cdef object field(self, const char *name, size_t name_size, const char *value, size_t value_size, int *known)
     cdef _intern(self, NameEntry *entry, bytes name)
     cdef object path(self, const char *base, size_t size)
+
+cdef str decode_path(const char *base, size_t size)

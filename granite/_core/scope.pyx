@@ -24,6 +24,9 @@ cdef frozenset _SHAREABLE = frozenset((
 
 cdef dict _KNOWN = {
     b"connection": NAME_CONNECTION, b"expect": NAME_EXPECT, b"host": NAME_HOST, b"transfer-encoding": NAME_TRANSFER_ENCODING,
+    b"forwarded": NAME_FORWARDED, b"x-forwarded-for": NAME_X_FORWARDED_FOR, b"x-forwarded-proto": NAME_X_FORWARDED_PROTO,
+    b"x-forwarded-host": NAME_X_FORWARDED_HOST, b"x-forwarded-port": NAME_X_FORWARDED_PORT,
+    b"x-forwarded-prefix": NAME_X_FORWARDED_PREFIX, b"x-real-ip": NAME_X_REAL_IP,
 }
 
 
@@ -133,7 +136,7 @@ cdef class ScopeCache:
         return pair
 
 
-cdef object decode_path(const char *base, size_t size):
+cdef str decode_path(const char *base, size_t size):
     """Percent-decode (RFC 3986, 2.1); what is no UTF-8 becomes U+FFFD, a percent sign without two digits stays."""
     cdef char *place
     cdef size_t i = 0

@@ -11,6 +11,7 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 from posix.unistd cimport close
 from granite._core.accesslog cimport AccessLog
+from granite._core.address cimport Networks
 from granite._core.asgi cimport AsgiInterface
 from granite._core.capi cimport uv
 from granite._core.capi.python cimport PyBytes_FromStringAndSize
@@ -20,6 +21,7 @@ from granite._core.counters cimport (
     REASONS, REJECTIONS, REQUESTS_ACTIVE, REQUESTS_HANDLED, REQUESTS_WAITING, RESPONSES_HTTP1, TLS_HANDSHAKES, TLS_HANDSHAKES_FAILED, Histogram, export, observe,
 )
 from granite._core.exchange cimport Admission, Interface, Rejections
+from granite._core.forwarded cimport Forwarding
 from granite._core.http1 cimport Http1Context
 from granite._core.net cimport HANDLE_OPEN, Board, Listener, Pool, Reactor
 from granite._core.scope cimport ScopeCache
@@ -67,7 +69,7 @@ cdef class Server(ConnectionHost):
     Parameters:
         loop: the running event loop; whatever has asyncio's interface with `add_reader`.
         app: the ASGI application.
-        config: the settings, of which those about what is served, limits, timeouts, logs and metrics are read.
+        config: the settings, of which those about what is served, limits, timeouts, proxies, logs and metrics are read.
         context: the contextvars.Context of which every request gets a copy; None: a copy of the current one.
         state: the lifespan's state, of which every request gets a shallow copy; None: scopes have no state.
         on_error: called with each exception that escaped the application, besides logging it.
@@ -114,7 +116,9 @@ cdef class Server(ConnectionHost):
         self.rejections = Rejections(loop)
         if config.backpressure:
             self.interface.admission = Admission(self.rejections, loop, config)
-        self.http1 = Http1Context(self.interface, ScopeCache(), self.rejections, config, access_log)
+        self.proxies = Networks(config.forwarded_allow_ips)
+        forwarding = Forwarding(self.proxies, config.forwarded_headers)
+        self.http1 = Http1Context(self.interface, ScopeCache(), forwarding, self.rejections, config, access_log)
         self.reactor = Reactor(loop, context)
         self.reactor.timing = config.metrics
         self.access_log = access_log

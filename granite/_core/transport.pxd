@@ -1,5 +1,7 @@
 # What a protocol may ask of whatever carries its bytes.
 
+from libc.stdint cimport uint8_t
+from granite._core.address cimport Address
 from granite._core.buf cimport OutPool, OutQueue
 
 cdef enum Unwrapped:
@@ -39,8 +41,11 @@ cdef class Transport:
     cdef OutPool pool
     cdef size_t held                    # bytes at the end of `out` that must not leave yet: a response head that is still open
     cdef int corked                     # > 0: inside a read callback, which flushes once at its end
-    cdef bint broken                    # nothing can be written any more
-    cdef bint last_request              # the connection ends after the request that is in progress
+    cdef uint8_t broken                 # nothing can be written any more
+    cdef uint8_t last_request           # the connection ends after the request that is in progress
+    cdef uint8_t trusted                # the peer is a proxy that is believed
+    cdef uint8_t secured                # a proxy says that its client came over TLS
+    cdef uint8_t unintroduced           # what comes first is not the protocol's; the owner's business
 
     cdef size_t unsent(self) noexcept
     cdef int flush(self) except -1
@@ -50,6 +55,7 @@ cdef class Transport:
     cdef int resume_soon(self) except -1
     cdef int shut(self, bint linger) except -1
     cdef int reset(self) except -1
+    cdef const Address *address(self) noexcept
     cdef object client(self)
     cdef object server(self)
     cdef object scheme(self)

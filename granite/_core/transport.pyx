@@ -90,6 +90,10 @@ cdef class Transport:
         """Close now, so that the peer sees an error and not an end."""
         raise NotImplementedError
 
+    cdef const Address *address(self) noexcept:
+        """The peer's address; of family FAMILY_UNIX if it has none."""
+        return NULL
+
     cdef object client(self):
         """(host, port) of the peer, or None."""
         raise NotImplementedError

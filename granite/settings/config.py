@@ -88,7 +88,6 @@ class Config:
     header_map: str
     ws: bool
     ws_max_message_size: int
-    forwarded_allow_ips: tuple[str, ...]
     http2_adaptive_window: bool
     http2_initial_connection_window_size: int
     http2_initial_stream_window_size: int
@@ -117,6 +116,8 @@ class Config:
     connection_timeout: float
     request_timeout: float
     request_timeout_grace: float
+    forwarded_allow_ips: tuple[str, ...]
+    forwarded_headers: tuple[str, ...]
     ssl_certificate: str | None
     ssl_keyfile: str | None
     ssl_keyfile_password: str | None

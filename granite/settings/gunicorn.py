@@ -91,6 +91,8 @@ SILENT = frozenset(
 # By number in the module ssl and by name: TLS 1.2, and the methods that negotiate, for which Python
 # takes 1.2 and newer.
 _TLS_1_2 = ("2", "16", "17", "sslv23", "tls", "tls_client", "tls_server", "5", "tlsv1_2")
+# What says here that the scheme is https.
+_SCHEME_HEADER = ("X-FORWARDED-PROTO", "X-Forwarded-Proto", "x-forwarded-proto")
 # The first one that is set counts.
 _LOGGING = ("logconfig_dict", "logconfig_json", "logconfig")
 
@@ -133,6 +135,8 @@ def translate(given: Mapping[str, object], where: Callable[[str], str]) -> Trans
 
 def _changes_nothing(name: str, value: object) -> bool:
     default = UNMATCHED[name]
+    if name == "secure_scheme_headers" and isinstance(value, dict) and value != default:
+        return set(value.items()) <= {(word, "https") for word in _SCHEME_HEADER}
     return value in (default, "", [], ()) or (value is False and default == "off")
 
 

@@ -1,7 +1,7 @@
 """Settings of the section "HTTP": versions and headers. Declarations only."""
 
 from granite.settings.base import Section, Setting
-from granite.settings.kinds import boolean, choice, header_value, items
+from granite.settings.kinds import boolean, choice, header_value
 from granite.settings.quantities import integer, milliseconds, seconds, size
 
 SECTION = Section(
@@ -45,14 +45,6 @@ SECTION = Section(
         16 * 1024**2,
         "Largest WebSocket message that is accepted; 0 sets no limit.",
         aliases=("websocket_max_message_size",),
-        reserved=True,
-    ),
-    Setting(
-        "forwarded_allow_ips",
-        items("a list of addresses, networks, unix: or *", "ADDRESS"),
-        ("127.0.0.1", "::1"),
-        "Proxies whose forwarding headers are believed: addresses, networks, unix: or *.",
-        fallback="FORWARDED_ALLOW_IPS",
         reserved=True,
     ),
     Setting(

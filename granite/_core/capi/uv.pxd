@@ -99,8 +99,6 @@ cdef extern from "uv.h" nogil:
     int uv_tcp_open(uv_tcp_t *, uv_os_sock_t)
     int uv_tcp_getsockname(const uv_tcp_t *, sockaddr *, int *)
     int uv_tcp_close_reset(uv_tcp_t *, uv_close_cb)
-    int uv_ip4_name(const sockaddr_in *, char *, size_t)
-    int uv_ip6_name(const sockaddr_in6 *, char *, size_t)
 
     int uv_pipe_init(uv_loop_t *, uv_pipe_t *, int)
     int uv_pipe_open(uv_pipe_t *, int)

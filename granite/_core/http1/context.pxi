@@ -44,15 +44,19 @@ cdef class Http1Context:
     Parameters:
         interface: makes the exchanges.
         cache: strings that requests share.
+        forwarding: what is believed of what proxies tell.
         rejections: where refused requests are counted.
         config: has `server_header`, `http1_keep_alive`, `header_map`, `write_high_water`, `body_high_water` (bytes) and the sections
             "Limits" and "Overload".
         access_log: gets each request that has ended; or None.
     """
 
-    def __init__(self, Interface interface, ScopeCache cache, Rejections rejections, config, AccessLog access_log):
+    def __init__(
+        self, Interface interface, ScopeCache cache, Forwarding forwarding, Rejections rejections, config, AccessLog access_log
+    ):
         self.interface = interface
         self.cache = cache
+        self.forwarding = forwarding
         self.rejections = rejections
         self.one_request = not config.http1_keep_alive
         self.max_request_line = min(config.max_request_line or config.max_head_size, config.max_head_size)

@@ -41,6 +41,7 @@ cdef class RequestReader(LineReader):
         self.raw_size = self.head_size = self.framing_size = self.extension_size = 0
         self.hosts = self.codings = self.connection = 0
         self.field_lines = 0
+        self.forwarded = 0
         self.expects_continue = False
         self.fields = []
         return 0
@@ -155,6 +156,10 @@ cdef class RequestReader(LineReader):
                 return self._deny(417, "the client expects something else than 100-continue")
             if has_token(value, size, b"100-continue", 12):
                 self.expects_continue = True
+            return 0
+        if known & NAME_FORWARDED:
+            if self.transport.trusted:
+                self.forwarded |= <uint32_t>1 << (known - NAME_FORWARDED)
             return 0
         self.codings += 1
         if self.codings > 1:

@@ -338,6 +338,7 @@ cdef class Http1Session(RequestReader):
     cdef int _on_head(self) except -1:
         cdef Exchange exchange
         cdef Admission admission
+        cdef Forwarded told
         cdef Transport transport = self.transport
         if self._check_head():
             return llhttp.HPE_USER
@@ -367,6 +368,10 @@ cdef class Http1Session(RequestReader):
         exchange.client = transport.client()
         exchange.secure = exchange.scheme == "https"
         exchange.server = transport.server()
+        exchange.trusted = transport.trusted
+        if self.forwarded:
+            self.context.forwarding.read(self.fields, self.forwarded, &told)
+            self.context.forwarding.apply(&told, exchange)
         self._set_target(exchange)
         if not self.http11:
             self.expects_continue = False

@@ -190,22 +190,9 @@ cdef class Reactor(LoopTurn):
 
     cdef object host_of(self, const Address *address):
         """The textual form of an address; the last one is kept, as most requests come from few hosts."""
-        cdef char text[64]
-        cdef uv.sockaddr_in in4
-        cdef uv.sockaddr_in6 in6
-        if self.last_host is not None and self.last_address.family == address.family \
-                and memcmp(self.last_address.ip, address.ip, 16) == 0:
-            return self.last_host
-        if address.family == 4:
-            memset(&in4, 0, sizeof(in4))
-            memcpy(&in4.sin_addr, address.ip, 4)
-            uv.uv_ip4_name(&in4, text, sizeof(text))
-        else:
-            memset(&in6, 0, sizeof(in6))
-            memcpy(&in6.sin6_addr, address.ip, 16)
-            uv.uv_ip6_name(&in6, text, sizeof(text))
-        self.last_address = address[0]
-        self.last_host = (<bytes>text).decode("ascii")
+        if self.last_host is None or self.last_address.family != address.family or memcmp(self.last_address.ip, address.ip, 16) != 0:
+            self.last_host = text_of(address)
+            self.last_address = address[0]
         return self.last_host
 
     cdef void report(self, object exc) noexcept:

@@ -129,7 +129,7 @@ cdef class StreamHandle(Transport):
         self.timer.on_due = _cb_stream_due
         if self.is_pipe:
             code = uv.uv_pipe_init(&reactor.loop, &self.h.pipe, 0)
-            self.peer.family = 1
+            self.peer.family = FAMILY_UNIX
         else:
             _read_address(peer, &self.peer)
             code = uv.uv_tcp_init(&reactor.loop, &self.h.tcp)
@@ -541,8 +541,11 @@ cdef class StreamHandle(Transport):
 
     # addresses
 
+    cdef const Address *address(self) noexcept:
+        return &self.peer
+
     cdef object client(self):
-        if self.peer.family == 1:
+        if self.peer.family == FAMILY_UNIX:
             return None
         return (self.reactor.host_of(&self.peer), self.peer.port)
 
@@ -552,7 +555,7 @@ cdef class StreamHandle(Transport):
         return self.local
 
     cdef object scheme(self):
-        return "http" if self.layer is None else "https"
+        return "http" if self.layer is None and not self.secured else "https"
 
     # for the owner to fill in
 
@@ -590,27 +593,17 @@ cdef class StreamHandle(Transport):
         return 0
 
 
-cdef const char *_MAPPED = b"\0\0\0\0\0\0\0\0\0\0\xff\xff"
-
-
 cdef int _read_address(const uv.sockaddr_storage *storage, Address *address) except -1:
     memset(address, 0, sizeof(Address))
     if storage.ss_family == uv.AF_INET:
-        address.family = 4
         address.port = uv.ntohs((<uv.sockaddr_in *>storage).sin_port)
-        memcpy(address.ip, &(<uv.sockaddr_in *>storage).sin_addr, 4)
+        set_ipv4(address, &(<uv.sockaddr_in *>storage).sin_addr)
     elif storage.ss_family == uv.AF_INET6:
-        address.family = 6
-        if memcmp(&(<uv.sockaddr_in6 *>storage).sin6_addr, _MAPPED, 12) == 0:
-            # An IPv4 client of a dual-stack listener has its IPv4 address (RFC 4291, 2.5.5.2).
-            address.family = 4
-            address.port = uv.ntohs((<uv.sockaddr_in6 *>storage).sin6_port)
-            memcpy(address.ip, <char *>&(<uv.sockaddr_in6 *>storage).sin6_addr + 12, 4)
-            return 0
+        # An IPv4 client of a dual-stack listener has its IPv4 address.
         address.port = uv.ntohs((<uv.sockaddr_in6 *>storage).sin6_port)
-        memcpy(address.ip, &(<uv.sockaddr_in6 *>storage).sin6_addr, 16)
+        set_ipv6(address, &(<uv.sockaddr_in6 *>storage).sin6_addr)
     else:
-        address.family = 1
+        address.family = FAMILY_UNIX
     return 0
 
 
@@ -622,7 +615,7 @@ cdef object _local_address(Reactor reactor, uv.uv_tcp_t *tcp):
     if uv.uv_tcp_getsockname(tcp, <uv.sockaddr *>&storage, &size) < 0:
         return None
     _read_address(&storage, &address)
-    if address.family == 1:
+    if address.family == FAMILY_UNIX:
         return None
     local = (reactor.host_of(&address), address.port)
     return reactor.local_addresses.setdefault(local, local)

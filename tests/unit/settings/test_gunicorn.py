@@ -179,6 +179,20 @@ def test_a_value_that_changes_nothing_is_not_named(read):
     assert texts(read("\n".join(lines))) == []
 
 
+@pytest.mark.parametrize(
+    ("headers", "unmatched"),
+    [
+        ({}, False),
+        ({"X-Forwarded-Proto": "https"}, False),
+        ({"X-FORWARDED-PROTO": "ssl"}, True),
+        ({"X-FORWARDED-PROTO": "https", "X-SSL": "on"}, True),
+    ],
+)
+def test_only_x_forwarded_proto_tells_the_scheme(headers, unmatched, read):
+    loaded = read(f"secure_scheme_headers = {headers!r}")
+    assert ("secure_scheme_headers" in "".join(texts(loaded))) == unmatched
+
+
 def test_a_worker_class_may_be_a_class(read):
     loaded = read("class UvicornWorker: pass\nclass Own(UvicornWorker): pass\nworker_class = Own")
     assert loaded.config.interface == "asgi"

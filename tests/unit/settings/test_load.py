@@ -97,6 +97,7 @@ EMPTY = {
     "server_header": "",
     "syslog_tag": "",
     "forwarded_allow_ips": (),
+    "forwarded_headers": (),
     "uds_permissions": None,
 }
 

@@ -1,0 +1,24 @@
+"""Settings of the section "Proxies". Declarations only."""
+
+from granite.settings.base import Alias, Section, Setting
+from granite.settings.networks import BELIEVED, fields, networks, proxy_headers
+
+SECTION = Section(
+    "Proxies",
+    Setting(
+        "forwarded_allow_ips",
+        networks(),
+        ("127.0.0.1", "::1", "unix:"),
+        "Proxies that are believed what they tell of their clients: addresses, networks, unix: for "
+        "whoever comes over a Unix socket, or * for everybody.",
+        fallback="FORWARDED_ALLOW_IPS",
+    ),
+    Setting(
+        "forwarded_headers",
+        fields(),
+        BELIEVED,
+        "Headers in which they do: those that each of these proxies sets or removes. x-forwarded "
+        "stands for all five of that name, none for no header.",
+        aliases=(Alias("proxy_headers", proxy_headers()),),
+    ),
+)
