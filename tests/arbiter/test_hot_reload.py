@@ -38,21 +38,6 @@ def test_a_save_is_served(hot):
     assert granite.output.count("shutdown ran") == 4
 
 
-@pytest.mark.no_sanitizer
-def test_how_long_it_takes(hot):
-    """Half a second, where nobody else wants the CPU; so the best time counts."""
-    hot.start()
-    times: list[float] = []
-    while not times or (min(times) > 0.5 and len(times) < 50):
-        hot.told()
-        time.sleep(0.2 + len(times) / 100)
-        begun = time.monotonic()
-        hot.save(str(len(times)))
-        hot.expect(str(len(times)))
-        times.append(time.monotonic() - begun)
-    assert min(times) <= 0.5, times
-
-
 def test_other_ways_to_save(hot):
     """In place, after a copy was put aside, and from a version control system."""
     hot.start()

@@ -204,11 +204,8 @@ def test_serve_belongs_to_the_main_thread():
 
 def test_importing_the_package_is_light():
     program = """
-import sys, time
-start = time.perf_counter()
+import sys
 import granite
-took = time.perf_counter() - start
-assert took < 0.05, took
 assert {"Granite", "Server", "__version__"} <= set(dir(granite))
 granite.Granite("app:app", interface="asgi", workers=2)
 heavy = {"asyncio", "granite.worker", "granite.serving", "logging", "argparse", "typing", "inspect",
