@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -66,9 +67,11 @@ def parent(pid: int) -> int:
 
 def sockets(pid: int) -> list[str]:
     """Return the sockets that a process has open."""
-    fds = Path(f"/proc/{pid}/fd").iterdir()
-    links = [str(fd.readlink()) for fd in fds]
-    return [link for link in links if link.startswith("socket:")]
+    found = []
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed just now
+            found.append(str(fd.readlink()))
+    return [link for link in found if link.startswith("socket:")]
 
 
 class Preload:

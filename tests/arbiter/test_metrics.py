@@ -215,11 +215,10 @@ def test_answers_come_while_no_worker_does_anything_else(measure):
     """Whoever asks is answered while all workers compute, and give nobody the interpreter."""
     server = measure("stuck_apps:app", "--workers", "2", "--worker-timeout", "0")
     with contextlib.ExitStack() as stack:
-        clients = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", server.granite.port)))
-            for _ in range(2)
-        ]
-        for count, client in enumerate(clients, 1):
+        clients: list[socket.socket] = []
+        for count in (1, 2):  # the second one finds only the second worker
+            client = socket.create_connection(("127.0.0.1", server.granite.port))
+            clients.append(stack.enter_context(client))
             client.sendall(b"GET /c HTTP/1.1\r\nHost: x\r\n\r\n")
             until(lambda: server.granite.output.count("counting") == count)  # noqa: B023
         with httpx.Client(base_url=server.address, trust_env=False, timeout=PATIENCE) as probe:

@@ -55,7 +55,7 @@ def test_the_template_holds_no_socket_of_others(preload):
     before = len(list(fds.iterdir()))
     os.kill(worker, signal.SIGKILL)
     granite.wait_for("is ready\n")
-    assert len(list(fds.iterdir())) == before
+    until(lambda: len(list(fds.iterdir())) == before)
     assert len(sockets(template(granite))) == 1
 
 

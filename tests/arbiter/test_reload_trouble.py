@@ -220,7 +220,7 @@ def test_nothing_is_left_behind(changing):
     until(lambda: len(granite.members()) == 3)
     until(lambda: len(children.read_text().split()) == 2)
     until(lambda: len(list(descriptors.iterdir())) <= before)
-    assert descriptors_of(workers(granite)) == theirs
+    until(lambda: descriptors_of(workers(granite)) == theirs)
     assert granite.stop() == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -80,8 +81,9 @@ def children(pid: int) -> set[int]:
 
 def descriptors(pid: int) -> dict[str, str]:
     """Return what each descriptor of a process is."""
-    folder = Path(f"/proc/{pid}/fd")
-    # The number of a pipe or a socket is another one in each process.
-    return {
-        entry.name: re.sub(r"\d+", "", str(entry.readlink())) for entry in sorted(folder.iterdir())
-    }
+    found = {}
+    for entry in sorted(Path(f"/proc/{pid}/fd").iterdir()):
+        with contextlib.suppress(FileNotFoundError):  # closed just now
+            # The number of a pipe or a socket is another one in each process.
+            found[entry.name] = re.sub(r"\d+", "", str(entry.readlink()))
+    return found

@@ -74,7 +74,10 @@ def connection_of(peer: Any) -> socket.socket:
     for entry in Path("/proc/self/fd").iterdir():
         if not entry.is_socket():
             continue
-        sock = socket.socket(fileno=os.dup(int(entry.name)))
+        try:
+            sock = socket.socket(fileno=os.dup(int(entry.name)))
+        except OSError:  # closed just now
+            continue
         try:
             if sock.getpeername() == peer:
                 return sock
