@@ -115,7 +115,8 @@ class Request:
 
 class Response:
     """The argument `resp`: what the application has sent. `status` is such as "200 OK", and
-    "500 Internal Server Error" where it has sent nothing; `sent` counts the body's bytes.
+    "500 Internal Server Error" where it has sent nothing; `sent` counts the body's bytes,
+    without those of files that the server was told to send.
     """
 
     def __init__(self, request: Request) -> None:

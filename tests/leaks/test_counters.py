@@ -8,8 +8,10 @@ import asyncio
 import gc
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,8 @@ GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 HEAD_BEGUN = GET[:20]
 BODY_BEGUN = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nbegun"
 CHUNK_BEGUN = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbeg"
+TRAILER_BEGUN = CHUNK_BEGUN + b"un\r\n0\r\nx-one: 1\r\nx-tw"
+LARGE = Path(sys.executable).resolve()  # a file that no socket buffer holds
 WAITING = 10.0  # seconds that the server gets to see that a connection has gone
 
 
@@ -51,7 +55,8 @@ def wait_for(server: TestServer, **wanted: int) -> None:
 
 def wait_until_quiet(server: TestServer) -> None:
     gc.collect()
-    wait_for(server, connections=0, sessions=0, buffers=0, timers=0, exchanges=0, running=0)
+    gone = ("connections", "sessions", "buffers", "files", "timers", "exchanges", "running")
+    wait_for(server, **dict.fromkeys(gone, 0))
 
 
 async def hello(scope, receive, send) -> None:
@@ -85,6 +90,33 @@ async def streams_small(scope, receive, send) -> None:
     while True:
         await send({"type": "http.response.body", "body": bytes(100), "more_body": True})
         await asyncio.sleep(0)
+
+
+async def streams_a_file(scope, receive, send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    with LARGE.open("rb") as file:
+        while True:
+            message = {"type": "http.response.zerocopysend", "file": file, "offset": 0}
+            await send({**message, "more_body": True})
+
+
+async def answers_with_a_file(scope, receive, send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.pathsend", "path": str(LARGE)})
+
+
+async def hints(scope, receive, send) -> None:
+    while True:
+        await send({"type": "http.response.early_hint", "links": [b"</a>" * 100]})
+        await asyncio.sleep(0)
+
+
+async def owes_its_trailers(scope, receive, send) -> None:
+    await send({"type": "http.response.start", "status": 200, "trailers": True})
+    await send({"type": "http.response.body", "body": b"ok"})
+    more = {"type": "http.response.trailers", "headers": [(b"a", b"b")], "more_trailers": True}
+    await send(more)
+    await waits_for_disconnect(scope, receive, send)
 
 
 async def head_only(scope, receive, send) -> None:
@@ -148,6 +180,12 @@ def test_idle_connections_hold_nothing_but_themselves(serve) -> None:
         pytest.param(streams, GET, id="inside-a-response-that-is-not-read"),
         pytest.param(streams, GET * 2, id="inside-a-pipelined-response"),
         pytest.param(streams_small, GET, id="inside-small-chunks"),
+        pytest.param(streams_a_file, GET, id="inside-a-file"),
+        pytest.param(answers_with_a_file, GET, id="inside-a-file-that-is-the-answer"),
+        pytest.param(answers_with_a_file, GET * 50, id="inside-files-that-are-the-answers"),
+        pytest.param(hints, GET, id="inside-early-hints"),
+        pytest.param(owes_its_trailers, GET, id="before-the-trailers"),
+        pytest.param(reads, TRAILER_BEGUN, id="inside-a-trailer"),
     ],
 )
 def test_aborted(serve, app, sent: bytes, leave) -> None:
@@ -157,7 +195,7 @@ def test_aborted(serve, app, sent: bytes, leave) -> None:
         for sock in socks:
             sock.sendall(sent)
         wait_for(server, connections=20)
-        if app in (streams, streams_small):
+        if app in (streams, streams_small, streams_a_file, answers_with_a_file, hints):
             for sock in socks:
                 sock.recv(1000)
         for sock in socks:
@@ -167,7 +205,9 @@ def test_aborted(serve, app, sent: bytes, leave) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", HEAD_BEGUN, GET, GET * 3, BODY_BEGUN])
-@pytest.mark.parametrize("app", [hello, waits_for_disconnect, streams, head_only])
+@pytest.mark.parametrize(
+    "app", [hello, waits_for_disconnect, streams, streams_a_file, answers_with_a_file, head_only]
+)
 def test_stopped_in_flight(serve, app, sent: bytes) -> None:
     server = serve(app, graceful_timeout=0.05)
     socks = [connect(server) for _ in range(10)]

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import re
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,12 +23,13 @@ pytestmark = [
     pytest.mark.skipif(buf.DEBUG, reason="debug builds keep more"),
 ]
 
+LARGE = Path(sys.executable).resolve()
 BATCH = 50  # pipelined requests
 WARM_UP = 60  # batches
 BATCHES = 400
 ALLOWED = 1024 * 1024  # bytes: what the issue of fragmentation may cost
 
-GET = b"GET /%d?q HTTP/1.1\r\nHost: a\r\nX-Number: %d\r\n\r\n"
+GET = b"GET /%d?q HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nX-Number: %d\r\n\r\n"
 POST = b"POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n" + bytes(1000)
 CHUNKED = (
     b"POST /%d HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -38,13 +40,44 @@ CHUNKED = (
 async def app(scope, receive, send) -> None:
     while (await receive())["more_body"]:
         pass
-    if scope["path"].endswith("3"):
+    kind = scope["path"][-1]
+    if kind == "3":
         await asyncio.sleep(0)
+    if kind == "4":
+        await send({"type": "http.response.early_hint", "links": [b"</a>"]})
+    await responses.get(kind, send_pieces)(scope, send)
+
+
+async def send_pieces(scope, send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": [(b"x", b"y")]})
     if scope["path"].endswith("7"):
         for _ in range(3):
             await send({"type": "http.response.body", "body": bytes(5000), "more_body": True})
     await send({"type": "http.response.body", "body": b"ok"})
+
+
+async def send_path(scope, send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.pathsend", "path": __file__})
+
+
+async def send_trailers(scope, send) -> None:
+    fields = scope["extensions"].get("granite.request.trailers", [])
+    await send({"type": "http.response.start", "status": 200, "trailers": True})
+    await send({"type": "http.response.body", "body": b"ok"})
+    await send({"type": "http.response.trailers", "headers": [*fields, (b"a", b"b")]})
+
+
+async def send_file(scope, send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    with LARGE.open("rb") as file:
+        message = {"type": "http.response.zerocopysend", "file": file, "more_body": True}
+        await send({**message, "count": 20_000})
+        await send({**message, "count": 10})
+    await send({"type": "http.response.body"})
+
+
+responses = {"5": send_trailers, "6": send_path, "8": send_file}
 
 
 def private_bytes() -> int:

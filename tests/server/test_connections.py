@@ -268,24 +268,6 @@ def test_a_client_that_leaves_without_a_word_is_noticed(connect, serve):
     eventually(lambda: server.counters()["connections"] == 1)
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        ["Connection: Upgrade", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA"],
-        ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"],
-        ["Connection: keep-alive, Upgrade", "Upgrade: something/1.0"],
-        ["Upgrade: h2c"],
-    ],
-)
-@pytest.mark.parametrize("data", [b"", b"hello"])
-def test_an_offer_to_upgrade_is_ignored(connect, fields, data):
-    client = connect(echo_body)
-    for _ in range(2):
-        response = client.ask("/", *fields, method="POST", body=data)
-        assert (response.status, response.body) == (200, data)
-        assert response.get("upgrade") is None
-
-
 def test_blank_lines_before_a_request_are_ignored(connect):
     client = connect(echo_path)
     for number in range(3):

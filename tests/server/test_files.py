@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -557,6 +558,29 @@ def test_a_file_is_sent_to_its_end_by_a_server_that_drains(connect, serve, make,
     client.close()
     stopping.join(5)
     assert not stopping.is_alive()
+
+
+def test_a_client_that_takes_nothing_of_a_file_is_cut(connect, serve, make):
+    server = serve(sending(start(), whole(make(5 * MIB))), write_timeout=0.5)
+    client = connect(server, receive_buffer=4096)
+    client.request()
+    client.until(b"\r\n\r\n")
+    eventually(lambda: server.counters()["connections"] == server.counters()["files"] == 0)
+
+
+def test_a_client_that_is_slow_to_take_a_file_is_not(connect, serve, make, data):
+    server = serve(
+        sending(start(), whole(make(5 * MIB))),
+        write_timeout=1.0,
+        keep_alive_timeout=0.5,
+        request_timeout=0.5,
+    )
+    client = connect(server, receive_buffer=65536)
+    client.request()
+    client.until(b"\r\n\r\n")
+    for at in range(0, 5 * MIB, MIB // 2):
+        assert client.read(MIB // 2) == data[at : at + MIB // 2]
+        time.sleep(0.3)
 
 
 def test_a_half_closed_client_gets_its_file(connect, make, data):

@@ -193,10 +193,19 @@ def _chunked(data: bytes) -> tuple[bytes, bytes, bool]:
         if not found:
             return b"", data, False
         size = int(line, 16)
+        if size == 0:
+            return _trailers(body, rest)
         if len(rest) < size + 2:
             return b"", data, False
         if rest[size : size + 2] != b"\r\n":
             raise ValueError(f"expected CRLF after a chunk, got {rest[size:][:20]!r}")
         body, data = body + rest[:size], rest[size + 2 :]
-        if size == 0:
-            return body, data, True
+
+
+def _trailers(body: bytes, data: bytes) -> tuple[bytes, bytes, bool]:
+    found = re.match(rb"(?:[!-9;-~]+: [^\r\n]*\r\n)*\r\n", data)
+    if found is None:
+        if b"\r\n\r\n" in data or data[:1] == b"\r" != data:
+            raise ValueError(f"expected trailers or their end, got {data[:20]!r}")
+        return b"", data, False
+    return body, data[found.end() :], True
