@@ -40,6 +40,7 @@ EXTENSIONS: dict[str, tuple[list[str], list[str]]] = {
     "exchange": ([], []),
     "accesslog": ([], []),
     "forwarded": ([], []),
+    "peers": ([], []),
     "http1": (["granite_llhttp"], []),
     "http2": ([], ["libnghttp2 >= 1.52"]),
     "tls": (["granite_picotls"], []),

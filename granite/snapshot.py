@@ -31,6 +31,8 @@ REASONS = (
     "head_size",  # 414, 431
     "body_size",  # 413
     "head_timeout",  # 408
+    "connections_per_ip",  # 429, before anything is read
+    "requests_per_ip",  # 429
     "overload",  # 503, at once
     "queue_time",  # 503, after it has waited
     "client_gone",  # while it waited
@@ -43,6 +45,7 @@ REJECTIONS = tuple(f"rejected_{reason}" for reason in REASONS)
 COUNTERS = (
     "connections_handled",
     "connections_err",
+    "accept_pauses",  # for there were as many connections as are allowed
     "requests_handled",
     *REJECTIONS,
     "bytes_received",  # as HTTP sees them: without TLS

@@ -1,12 +1,13 @@
 # A connection: a stream and the protocol that is spoken on it.
 
 from cpython.object cimport PyObject
-from libc.stdint cimport int64_t, uint64_t
-from granite._core.address cimport Networks
+from libc.stdint cimport int32_t, int64_t, uint64_t
+from granite._core.address cimport Address, Networks
 from granite._core.capi cimport uv
-from granite._core.exchange cimport Exchange
+from granite._core.exchange cimport Exchange, Rejections
 from granite._core.http1 cimport Http1Context, Http1Session, Pace
 from granite._core.net cimport Board, Listener, Reactor, StreamHandle, WheelNode
+from granite._core.peers cimport Peers
 from granite._core.transport cimport SecureContext
 
 cdef enum Waiting:
@@ -40,6 +41,9 @@ cdef class ConnectionHost:
     cdef readonly SecureContext secure  # None: connections are plain
     cdef Networks proxies               # peers that are believed what they tell of their clients
     cdef readonly int connections       # open ones
+    cdef int max_connections            # 0: no limit
+    cdef Peers peers                    # None: addresses have no limits
+    cdef Rejections rejections
     cdef Board board                    # None: connections are not shared out
     cdef int lingering                  # of these, those that only wait for the client's end
     cdef int64_t accepted               # connections, since the start
@@ -57,6 +61,7 @@ cdef class ConnectionHost:
     cdef int check_idle(self) except -1
     cdef int _overrun(self, Exchange exchange) except -1
     cdef int _on_overrun(self) except -1
+    cdef int on_room(self) except -1
 
 cdef class Connection(StreamHandle):
     cdef ConnectionHost host
@@ -66,9 +71,11 @@ cdef class Connection(StreamHandle):
     cdef uint64_t opened_at             # ms
     cdef uint64_t until                 # ms: when what is waited for must have come; 0: whenever. Of a body, the session knows
     cdef Waiting waiting
+    cdef int32_t place                  # of its address among the peers
     cdef unsigned int requests          # that were begun by sessions which are gone
     cdef Handshake handshake
     cdef int accept(self, ConnectionHost host, Listener listener, int fd, const uv.sockaddr_storage *peer) except -1
+    cdef int _turn_away(self, ConnectionHost host, int fd) except -1
     cdef int drain(self) except -1
     cdef int _retire(self, uint64_t grace) except -1
     cdef int _expect_last(self, uint64_t grace) except -1

@@ -18,10 +18,11 @@ import logging
 cimport cython
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint64_t
-from granite._core.counters cimport REJECTED_REQUEST_TIMEOUT, REJECTED_WRITE_TIMEOUT, clock
-from granite._core.exchange cimport RESPONSE_BODY, Exchange, Interface
+from granite._core.counters cimport REJECTED_CONNECTIONS_PER_IP, REJECTED_REQUEST_TIMEOUT, REJECTED_WRITE_TIMEOUT, clock
+from granite._core.exchange cimport RESPONSE_BODY, Exchange, Interface, Rejections
 from granite._core.http1 cimport SESSION_BODY, SESSION_HEAD, Http1Context, Http1Session, Pace
-from granite._core.net cimport HANDLE_NEW, HANDLE_OPEN, LOOKS, Listener, Reactor, StreamHandle
+from granite._core.net cimport HANDLE_NEW, HANDLE_OPEN, LOOKS, Listener, Reactor, StreamHandle, read_address, turn_away
+from granite._core.peers cimport PEER_NONE, PEER_TURNED_AWAY, Peers
 from granite._core.transport cimport UNWRAP_ENDED, UNWRAP_OK, SecureContext, SecureLayer, Unwrapped, name_of
 
 cdef object _log = logging.getLogger("granite.error")
@@ -76,10 +77,18 @@ cdef class ConnectionHost:
             self.board.note(self.connections)
         if connection.lingering:
             self.lingering -= 1
+        if self.peers is not None:
+            self.peers.leave(connection.place)
+        if self.connections == self.max_connections - 1:
+            self.on_room()
         return self.check_idle()
 
     cdef int check_idle(self) except -1:
         """Something has ended that a drain may wait for."""
+        return 0
+
+    cdef int on_room(self) except -1:
+        """There are not max_connections any more."""
         return 0
 
     cdef int _overrun(self, Exchange exchange) except -1:
@@ -115,6 +124,14 @@ cdef class Connection(StreamHandle):
     """
 
     cdef int accept(self, ConnectionHost host, Listener listener, int fd, const uv.sockaddr_storage *peer) except -1:
+        self.place = PEER_NONE
+        if host.peers is not None and not listener.is_pipe:
+            read_address(peer, &self.peer)
+            # A proxy is no client, whoever asks through it.
+            if not host.proxies.contain(&self.peer):
+                self.place = host.peers.enter(&self.peer)
+            if self.place == PEER_TURNED_AWAY:
+                return self._turn_away(host, fd)
         self.host = host
         host.add(self)
         try:
@@ -134,6 +151,19 @@ cdef class Connection(StreamHandle):
                 self._close()
             raise
         return 0
+
+    cdef int _turn_away(self, ConnectionHost host, int fd) except -1:
+        """Its address has too many already: answer without a look at what it wants, and without waiting for its end."""
+        cdef bytes answer = b""
+        if host.secure is None:
+            answer = host.http1.turned_away()
+        turn_away(fd, answer, len(answer))
+        if host.rejections.note(REJECTED_CONNECTIONS_PER_IP):
+            _log.info("%s: 429, too many connections", name_of((host.reactor.host_of(&self.peer), self.peer.port)))
+        return 0
+
+    cdef int must_wait(self, const Address *client) noexcept:
+        return self.host.peers.take(self.place) if client is &self.peer else self.host.peers.take_of(client)
 
     cdef int drain(self) except -1:
         """Close if nothing is in progress; what is will be answered with `Connection: close`."""

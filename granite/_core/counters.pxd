@@ -32,6 +32,8 @@ cdef enum Rejection:                    # why the server turned something away b
     REJECTED_HEAD_SIZE
     REJECTED_BODY_SIZE
     REJECTED_HEAD_TIMEOUT
+    REJECTED_CONNECTIONS_PER_IP
+    REJECTED_REQUESTS_PER_IP
     REJECTED_OVERLOAD
     REJECTED_QUEUE_TIME
     REJECTED_CLIENT_GONE
@@ -48,6 +50,7 @@ cdef enum:                              # the fields of a snapshot, in their ord
     BLOCKING_QUEUE
     CONNECTIONS_HANDLED
     CONNECTIONS_ERR
+    ACCEPT_PAUSES
     REQUESTS_HANDLED
     REJECTIONS
     BYTES_RECEIVED = REJECTIONS + REASONS

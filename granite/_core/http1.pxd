@@ -3,11 +3,12 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.time cimport time_t
+from granite._core.address cimport Address
 from granite._core.accesslog cimport AccessLog
 from granite._core.capi cimport llhttp
 from granite._core.counters cimport CLASSES, Histogram, Rejection
 from granite._core.exchange cimport Exchange, Interface, Protocol, Rejections
-from granite._core.forwarded cimport Forwarding
+from granite._core.forwarded cimport Forwarded, Forwarding
 from granite._core.scope cimport ScopeCache
 from granite._core.transport cimport Transport
 
@@ -73,6 +74,7 @@ cdef class Http1Context:
     cdef uint64_t max_body_size
     cdef int max_requests               # of a connection
     cdef int retry_after                # s, of a 503
+    cdef bint rates                     # requests of an address are counted
     cdef size_t write_high_water
     cdef size_t body_high_water
     cdef bytes server_line              # "server: …\r\n", empty to omit
@@ -81,6 +83,8 @@ cdef class Http1Context:
     cdef bytes default_lines            # both
     cdef int last_status
     cdef bytes last_status_line
+    cdef time_t farewell_at
+    cdef bytes farewell                 # to connections that are turned away
     cdef list refusals                  # by status, from FIRST_REFUSAL on
     cdef tuple method_names             # the usual ones, as bytes
     cdef tuple methods                  # ... and as str
@@ -92,6 +96,7 @@ cdef class Http1Context:
     cdef int tick(self) except -1
     cdef bytes status_line(self, int status)
     cdef Refusal refusal(self, int status)
+    cdef bytes turned_away(self)
 
 cdef class ResponseWriter(Protocol):
     cdef Http1Context context
@@ -114,6 +119,8 @@ cdef class ResponseWriter(Protocol):
 
 cdef class LineReader(ResponseWriter):
     cdef int error                      # status with which the request is refused
+    cdef int declined                   # status with which it will be answered, as there is no room for it
+    cdef int retry_in                   # ... and when to come again, in seconds
     cdef str why
     cdef bytes line                     # that is none, for the access log
     cdef object method                  # None until the request line is complete
@@ -207,6 +214,10 @@ cdef class Http1Session(RequestReader):
     cdef int _turn_down(self, Exchange exchange, int status, int retry_after) except -1
     cdef int _decline(self, Exchange exchange, int status, Rejection reason, int retry_after) except -1
     cdef int _leave_queue(self) except -1
+    cdef int _answer_declined(self) except -1
+    cdef int _begin_body(self) except -1
+    cdef bint _is_declined(self, const Address *client) except -1
+    cdef int _make_exchange(self, const Forwarded *told) except -1
     cdef int _drop_rest(self) except -1
     cdef int _set_state(self, SessionState state) except -1
     cdef int _begin(self) except -1

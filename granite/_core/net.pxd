@@ -22,6 +22,7 @@ cdef enum:
     SLACK = 2                           # connections more than the least loaded worker has that are no reason to do anything
     SLACK_SHARE = 16                    # ... and one more for so many of its connections
     ACCEPT_SILENCE = 1000               # ms between two lines about that
+    FULL_SILENCE = 10000                # ms between two lines about an owner that is full
 
 cdef struct WheelNode:
     WheelNode *next
@@ -93,6 +94,7 @@ cdef class Reactor(LoopTurn):
     cdef int64_t bytes_received         # by protocols, so without what TLS adds
     cdef int64_t bytes_sent             # likewise
     cdef uint64_t complained_at         # ms: the last line about accept()
+    cdef uint64_t full_at               # ms: the last line about an owner that is full
     cdef object escaped                 # SystemExit or KeyboardInterrupt on its way to the outer loop
     cdef object _turn_callback
     cdef object last_host
@@ -170,6 +172,7 @@ cdef class Board:
     cdef Seat *_least(self) noexcept
     cdef bint heavy(self) noexcept
     cdef bint light(self) noexcept
+    cdef bint has_room(self, int most) noexcept
     cdef void waited(self) noexcept
     cdef void leave(self) noexcept
 
@@ -182,6 +185,7 @@ cdef class Listener:
     cdef object local
     cdef object retry                   # the outer loop's TimerHandle that ends a pause
     cdef Board board                    # None: what comes is taken
+    cdef bint held                      # it does not accept, as the owner is full
     cdef bint common                    # other workers watch the socket, too
     cdef int position                   # among the sockets of its slot: the addresses in the order of the settings
     cdef int _open(self, Reactor reactor, int fd, int backlog) except -1
@@ -193,7 +197,11 @@ cdef class Listener:
     cdef int _take(self) except -1
     cdef int _pause(self, int milliseconds, object then) except -1
     cdef int _on_failed(self, int error) except -1
+    cdef int _hold(self) except -1
+    cdef int go_on(self) except -1
     # for the owner to fill in
+    cdef bint _is_full(self) noexcept
+    cdef int _on_full(self) except -1
     cdef int _on_connection(self, int fd, const uv.sockaddr_storage *peer) except -1
     cdef int _on_refused(self) except -1
 
@@ -204,3 +212,6 @@ cdef class Pool(Listener):
     cdef int empty(self) except -1
     # for the owner to fill in
     cdef int _on_given(self, int position, int fd, const uv.sockaddr_storage *peer) except -1
+
+cdef int read_address(const uv.sockaddr_storage *storage, Address *address) except -1
+cdef void turn_away(int fd, const char *answer, size_t size) noexcept

@@ -5,9 +5,10 @@ runs on that thread.
 """
 
 import contextvars
+import logging
 
 from cpython.object cimport PyObject
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 from posix.unistd cimport close
 from granite._core.accesslog cimport AccessLog
@@ -17,16 +18,18 @@ from granite._core.capi cimport uv
 from granite._core.capi.python cimport PyBytes_FromStringAndSize
 from granite._core.conn cimport Connection, ConnectionHost
 from granite._core.counters cimport (
-    BYTES_RECEIVED, BYTES_SENT, CLASSES, CONNECTIONS_ACTIVE, CONNECTIONS_ERR, CONNECTIONS_HANDLED, FIELDS, LATENCY, LOOP_LAG, QUEUE_TIME,
+    ACCEPT_PAUSES, BYTES_RECEIVED, BYTES_SENT, CLASSES, CONNECTIONS_ACTIVE, CONNECTIONS_ERR, CONNECTIONS_HANDLED, FIELDS, LATENCY, LOOP_LAG, QUEUE_TIME,
     REASONS, REJECTIONS, REQUESTS_ACTIVE, REQUESTS_HANDLED, REQUESTS_WAITING, RESPONSES_HTTP1, TLS_HANDSHAKES, TLS_HANDSHAKES_FAILED, Histogram, export, observe,
 )
 from granite._core.exchange cimport Admission, Interface, Rejections
 from granite._core.forwarded cimport Forwarding
 from granite._core.http1 cimport Http1Context
-from granite._core.net cimport HANDLE_OPEN, Board, Listener, Pool, Reactor
+from granite._core.net cimport FULL_SILENCE, HANDLE_OPEN, Board, Listener, Pool, Reactor
+from granite._core.peers cimport Peers
 from granite._core.scope cimport ScopeCache
 from granite._core.transport cimport SecureContext
 
+cdef object _log = logging.getLogger("granite.error")
 
 cdef enum:
     MOST_IN_FLIGHT = 100                # requests that in_flight() tells of
@@ -40,7 +43,7 @@ cdef class _Listener(Listener):
 
     cdef int _on_connection(self, int fd, const uv.sockaddr_storage *peer) except -1:
         cdef Server server = self.server
-        if not self.common and server.pool is not None and server.board.heavy() and server.pool.give(self, fd, peer):
+        if not self.common and server.pool is not None and (server.board.heavy() or server.is_full()) and server.pool.give(self, fd, peer):
             return 0
         return (<Connection>Connection.__new__(Connection)).accept(server, self, fd, peer)
 
@@ -48,11 +51,25 @@ cdef class _Listener(Listener):
         self.server.failed += 1
         return 0
 
+    cdef bint _is_full(self) noexcept:
+        cdef Server server = self.server
+        # What comes at a socket that nobody else watches goes to those who have room.
+        return server.is_full() and (self.common or server.pool is None or not server.board.has_room(server.max_connections))
+
+    cdef int _on_full(self) except -1:
+        return self.server.on_full()
+
 
 cdef class _Pool(Pool):
     """Where the server's connections go that it has too many of, and where it gets others."""
 
     cdef Server server
+
+    cdef bint _is_full(self) noexcept:
+        return self.server.is_full()
+
+    cdef int _on_full(self) except -1:
+        return self.server.on_full()
 
     cdef int _on_given(self, int position, int fd, const uv.sockaddr_storage *peer) except -1:
         cdef _Listener listener
@@ -84,8 +101,8 @@ cdef class Server(ConnectionHost):
     """
 
     cdef readonly Interface interface
-    cdef Rejections rejections
     cdef readonly AccessLog access_log  # None: requests are not logged
+    cdef int64_t accept_pauses
     cdef Histogram loop_lag
     cdef object loop
     cdef list listeners
@@ -94,6 +111,8 @@ cdef class Server(ConnectionHost):
     cdef object on_idle
     cdef object on_max_requests
     cdef bint closed
+    cdef bint is_full(self) noexcept
+    cdef int on_full(self) except -1
 
     def __cinit__(self, loop, app, *, config, context=None, state=None, on_error=None,
                   SecureContext secure=None, dict extensions=None, long long max_requests=0, on_max_requests=None,
@@ -114,6 +133,9 @@ cdef class Server(ConnectionHost):
             self.interface.max_requests = max_requests
             self.interface.on_max_requests = self._on_max_requests
         self.rejections = Rejections(loop)
+        self.max_connections = config.max_connections
+        if config.max_connections_per_ip or config.max_requests_per_ip:
+            self.peers = Peers(config)
         if config.backpressure:
             self.interface.admission = Admission(self.rejections, loop, config)
         self.proxies = Networks(config.forwarded_allow_ips)
@@ -275,6 +297,7 @@ cdef class Server(ConnectionHost):
             "timers": self.reactor.wheel.linked if self.reactor.wheel is not None else 0,
             "sessions": self.http1.live,
             "exchanges": self.interface.live,
+            "addresses": self.peers.connected if self.peers is not None else 0,
             "running": self.interface.running,
             "waiting": self.waiting,
         }
@@ -293,6 +316,7 @@ cdef class Server(ConnectionHost):
         values[REQUESTS_WAITING] = self.waiting
         values[CONNECTIONS_HANDLED] = self.accepted
         values[CONNECTIONS_ERR] = self.failed
+        values[ACCEPT_PAUSES] = self.accept_pauses
         values[REQUESTS_HANDLED] = self.interface.requests
         for i in range(<int>REASONS):
             values[REJECTIONS + i] = self.rejections.counts[i]
@@ -330,6 +354,24 @@ cdef class Server(ConnectionHost):
             self.pool._close()
             self.pool.server = None
             self.pool = None
+
+    cdef bint is_full(self) noexcept:
+        return self.max_connections and self.connections >= self.max_connections
+
+    cdef int on_full(self) except -1:
+        """New connections stay in their queue."""
+        cdef uint64_t now = self.reactor.now()
+        self.accept_pauses += 1
+        if self.reactor.full_at == 0 or now - self.reactor.full_at >= FULL_SILENCE:
+            self.reactor.full_at = now
+            _log.warning("max_connections: %d are open: new ones wait until others have closed", self.connections)
+        return 0
+
+    cdef int on_room(self) except -1:
+        cdef _Listener listener
+        for listener in self.listeners:
+            listener.go_on()
+        return self.pool.go_on() if self.pool is not None else 0
 
     def _on_quiet(self):
         self.check_idle()

@@ -56,6 +56,7 @@ cdef class Transport:
     cdef int shut(self, bint linger) except -1
     cdef int reset(self) except -1
     cdef const Address *address(self) noexcept
+    cdef int must_wait(self, const Address *client) noexcept
     cdef object client(self)
     cdef object server(self)
     cdef object scheme(self)

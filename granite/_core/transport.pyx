@@ -94,6 +94,10 @@ cdef class Transport:
         """The peer's address; of family FAMILY_UNIX if it has none."""
         return NULL
 
+    cdef int must_wait(self, const Address *client) noexcept:
+        """Note a request of this client, which is the peer or who it speaks for; 0, or the seconds after which one is welcome."""
+        return 0
+
     cdef object client(self):
         """(host, port) of the peer, or None."""
         raise NotImplementedError

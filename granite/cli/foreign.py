@@ -32,7 +32,6 @@ HINTS: dict[str, str] = {
     # Gunicorn
     "-k": "granite has one kind of worker; use --interface and --loop",
     "--worker-class": "granite has one kind of worker; use --interface and --loop",
-    "--worker-connections": "use --backpressure",
     "--reload-engine": "granite chooses by itself; leave it out",
     "--reload-extra-file": "use --reload-paths",
     "--spew": "use a debugger or python -m trace",

@@ -206,6 +206,13 @@ METRICS: tuple[Metric, ...] = (
         _field("connections_err"),
     ),
     Metric(
+        "accept_pauses_total",
+        "counter",
+        "",
+        "How often the worker had max_connections, and left new ones in the queue.",
+        _field("accept_pauses"),
+    ),
+    Metric(
         "requests_handled",
         "counter",
         "",

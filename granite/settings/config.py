@@ -103,6 +103,12 @@ class Config:
     max_head_size: int
     max_body_size: int
     max_requests_per_connection: int
+    max_connections: int
+    max_connections_per_ip: int
+    max_requests_per_ip: float
+    max_requests_per_ip_burst: int
+    ip_table_size: int
+    ipv6_prefix: int
     backpressure: int | None
     overload: str
     max_queue_time: float

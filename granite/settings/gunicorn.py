@@ -30,6 +30,7 @@ SAME = frozenset(
         *("http2_max_header_list_size", "websocket_max_message_size", "bind", "raw_env"),
         *("graceful_timeout", "syslog_prefix", "syslog_facility", "header_map"),
         *("limit_request_line", "limit_request_fields", "limit_request_field_size"),
+        "worker_connections",
     )
 )
 # What has no counterpart, each with the value that changes nothing.
@@ -76,7 +77,6 @@ UNMATCHED: dict[str, object] = {
     "strip_header_spaces": False,
     "tmp_upload_dir": None,
     "uwsgi_allow_ips": "127.0.0.1,::1",
-    "worker_connections": 1000,
     "worker_tmp_dir": None,
 }
 # To leave these out is right: they choose a way of doing what is done here in one way, or belong to

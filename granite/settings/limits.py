@@ -3,7 +3,7 @@ Declarations only.
 """
 
 from granite.settings.base import Section, Setting
-from granite.settings.quantities import integer, size
+from granite.settings.quantities import integer, rate, size
 
 _LARGEST_HEAD = 16 * 1024**2
 
@@ -50,5 +50,43 @@ SECTION = Section(
         0,
         "Requests after which a connection is closed; 0 sets no limit.",
         aliases=("keep_alive_max_requests",),
+    ),
+    Setting(
+        "max_connections",
+        integer(0, 10_000_000),
+        0,
+        "Connections of a worker above which it accepts no more until one closes; 0 sets no limit.",
+        aliases=("worker_connections",),
+    ),
+    Setting(
+        "max_connections_per_ip",
+        integer(0, 1_000_000),
+        0,
+        "Connections of an address to a worker, others get a 429 and are closed; 0 sets no limit.",
+    ),
+    Setting(
+        "max_requests_per_ip",
+        rate(1_000_000),
+        0.0,
+        "Requests of an address to a worker, per second or as 30/m, others get a 429; 0 sets no "
+        "limit.",
+    ),
+    Setting(
+        "max_requests_per_ip_burst",
+        integer(0, 1_000_000),
+        0,
+        "Requests that an address may send at once before that rate counts; 0: those of a second.",
+    ),
+    Setting(
+        "ip_table_size",
+        integer(1, 10_000_000),
+        16384,
+        "Addresses that a worker remembers for these limits; should be at least the connections.",
+    ),
+    Setting(
+        "ipv6_prefix",
+        integer(1, 128),
+        64,
+        "Bits of an IPv6 address that are one client to these limits.",
     ),
 )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Number = TypeVar("Number", int, float)
 
-__all__ = ["integer", "mebibytes", "milliseconds", "mode", "seconds", "size"]
+__all__ = ["integer", "mebibytes", "milliseconds", "mode", "rate", "seconds", "size"]
 
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE_UNITS = {"k": 1024, "m": 1024**2, "g": 1024**3}
@@ -37,6 +37,25 @@ def integer(minimum: int, maximum: int, *, optional: bool = False) -> Kind:
         return _within(_integer(value), minimum, maximum)
 
     return Kind(f"an integer from {minimum} to {maximum}", "INTEGER", read, show=show_optional)
+
+
+def rate(maximum: int) -> Kind:
+    """A number per second, or with its unit of time: `10`, `0.5`, `30/m`, `5/h`; 0, or at least one
+    per hour. The final value is per second.
+    """
+
+    def read(value: object) -> float:
+        per = 1.0
+        if isinstance(value, str) and value[-2:-1] == "/":
+            per = _DURATION_UNITS[value[-1]] if value[-1] in "smh" else 0.0
+            value = value[:-2]
+        found = _number(value) if isinstance(value, str) else _duration(value)
+        if not per:
+            raise ValueError
+        return _within(found / per, 1 / 3600, maximum) if found else 0.0
+
+    expected = f"a number from 0 to {maximum} per second, such as 10, 0.5 or 30/m"
+    return Kind(expected, "RATE", read, show=_shown_number)
 
 
 def mode() -> Kind:

@@ -40,15 +40,19 @@ class Response:
 
 
 class Client:
-    """A connection to a server on `host` and `port`; `receive_buffer` bytes bound the kernel's."""
+    """A connection to a server on `host` and `port`, from the address `source`; `receive_buffer`
+    bytes bound the kernel's.
+    """
 
-    def __init__(self, host: str, port: int, *, receive_buffer: int = 0) -> None:
+    def __init__(self, host: str, port: int, *, receive_buffer: int = 0, source: str = "") -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.sock = socket.socket(family)
         self.sock.settimeout(TIMEOUT)
         if receive_buffer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         try:
+            if source:
+                self.sock.bind((source, 0))
             self.sock.connect((host, port))
         except BaseException:
             self.sock.close()

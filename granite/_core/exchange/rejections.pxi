@@ -6,6 +6,8 @@ cdef tuple _WORDS = (
     "the size of the head",
     "the size of the body",
     "the time that the head took",
+    "the number of connections",
+    "the rate of requests",
     "overload",
     "the time in the queue",
     "a client that has gone",

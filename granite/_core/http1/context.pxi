@@ -70,6 +70,7 @@ cdef class Http1Context:
         self.max_body_size = config.max_body_size or UINT64_MAX
         self.max_requests = config.max_requests_per_connection
         self.retry_after = config.retry_after
+        self.rates = config.max_requests_per_ip > 0
         self.write_high_water = config.write_high_water
         self.body_high_water = config.body_high_water
         self.server_line = b"server: " + config.server_header.encode("latin-1") + b"\r\n" if config.server_header else b""
@@ -152,3 +153,17 @@ cdef class Http1Context:
             refusal.text = _REASONS[status].encode()
             refusal.fields = b"content-type: text/plain\r\ncontent-length: %d\r\n" % len(refusal.text)
         return refusal
+
+    cdef bytes turned_away(self):
+        """The answer to a connection that is one too many; the same for a second."""
+        cdef Refusal refusal
+        self.tick()
+        if self.farewell_at != self.date_at:
+            refusal = self.refusal(429)
+            retry = b"retry-after: %d\r\n" % self.retry_after if self.retry_after else b""
+            self.farewell = b"%b%b%b%bconnection: close\r\n\r\n%b" % (
+                refusal.line, self.default_lines, refusal.fields, retry, refusal.text
+            )
+            self.farewell_at = self.date_at
+        count_response(self.responses, 429)
+        return self.farewell

@@ -19,7 +19,7 @@ cdef class LineReader(ResponseWriter):
         self.target.size = 0
         self.target.kept = False
         self.scratch_size = 0
-        self.error = 0
+        self.error = self.declined = 0
         return 0
 
     cdef int _deny(self, int status, str why) noexcept:

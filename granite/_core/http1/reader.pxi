@@ -60,6 +60,8 @@ cdef class RequestReader(LineReader):
             self.head_size = self.raw_size + (base + size - self.read_base) - (2 if size == 0 else 0)
         elif self._on_framing(size):    # trailers
             return llhttp.HPE_USER
+        elif self.declined:             # the head is still needed, and nothing else is
+            return 0
         if self._check_size(size):
             return llhttp.HPE_USER
         if span.size == 0:
@@ -116,6 +118,8 @@ cdef class RequestReader(LineReader):
         cdef size_t size = self.value.size
         cdef bint is_trailer = self.state == SESSION_BODY
         cdef int known
+        if is_trailer and self.declined:
+            return 0
         while size and (value[size - 1] == 32 or value[size - 1] == 9):
             size -= 1
         field = self.context.cache.field(self._bytes_of(&self.name), self.name.size, value, size, &known)

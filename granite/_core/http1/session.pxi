@@ -175,6 +175,14 @@ cdef class Http1Session(RequestReader):
         self.dispatched = True          # what comes of its body is of no use
         return self._turn_down(exchange, status, retry_after)
 
+    cdef int _answer_declined(self) except -1:
+        """Answer a request that _on_head() has declined, if it has."""
+        if not self.declined:
+            return 0
+        self._decline(None, self.declined, REJECTED_OVERLOAD if self.declined == 503 else REJECTED_REQUESTS_PER_IP, self.retry_in)
+        self.declined = 0
+        return self._begin_body()
+
     cdef int turn_has_come(self, Exchange exchange) except -1:
         return self.transport.resume_soon()
 
@@ -229,6 +237,7 @@ cdef class Http1Session(RequestReader):
                 self._keep(&self.value)
                 exchange = self.exchange
                 if exchange is None:
+                    self._answer_declined()
                     return self._drop_rest()
                 return exchange.on_body() if self.dispatched else self._dispatch()
             if code != llhttp.HPE_PAUSED:
@@ -238,6 +247,7 @@ cdef class Http1Session(RequestReader):
             self._set_state(SESSION_COMPLETE)
             exchange = self.exchange
             if exchange is None:
+                self._answer_declined()
                 self._next()            # the response was done before the request
             else:
                 exchange.body_complete = True
@@ -336,10 +346,9 @@ cdef class Http1Session(RequestReader):
         return self._begin_head()
 
     cdef int _on_head(self) except -1:
-        cdef Exchange exchange
-        cdef Admission admission
         cdef Forwarded told
-        cdef Transport transport = self.transport
+        cdef const Forwarded *known = NULL
+        cdef const Address *client = self.transport.address()
         if self._check_head():
             return llhttp.HPE_USER
         if self.parser.content_length > self.context.max_body_size:
@@ -350,12 +359,40 @@ cdef class Http1Session(RequestReader):
         self.keep_alive = not self.client_closes and not self.context.one_request
         if self.context.max_requests and self.served + self.messages >= <unsigned int>self.context.max_requests:
             self.keep_alive = False
-        admission = self.context.interface.admission
-        if admission is not None and admission.turns_away():
-            self._decline(None, 503, REJECTED_OVERLOAD, self.context.retry_after)
-            self.fields = None
+        if not self.http11:
+            self.expects_continue = False
+        if self.forwarded:
+            self.context.forwarding.read(self.fields, self.forwarded, &told)
+            known = &told
+            if told.client.family:
+                client = &told.client
+        if self._is_declined(client):
             return self._set_state(SESSION_BODY)
-        exchange = self.context.interface.new_exchange()
+        self._make_exchange(known)
+        return self._begin_body()
+
+    cdef int _begin_body(self) except -1:
+        """Nothing of the head is needed any more."""
+        self.fields = None              # from now on, trailers
+        self.target.size = self.scratch_size = 0
+        self.target.kept = False
+        return self._set_state(SESSION_BODY) if self.state == SESSION_HEAD else 0
+
+    cdef bint _is_declined(self, const Address *client) except -1:
+        """Whether there is no room for a request of this client. It gets no exchange then, and its answer as soon as llhttp has returned."""
+        cdef Admission admission = self.context.interface.admission
+        if self.context.rates:
+            self.retry_in = self.transport.must_wait(client)
+            if self.retry_in:
+                self.declined = 429
+        if not self.declined and admission is not None and admission.turns_away():
+            self.retry_in = self.context.retry_after
+            self.declined = 503
+        return self.declined != 0
+
+    cdef int _make_exchange(self, const Forwarded *told) except -1:
+        cdef Transport transport = self.transport
+        cdef Exchange exchange = self.context.interface.new_exchange()
         exchange.protocol = self
         exchange.method = self.method
         exchange.http_version = "1.1" if self.http11 else "1.0"
@@ -369,19 +406,12 @@ cdef class Http1Session(RequestReader):
         exchange.secure = exchange.scheme == "https"
         exchange.server = transport.server()
         exchange.trusted = transport.trusted
-        if self.forwarded:
-            self.context.forwarding.read(self.fields, self.forwarded, &told)
-            self.context.forwarding.apply(&told, exchange)
+        if told is not NULL:
+            self.context.forwarding.apply(told, exchange)
         self._set_target(exchange)
-        if not self.http11:
-            self.expects_continue = False
         if self.codings:
             exchange.trailers = []
-        self.fields = None              # from now on, trailers
-        self.target.size = self.scratch_size = 0
-        self.target.kept = False
         self.exchange = exchange
-        self._set_state(SESSION_BODY)
         return 0
 
     cdef int _on_body(self, const char *base, size_t size) except -1:

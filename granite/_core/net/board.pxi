@@ -165,6 +165,11 @@ cdef class Board:
         cdef Seat *least = self._least()
         return least is not NULL and least.load - self.load > SLACK
 
+    cdef bint has_room(self, int most) noexcept:
+        """Whether another worker has less than so many."""
+        cdef Seat *least = self._least()
+        return least is not NULL and least.load < most
+
     cdef void waited(self) noexcept:
         """The others have not taken what was left to them."""
         cdef Seat *least = self._least()

@@ -21,8 +21,20 @@ cdef extern from *:
         return accepted;
     #endif
     }
+
+    static void granite_turn_away(int fd, const void *answer, size_t size)
+    {
+        char request[4096];
+        if (size != 0)
+            (void)!send(fd, answer, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+        shutdown(fd, SHUT_WR);
+        /* What has been sent already and is not read would turn the end into a reset, which may overtake the answer. */
+        (void)!recv(fd, request, sizeof(request), MSG_DONTWAIT);
+        close(fd);
+    }
     """
     int granite_accept(int fd, uv.sockaddr_storage *peer) nogil
+    void granite_turn_away(int fd, const void *answer, size_t size) nogil
 
 
 cdef void _cb_listener_readable(uv.uv_poll_t *poll, int status, int events) noexcept:
@@ -116,12 +128,14 @@ cdef class Listener:
 
     cdef int _on_readable(self) except -1:
         cdef int more = MOST_AT_ONCE
+        if self._is_full():
+            return self._hold()
         if self.board is None:
             return self._take()
         if self.common and self.board.heavy():
             return self._pause(LOOK_AWAY, self._look_again)
         # One with little to do may be long about its turn all the same, where the machine is busy.
-        while self._take() and self.board.light() and more > 0:
+        while self._take() and more > 0 and self.board.light() and not self._is_full():
             more -= 1
         return 0
 
@@ -158,13 +172,40 @@ cdef class Listener:
 
     def _go_on(self):
         self.retry = None
+        self.held = False
         if self.state == HANDLE_OPEN:
             self._watch()
 
     def _look_again(self):
         self._go_on()
-        if self._take():
+        if not self._is_full() and self._take():
             self.board.waited()
+
+    cdef int _hold(self) except -1:
+        """Leave what comes in the queue until the owner calls go_on(); or until another worker may have room for it."""
+        self.held = True
+        if self.board is not None and not self.common:
+            self._pause(ACCEPT_PAUSE, self._go_on)
+        else:
+            uv.uv_poll_stop(&self.poll)
+        return self._on_full()
+
+    cdef int go_on(self) except -1:
+        """There is room again."""
+        if not self.held:
+            return 0
+        if self.retry is not None:
+            self.retry.cancel()
+        self._go_on()
+        return 0
+
+    cdef bint _is_full(self) noexcept:
+        """Whether the owner wants no more connections for now."""
+        return False
+
+    cdef int _on_full(self) except -1:
+        """Connections are left in the queue."""
+        return 0
 
     cdef int _on_connection(self, int fd, const uv.sockaddr_storage *peer) except -1:
         """Make a connection of an accepted socket, which is this method's to close."""
@@ -173,3 +214,8 @@ cdef class Listener:
     cdef int _on_refused(self) except -1:
         """accept() has failed."""
         return 0
+
+
+cdef void turn_away(int fd, const char *answer, size_t size) noexcept:
+    """Close an accepted connection with this answer, of which nobody makes sure that it arrives."""
+    granite_turn_away(fd, answer, size)

@@ -131,7 +131,7 @@ cdef class StreamHandle(Transport):
             code = uv.uv_pipe_init(&reactor.loop, &self.h.pipe, 0)
             self.peer.family = FAMILY_UNIX
         else:
-            _read_address(peer, &self.peer)
+            read_address(peer, &self.peer)
             code = uv.uv_tcp_init(&reactor.loop, &self.h.tcp)
         if code < 0:
             close(fd)
@@ -593,7 +593,7 @@ cdef class StreamHandle(Transport):
         return 0
 
 
-cdef int _read_address(const uv.sockaddr_storage *storage, Address *address) except -1:
+cdef int read_address(const uv.sockaddr_storage *storage, Address *address) except -1:
     memset(address, 0, sizeof(Address))
     if storage.ss_family == uv.AF_INET:
         address.port = uv.ntohs((<uv.sockaddr_in *>storage).sin_port)
@@ -614,7 +614,7 @@ cdef object _local_address(Reactor reactor, uv.uv_tcp_t *tcp):
     cdef Address address
     if uv.uv_tcp_getsockname(tcp, <uv.sockaddr *>&storage, &size) < 0:
         return None
-    _read_address(&storage, &address)
+    read_address(&storage, &address)
     if address.family == FAMILY_UNIX:
         return None
     local = (reactor.host_of(&address), address.port)

@@ -31,8 +31,8 @@ COMMANDS = "run, check, stats, top, settings, version, completion or help"
         (["completion", "csh"], "completion: expected one of bash, zsh, fish, got 'csh'"),
         (["settings", "a", "b"], "settings: expected one name, got 'a' 'b'"),
         (
-            ["settings", "worker_connections"],
-            "settings: worker_connections: use --backpressure",
+            ["settings", "worker_class"],
+            "settings: worker_class: granite has one kind of worker; use --interface and --loop",
         ),
         (["settings", "--jsno"], "settings: unknown option '--jsno'"),
         (

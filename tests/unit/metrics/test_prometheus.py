@@ -64,6 +64,7 @@ def test_every_number_of_a_snapshot_is_shown_where_it_belongs():
     found = samples(view)
     names = {
         **{name: name for name in (*GAUGES, *COUNTERS) if name not in (*RESPONSES, *REJECTIONS)},
+        "accept_pauses": "accept_pauses_total",
         "bytes_received": "received_bytes_total",
         "bytes_sent": "sent_bytes_total",
         "tls_handshakes": "tls_handshakes_total",
