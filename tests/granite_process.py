@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ PATIENCE = 60.0  # seconds, for what must happen; a busy machine is slow
 
 
 class GraniteProcess:
-    """`python -m granite ARGUMENTS` in its own session; `output` is what it has printed so far.
+    """`python -m granite ARGUMENTS` in its own session.
 
     `launcher` are Python's arguments in place of `-m granite`; it inherits `pass_fds`.
     """
@@ -33,7 +34,8 @@ class GraniteProcess:
         search = os.pathsep.join(filter(None, (str(ROOT), environ.get("PYTHONPATH"))))
         environ |= {"PYTHONPATH": search, **(env or {})}
         environ.pop("PYTHONUNBUFFERED", None)  # it makes two writes, which may mix, of each line
-        self.output = ""
+        self._output = ""
+        self._rest = b""
         self._changed = threading.Condition()
         self.process = subprocess.Popen(
             [sys.executable, *launcher, *arguments],
@@ -43,11 +45,22 @@ class GraniteProcess:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
             start_new_session=True,
         )
+        assert self.process.stdout is not None
+        self._pipe = self.process.stdout.fileno()
+        os.set_blocking(self._pipe, False)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    @property
+    def output(self) -> str:
+        """What it has printed, in whole lines: all that was printed before whatever the test has
+        seen of it by other ways.
+        """
+        with self._changed:
+            self._take()
+            return self._output
 
     @property
     def port(self) -> int:
@@ -109,15 +122,33 @@ class GraniteProcess:
         self.process.wait(PATIENCE)
         self.wait_gone()
         self._reader.join(PATIENCE)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        with self._changed:
+            self._pipe = -1
+            assert self.process.stdout is not None
+            self.process.stdout.close()
 
     def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+        more = True
+        while more:
+            select.select([self._pipe], [], [])
             with self._changed:
-                self.output += line
+                more = self._take()
                 self._changed.notify_all()
+
+    def _take(self) -> bool:
+        """Take what lies in the pipe; return False when nothing will come any more."""
+        while self._pipe >= 0:
+            try:
+                data = os.read(self._pipe, 65536)
+            except BlockingIOError:
+                return True
+            lines, end, self._rest = (self._rest + data).rpartition(b"\n")
+            if not data:
+                lines, self._rest = self._rest, b""
+            self._output += (lines + end).decode(errors="replace")
+            if not data:
+                return False
+        return False
 
     def __repr__(self) -> str:
         return f"<granite {self.process.args!r}, output:\n{self.output}>"
