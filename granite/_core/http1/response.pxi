@@ -4,6 +4,7 @@ cdef enum:
     SEEN_DATE = 1
     SEEN_SERVER = 2
     SEEN_CLOSE = 4
+    SEEN_UPGRADE = 8
     END_ROOM = 96                       # what _end_head() may add to the fields that are known before
 
 
@@ -18,8 +19,8 @@ cdef frozenset _NO_TRAILERS = frozenset((
 
 
 cdef inline bint _is_bodyless(int status) noexcept:
-    """RFC 9110, 6.4.1: these statuses have no content, whatever their fields say."""
-    return status == 204 or status == 304
+    """RFC 9110, 6.4.1 and 15.3.6: these statuses have no content, whatever their fields say."""
+    return status == 204 or status == 304 or status == 205
 
 
 cdef inline bint _has_no_content(Exchange exchange) noexcept:
@@ -57,6 +58,15 @@ cdef inline bint _is_token(const char *base, size_t size) noexcept:
         if c >= 127 or c <= 32 or memchr(b"\"(),/:;<=>?@[\\]{}", c, 17) is not NULL:
             return False
     return True
+
+
+cdef inline bint _is_hop_by_hop(const char *name, Py_ssize_t size) noexcept:
+    """RFC 9110, 7.6.1: what is said of a connection is for the server to say."""
+    if size == 10:
+        return _equals(name, b"keep-alive", 10)
+    if size == 16:
+        return _equals(name, b"proxy-connection", 16)
+    return size == 2 and _equals(name, b"te", 2)
 
 
 cdef inline char *_put(char *place, object data) noexcept:
@@ -216,15 +226,22 @@ cdef class ResponseWriter(Protocol):
             if exchange.declared >= 0:
                 raise RuntimeError("response headers: expected one content-length, got several")
             exchange.declared = _length(<object>value)
-            if exchange.status == 204 or self.trailers:
+            if exchange.status == 204 or exchange.status == 205 or self.trailers:
                 return place            # RFC 9110, 8.6; only a chunked body can have trailers
         elif name_size == 17 and _equals(n, b"transfer-encoding", 17):
-            return place                # the framing is ours
+            raise RuntimeError(
+                "response headers: transfer-encoding is the server's, which chunks what has no content-length: leave it out, "
+                f"of fields that come from another response too, got {<object>value!r}"
+            )
         elif name_size == 10 and _equals(n, b"connection", 10):
-            if b"close" in (<object>value).lower():
+            if has_token(v, value_size, b"close", 5):
                 self.seen |= SEEN_CLOSE
             return place
-        elif name_size == 10 and _equals(n, b"keep-alive", 10):
+        elif name_size == 7 and _equals(n, b"upgrade", 7):
+            if exchange.status != 426:
+                return place
+            self.seen |= SEEN_UPGRADE
+        elif _is_hop_by_hop(n, name_size):
             return place
         elif name_size == 4 and _equals(n, b"date", 4):
             self.seen |= SEEN_DATE
@@ -284,7 +301,9 @@ cdef class ResponseWriter(Protocol):
         cdef char *place = start
         self.chunked = False
         count_response(self.context.responses, exchange.status)
-        if not _is_bodyless(exchange.status) and (exchange.declared < 0 or self.trailers):
+        if exchange.status == 205:
+            place = _put_text(place, b"content-length: 0\r\n", 19)
+        elif not _is_bodyless(exchange.status) and (exchange.declared < 0 or self.trailers):
             if not more and not (exchange.head_only and size == 0):
                 place = _put_text(place, b"content-length: ", 16)
                 place = _put_number(place, size, 10)
@@ -309,6 +328,10 @@ cdef class ResponseWriter(Protocol):
         return exchange._set_response(RESPONSE_BODY)
 
     cdef char *_put_connection(self, char *place) noexcept:
+        if self.seen & SEEN_UPGRADE:    # RFC 9110, 7.8
+            if not self.keep_alive:
+                return _put_text(place, b"connection: close, upgrade\r\n", 28)
+            return _put_text(place, b"connection: keep-alive, upgrade\r\n", 33)
         if not self.keep_alive:
             return _put_text(place, b"connection: close\r\n", 19)
         return place if self.http11 else _put_text(place, b"connection: keep-alive\r\n", 24)
@@ -437,6 +460,7 @@ cdef class ResponseWriter(Protocol):
         cdef char *start
         cdef char *place
         context.tick()
+        self.seen = 0
         count_response(context.responses, status)
         start = place = out_reserve(
             transport.pool, &transport.out, END_ROOM + len(refusal.line) + len(context.default_lines) + len(refusal.fields) + len(refusal.text)
