@@ -10,8 +10,9 @@ what is sent is written with Python's escapes, and `{70000*x}` stands for 70000 
     request   `METHOD raw-path`: a request that the application sees complete, in order
     path, query, version, header, body
               of the last `request`; `header` (`name value`) is repeated, and either lists all
-              fields or is left out; `path` is only needed where it differs from the raw path
-    status    the status of the refusal that ends the connection; alternatives by a blank
+              fields or is left out; `path` is only needed where it differs from the raw path, and only
+              it may hold characters beyond latin-1
+    status    the status of the refusal that ends the connection
     then      `open` or `close`: the connection after the last response (default `open`)
     eof       `yes`: the client ends its half of the connection after the bytes
 """
@@ -49,7 +50,7 @@ class Case:
     name: str
     data: bytes
     requests: list[Seen] = field(default_factory=list)
-    statuses: frozenset[int] = frozenset()
+    status: int = 0
     stays_open: bool = True
     ends: bool = False
 
@@ -82,7 +83,7 @@ def _apply(case: Case, key: str, value: str, path: Path) -> None:
         raw = unescape(target)
         case.requests.append(Seen(method, raw, raw.decode("latin-1")))
     elif key == "status":
-        case.statuses = frozenset(map(int, value.split()))
+        case.status = int(value)
     elif key == "then" and value in ("open", "close"):
         case.stays_open = value == "open"
     elif key == "eof" and value == "yes":
@@ -95,7 +96,7 @@ def _apply(case: Case, key: str, value: str, path: Path) -> None:
 
 def _describe(seen: Seen, key: str, value: str) -> None:
     if key == "path":
-        seen.path = value
+        seen.path = value.encode("latin-1", "backslashreplace").decode("unicode_escape")
     elif key == "version":
         seen.version = value
     elif key == "query":
