@@ -1,4 +1,4 @@
-"""Mutations of messages.
+"""Mutations of messages: of their octets here, of what they are made of in `structure`.
 
 Owns how a message of the corpus is broken. Must not know servers. Runs on the test's thread; what
 comes out depends on the random generator that is passed in and on nothing else.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+
+from tests.fuzz import structure
 
 __all__ = ["mutated"]
 
@@ -88,9 +90,12 @@ _WAYS: tuple[Callable[[bytearray, random.Random], None], ...] = (
 
 
 def mutated(messages: Sequence[bytes], rng: random.Random) -> bytes:
-    """Return one of `messages`, or two of them in a row, broken in one to four places."""
-    data = bytearray(b"".join(rng.choice(messages) for _ in range(rng.choice((1, 1, 2)))))
-    for _ in range(rng.randrange(1, 5)):
+    """Return up to four of `messages` in a row, broken in up to four places."""
+    data = bytearray(
+        b"".join(rng.choice(messages) for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4))))
+    )
+    ways = structure.WAYS if rng.random() < 0.7 else _WAYS
+    for _ in range(rng.choice((0, 1, 1, 1, 2, 2, 3, 4))):
         if data:
-            rng.choice(_WAYS)(data, rng)
+            rng.choice(ways)(data, rng)
     return bytes(data) or b"\r"

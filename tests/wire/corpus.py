@@ -10,8 +10,8 @@ what is sent is written with Python's escapes, and `{70000*x}` stands for 70000 
     request   `METHOD raw-path`: a request that the application sees complete, in order
     path, query, version, header, body
               of the last `request`; `header` (`name value`) is repeated, and either lists all
-              fields or is left out; `path` is only needed where it differs from the raw path, and only
-              it may hold characters beyond latin-1
+              fields or is left out; `path` is only needed where it differs from the raw path, and
+              only it may hold characters beyond latin-1
     status    the status of the refusal that ends the connection
     then      `open` or `close`: the connection after the last response (default `open`)
     eof       `yes`: the client ends its half of the connection after the bytes

@@ -37,7 +37,7 @@ class Reading:
     status: int = 0
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     def __init__(self, status: int = 400) -> None:
         self.status = status
 
@@ -68,7 +68,7 @@ def read(data: bytes) -> Reading:
             stays = head.seen.version == "1.1" or b"keep-alive" in head.options
             if b"close" in head.options or not stays:
                 return reading
-    except _Refused as refused:
+    except _RefusedError as refused:
         reading.status = refused.status
         return reading
 
@@ -76,7 +76,7 @@ def read(data: bytes) -> Reading:
 def _head(data: bytes, at: int) -> tuple[_Head, int]:
     end = _VISIBLE.match(data, at).end()  # type: ignore[union-attr]
     if data[end : end + 2] != b"\r\n":
-        raise _Refused
+        raise _RefusedError
     head = _request_line(data[at:end])
     at = end + 2
     while data[at : at + 2] != b"\r\n":
@@ -84,7 +84,7 @@ def _head(data: bytes, at: int) -> tuple[_Head, int]:
         _note(head, name, value)
     http11 = head.seen.version == "1.1"
     if (head.host_at < 0 and http11) or (head.chunked and not http11):
-        raise _Refused
+        raise _RefusedError
     if head.absolute:
         _replace_host(head)
     return head, at + 2
@@ -93,17 +93,17 @@ def _head(data: bytes, at: int) -> tuple[_Head, int]:
 def _request_line(line: bytes) -> _Head:
     parts = _LINE.fullmatch(line)
     if parts is None:
-        raise _Refused
+        raise _RefusedError
     method, target, major, minor = parts.groups()
     if major != b"1" or minor > b"1":
-        raise _Refused(505)
+        raise _RefusedError(505)
     if not re.fullmatch(_TOKEN, method):
-        raise _Refused
+        raise _RefusedError
     if len(method) > 32 or method in (b"CONNECT", b"TRACE") or method != method.upper():
-        raise _Refused(501)
+        raise _RefusedError(501)
     found = target_parts(method, target)
     if found is None:
-        raise _Refused
+        raise _RefusedError
     authority, path, query = found
     text = unquote_to_bytes(path).decode("utf-8", "replace")
     version = f"1.{minor.decode()}"
@@ -149,7 +149,7 @@ def is_host(value: bytes) -> bool:
 def _field_line(data: bytes, at: int) -> tuple[bytes, bytes, int]:
     found = _FIELD.match(data, at)
     if found is None or found.end() == len(data):
-        raise _Refused
+        raise _RefusedError
     return found[1].lower(), found[2], found.end()
 
 
@@ -159,23 +159,23 @@ def _note(head: _Head, name: bytes, raw: bytes) -> None:
     assert headers is not None
     if name == b"content-length":
         if head.length is not None or head.chunked or not re.fullmatch(rb"[0-9]+", value):
-            raise _Refused
+            raise _RefusedError
         if int(value) >= 2**63:
-            raise _Refused
+            raise _RefusedError
         head.length = value
     elif name == b"transfer-encoding":
         if head.length is not None or head.chunked or raw.endswith(b"\t"):
-            raise _Refused
+            raise _RefusedError
         status = coding_status(value)
         if status:
-            raise _Refused(status)
+            raise _RefusedError(status)
         head.chunked = True
     elif name == b"host":
         if head.host_at >= 0 or not is_host(value):
-            raise _Refused
+            raise _RefusedError
         head.host_at = len(headers)
     elif name == b"expect" and not is_continue(value):
-        raise _Refused(417)
+        raise _RefusedError(417)
     elif name == b"connection":
         head.options.update(element.lower() for element in _elements(value))
     if b"_" not in name:
@@ -213,7 +213,7 @@ def _body(head: _Head, data: bytes, at: int) -> tuple[bytes, int]:
         return _chunks(data, at)
     size = int(head.length or b"0")
     if len(data) - at < size:
-        raise _Refused
+        raise _RefusedError
     return data[at : at + size], at + size
 
 
@@ -222,16 +222,16 @@ def _chunks(data: bytes, at: int) -> tuple[bytes, int]:
     while True:
         found = _CHUNK.match(data, at)
         if found is None:
-            raise _Refused
+            raise _RefusedError
         size, at = int(found[1], 16), found.end()
         if size == 0:
             break
         if data[at + size : at + size + 2] != b"\r\n":
-            raise _Refused
+            raise _RefusedError
         body += data[at : at + size]
         at += size + 2
     while data[at : at + 2] != b"\r\n":
         name, _, at = _field_line(data, at)
         if name in (b"content-length", b"transfer-encoding"):
-            raise _Refused
+            raise _RefusedError
     return body, at + 2

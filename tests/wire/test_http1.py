@@ -4,7 +4,6 @@ application that answers at once and for one that suspends first.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import random
@@ -17,6 +16,7 @@ import pytest
 from granite.testing import TestServer
 from tests.wire import corpus
 from tests.wire.client import DELIVERIES, Talk, converse, split_responses
+from tests.wire.recorder import Recorder
 
 SEED = int(os.environ.get("GRANITE_TEST_SEED", "1"))
 
@@ -25,47 +25,6 @@ INVALID = corpus.load("invalid")
 CASES = [*VALID, *INVALID]
 
 PLAIN = b"GET /after HTTP/1.1\r\nHost: after\r\n\r\n"
-
-
-class Recorder:
-    """An application that notes each request that it has read to its end."""
-
-    def __init__(self, suspends: bool) -> None:
-        self.suspends = suspends
-        self.seen: dict[int, list[corpus.Seen]] = {}
-
-    async def __call__(self, scope, receive, send):
-        body = b""
-        more = True
-        while more:
-            if self.suspends:
-                await asyncio.sleep(0)
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message["body"]
-            more = message["more_body"]
-        self.seen.setdefault(scope["client"][1], []).append(
-            corpus.Seen(
-                scope["method"],
-                scope["raw_path"],
-                scope["path"],
-                scope["query_string"],
-                scope["http_version"],
-                scope["headers"],
-                body,
-            )
-        )
-        if self.suspends:
-            await asyncio.sleep(0)
-        await send(
-            {
-                "type": "http.response.start",
-                "status": 200,
-                "headers": [(b"content-length", b"2")],
-            }
-        )
-        await send({"type": "http.response.body", "body": b"ok"})
 
 
 @dataclass
