@@ -6,11 +6,12 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 ARGS ?=
 PROCESSES ?= 3
+SECONDS ?= 60
 RUN ?=
 
 export PYTHON
 
-.PHONY: help serve test build bench lint debug asan all-pythons reference sdist clean system
+.PHONY: help serve test build bench lint debug asan fuzz fuzz-in-place all-pythons reference sdist clean system
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -36,7 +37,15 @@ debug: system  ## the tests on a debug build: asserts on, live objects counted
 
 asan: system  ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@tools/tree.sh build/tree-asan
-	@tools/sanitize.sh build/tree-asan
+	@tools/sanitize.sh build/tree-asan test ARGS="-m 'not no_sanitizer' --timeout 600 $(ARGS)"
+
+fuzz: system  ## broken requests against that build, for SECONDS=60 (ARGS="--seed X --round N" repeats a round)
+	@tools/tree.sh build/tree-asan
+	@tools/sanitize.sh build/tree-asan fuzz-in-place SECONDS=$(SECONDS) ARGS="--keep $(CURDIR)/build/fuzz $(ARGS)"
+
+fuzz-in-place: system
+	@tools/venv.sh $(VENV) test
+	$(RUN) $(VENV)/bin/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
 
 all-pythons: system  ## the tests on every supported Python that is found
 	@tools/all-pythons.sh

@@ -1,5 +1,5 @@
 #!/bin/sh
-# sanitize.sh DIRECTORY: `make test` in DIRECTORY with the sanitizers in the build and around the tests.
+# sanitize.sh DIRECTORY TARGET [VARIABLE=…]: `make TARGET` in DIRECTORY with the sanitizers in the build and around what it runs.
 #
 # The interpreter itself is not built with them, so their runtime is preloaded into the test processes (and only there:
 # compilers and pip run without). Leaks are not searched for: an interpreter leaves much behind at exit by design; the
@@ -7,6 +7,7 @@
 # process prints and a killed one takes it along; a report from any process, a child's too, fails the run.
 set -eu
 tree=$1
+shift
 cc=${CC:-cc}
 reports=$(cd "$tree" && pwd)/build/reports
 rm -rf "$reports"
@@ -17,8 +18,7 @@ run="$run ASAN_OPTIONS=detect_leaks=0:strict_string_checks=1:log_path=$reports/a
 run="$run UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:log_path=$reports/ubsan"
 export GRANITE_DEBUG=1 GRANITE_SANITIZE=address,undefined
 code=0
-make --no-print-directory -C "$tree" test VENV=.venv RUN="$run" \
-    ARGS="-m 'not no_sanitizer' --timeout 600 ${ARGS:-}" || code=$?
+make --no-print-directory -C "$tree" VENV=.venv RUN="$run" "$@" || code=$?
 for report in "$reports"/*; do
     [ -f "$report" ] || continue
     cat "$report" >&2

@@ -145,6 +145,7 @@ cdef class StreamHandle(Transport):
     cdef void _consume(self, OutQueue *out, size_t size) noexcept
     cdef int _write_rest(self, OutQueue *out) except -1
     cdef int _finish_shut(self) except -1
+    cdef bint _has_unread(self) noexcept
     cdef void _fail(self, object exc) noexcept
     cdef void _on_write_done(self, WriteRequest *request, int status) noexcept
     # for the owner to fill in

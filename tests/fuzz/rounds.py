@@ -27,6 +27,7 @@ __all__ = ["FindingError", "run_round"]
 
 # A refusal without its content.
 _REFUSED_HEAD = re.compile(rb"HTTP/1\.1 [45](?:[^\r\n]+\r\n)+\r\n")
+_TOO_LARGE = 413, 414, 431
 AT_ONCE = 60  # connections that are open at the same time
 
 MESSAGES = [
@@ -147,7 +148,7 @@ def _read_all(
         last = outcome.statuses[-1] if outcome.statuses else 200
         answered = outcome.statuses.count(200)
         if answered != len(seen):
-            what = f"{delivery}: {answered} answers to {len(seen)} requests, then {talk.outcome} {seen}"
+            what = f"{delivery}: {answered} answers to {seen}, then {talk.outcome}"
             raise FindingError(f"{what}: received {talk.received!r}", talk.data)
         readings.append(oracle.Reading(seen, 0 if last == 200 else last))
     return readings
@@ -180,7 +181,13 @@ def _outcome(talk: Talk) -> _Outcome:
 
 
 def _check_same(message: bytes, readings: dict[str, oracle.Reading]) -> None:
-    if len({repr(reading) for reading in readings.values()}) > 1:
+    # Of two faults either may be told: how much has come shows what is too large, the rest what is
+    # no syntax.
+    told = {
+        (repr(reading.requests), 400 if reading.status in _TOO_LARGE else reading.status)
+        for reading in readings.values()
+    }
+    if len(told) > 1:
         raise FindingError(f"read differently: {readings}", message)
 
 

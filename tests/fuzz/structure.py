@@ -119,7 +119,8 @@ def _line_end(data: bytearray, rng: random.Random) -> None:
 def _drop_line(data: bytearray, rng: random.Random) -> None:
     lines = _lines(data)
     if lines:
-        _splice(data, *rng.choice(lines), b"")
+        start, end = rng.choice(lines)
+        _splice(data, start, end, b"")
 
 
 def _copy_line(data: bytearray, rng: random.Random) -> None:
@@ -154,25 +155,27 @@ def _blanks(data: bytearray, rng: random.Random) -> None:
 def _case(data: bytearray, rng: random.Random) -> None:
     found = _any_match(re.compile(rb"[A-Za-z]+"), data, rng)
     if found is not None:
-        _splice(data, *found.span(), rng.choice((found[0].swapcase(), found[0].upper())))
+        _splice(
+            data, found.start(), found.end(), rng.choice((found[0].swapcase(), found[0].upper()))
+        )
 
 
 def _hyphen(data: bytearray, rng: random.Random) -> None:
     found = _any_match(re.compile(rb"-"), data, rng)
     if found is not None:
-        _splice(data, *found.span(), b"_")
+        _splice(data, found.start(), found.end(), b"_")
 
 
 def _number(data: bytearray, rng: random.Random) -> None:
     found = _any_match(_NUMBER, data, rng)
     if found is not None:
-        _splice(data, *found.span(), rng.choice(_NUMBERS))
+        _splice(data, found.start(), found.end(), rng.choice(_NUMBERS))
 
 
 def _size(data: bytearray, rng: random.Random) -> None:
     found = _any_match(_SIZE_LINE, data, rng)
     if found is not None:
-        _splice(data, *found.span(), rng.choice(_NUMBERS))
+        _splice(data, found.start(), found.end(), rng.choice(_NUMBERS))
 
 
 def _extension(data: bytearray, rng: random.Random) -> None:

@@ -19,7 +19,7 @@ __all__ = ["Reading", "coding_status", "is_continue", "is_host", "read", "target
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
 _VISIBLE = re.compile(rb"[ -~]*")
-_LINE = re.compile(rb"([^ ]*) ([^ ]+) HTTP/([0-9])\.([0-9])")
+_LINE = re.compile(rb"([^ ]+) ([^ ]+) HTTP/([0-9])\.([0-9])")
 _FIELD = re.compile(rb"(%b):[ \t]*([\t -~\x80-\xff]*)\r\n(?![ \t])" % _TOKEN)
 _CHUNK = re.compile(rb"([0-9A-Fa-f]+)((?:;%b(?:=(?:%b|%b))?)*)\r\n" % (_TOKEN, _TOKEN, _QUOTED))
 _NAME = re.compile(rb"((?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})*)(:[0-9]*)?")

@@ -154,6 +154,8 @@ cdef class RequestReader(LineReader):
         if known == NAME_HOST:
             self.hosts += 1
             self.host_at = len(self.fields) - 1
+            if self.hosts > 1:
+                return self._deny(400, "there are several Host fields")     # RFC 9112, 3.2
             return 0 if is_host(value, size) else self._deny(400, "the value of Host is no host with a port")
         if known == NAME_EXPECT:
             if not is_continue(value, size):
@@ -181,8 +183,8 @@ cdef class RequestReader(LineReader):
         """Judge the head as a whole."""
         if self.head_size + 4 > self.context.max_head_size:
             return self._deny(431, "the request's head is too large")
-        if self.hosts > 1 or (self.hosts == 0 and self.http11):
-            return self._deny(400, "there is not one Host field")       # RFC 9112, 3.2
+        if self.hosts == 0 and self.http11:
+            return self._deny(400, "there is no Host field")    # RFC 9112, 3.2
         if self.codings and not self.http11:
             return self._deny(400, "there is a transfer coding in HTTP/1.0")    # RFC 9112, 6.1: such framing is faulty
         if self.parser.content_length >> 63:

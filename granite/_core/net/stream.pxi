@@ -10,9 +10,11 @@ cdef extern from "<sys/socket.h>":
         iovec *msg_iov
         size_t msg_iovlen
     int _shutdown "shutdown"(int fd, int how) nogil
+    ssize_t recv(int fd, void *data, size_t size, int flags) nogil
     ssize_t sendmsg(int fd, const msghdr *message, int flags) nogil
     const int SHUT_WR
     const int MSG_MORE
+    const int MSG_PEEK
     const int MSG_DONTWAIT
     const int MSG_NOSIGNAL
 
@@ -492,7 +494,7 @@ cdef class StreamHandle(Transport):
     cdef int _finish_shut(self) except -1:
         """Everything has left: close, or send the FIN and wait a while for the peer's."""
         cdef uv.uv_os_fd_t fd
-        if not self.linger or self.read_ended:
+        if self.read_ended or not (self.linger or self._has_unread()):
             self._close()
         elif not self.lingering:
             self.lingering = True
@@ -502,6 +504,12 @@ cdef class StreamHandle(Transport):
             self.start_reading()
             self.arm(self.reactor.now() + LINGER_TIMEOUT)
         return 0
+
+    cdef bint _has_unread(self) noexcept:
+        """Whether the kernel would answer a close() with a reset, which takes what it has not sent yet along (RFC 9112, 9.6)."""
+        cdef uv.uv_os_fd_t fd
+        cdef char byte
+        return uv.uv_fileno(&self.h.handle, &fd) == 0 and recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0
 
     cdef int reset(self) except -1:
         if self.state == HANDLE_OPEN and not self.is_pipe:
