@@ -1,7 +1,7 @@
 # A connection: a stream and the protocol that is spoken on it.
 
 from cpython.object cimport PyObject
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from granite._core.address cimport Address, Networks
 from granite._core.capi cimport uv
 from granite._core.exchange cimport Exchange, Rejections
@@ -41,6 +41,7 @@ cdef class ConnectionHost:
     cdef readonly SecureContext secure  # None: connections are plain
     cdef Networks proxies               # peers that are believed what they tell of their clients
     cdef readonly int connections       # open ones
+    cdef readonly int heads             # of these, those that keep the beginning of a head
     cdef int max_connections            # 0: no limit
     cdef Peers peers                    # None: addresses have no limits
     cdef Rejections rejections
@@ -69,6 +70,9 @@ cdef class Connection(StreamHandle):
     cdef PyObject *c_next
     cdef PyObject *c_previous
     cdef uint64_t opened_at             # ms
+    cdef char *c_head                   # the beginning of a head whose end has not come; NULL if there is none
+    cdef uint32_t head_size
+    cdef uint32_t head_tried            # how much of it there was when a session looked at it last
     cdef uint64_t until                 # ms: when what is waited for must have come; 0: whenever. Of a body, the session knows
     cdef Waiting waiting
     cdef int32_t place                  # of its address among the peers
@@ -92,3 +96,9 @@ cdef class Connection(StreamHandle):
     cdef int _settle(self) except -1
     cdef int _on_records(self, const char *data, size_t size) except -1
     cdef int _on_bytes(self, const char *data, size_t size) except -1
+    cdef Http1Session _lend(self)
+    cdef int _feed(self, const char *data, size_t size) except -1
+    cdef int _on_more_head(self, const char *data, size_t size) except -1
+    cdef int _feed_head(self) except -1
+    cdef int _give_head_up(self, int status, str why) except -1
+    cdef void _drop_head(self) noexcept

@@ -5,7 +5,8 @@ Knows the transport below and the sessions above; not the interfaces, and of TLS
 
 Theory of operation: a connection without a session is idle, and nothing but its own struct. The first bytes of a request get it a
 session; _settle(), which runs after everything that can change what the connection waits for, gives the session back when there is
-no request any more, and says what is waited for from then on.
+no request any more, and says what is waited for from then on. A head that is not complete is no request yet: its bytes are kept as they
+came, and a session reads them from the start when more has come. So a client that takes its time with a head costs no more than the head.
 
 A connection has one node on the reactor's wheel and several deadlines: of what it waits for, of its writes, of the request, of itself. The
 node is armed for the first of them; when it comes up, _on_timeout() looks at what is due and arms it anew. So whatever moves a deadline
@@ -16,11 +17,13 @@ waits for it, and whether one that is not being read from is still there.
 import logging
 
 cimport cython
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from cpython.object cimport PyObject
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 from granite._core.counters cimport REJECTED_CONNECTIONS_PER_IP, REJECTED_REQUEST_TIMEOUT, REJECTED_WRITE_TIMEOUT, clock
 from granite._core.exchange cimport RESPONSE_BODY, Exchange, Interface, Rejections
-from granite._core.http1 cimport SESSION_BODY, SESSION_HEAD, Http1Context, Http1Session, Pace
+from granite._core.http1 cimport SESSION_BODY, Http1Context, Http1Session, Pace, has_head_end
 from granite._core.net cimport HANDLE_NEW, HANDLE_OPEN, LOOKS, Listener, Reactor, StreamHandle, read_address, turn_away
 from granite._core.peers cimport PEER_NONE, PEER_TURNED_AWAY, Peers
 from granite._core.transport cimport UNWRAP_ENDED, UNWRAP_OK, SecureContext, SecureLayer, Unwrapped, name_of
@@ -31,6 +34,7 @@ cdef enum:
     FIRST_REQUEST_GRACE = 500           # ms that a drain leaves a new connection for its first request
     LAST_REQUEST_GRACE = 500            # ms after its last answer in which a connection that has reached its age may ask again
     LOOK_OUT = 1000                     # ms between two looks whether a client that is not read from has gone
+    PATIENCE = 16                       # a head that comes in pieces is looked at again when it has grown by this fraction
 
 
 cdef inline uint64_t _earlier(uint64_t first, uint64_t other) noexcept:
@@ -167,7 +171,9 @@ cdef class Connection(StreamHandle):
 
     cdef int drain(self) except -1:
         """Close if nothing is in progress; what is will be answered with `Connection: close`."""
-        return self._retire(self.host.drain_grace) if self.session is None and not self.shutting else 0
+        if self.session is not None or self.c_head is not NULL or self.shutting:
+            return 0
+        return self._retire(self.host.drain_grace)
 
     cdef int _retire(self, uint64_t grace) except -1:
         """Close a connection without a request.
@@ -239,19 +245,13 @@ cdef class Connection(StreamHandle):
             self.requests += begun
             self.host.http1.give_back(session)
             # Without a message it was but line ends, which put no deadline off.
-            if not begun:
+            if not begun or self.c_head is not NULL:
                 return 0
             if not self.host.draining and not self.last_request:
                 return self._wait(WAITING_NEXT)
             # The head of the last response has left before that was known, and did not say that no more is answered.
             grace = self.host.drain_grace if self.host.draining else LAST_REQUEST_GRACE
             return self._expect_last(grace) if grace else self.shut(True)
-        if session.state == SESSION_HEAD:
-            # The deadline of a head counts from its first byte on, however slowly the rest comes.
-            if not session.head_began:
-                return 0
-            session.head_began = False
-            return self._wait(WAITING_HEAD)
         if session.state != SESSION_BODY:
             return self._wait(WAITING_NOTHING)
         if session.exchange is None:
@@ -321,7 +321,7 @@ cdef class Connection(StreamHandle):
                 return self._on_request_late()
         if timeouts.connection and now >= self.opened_at + timeouts.connection and not self.last_request:
             self.last_request = True
-            if self.session is None:
+            if self.session is None and self.c_head is NULL:
                 return self._retire(LAST_REQUEST_GRACE)
         deadline = self._body_deadline() if self.waiting == WAITING_BODY else self.until
         return self._on_overdue(now) if deadline and now >= deadline else 0
@@ -330,15 +330,15 @@ cdef class Connection(StreamHandle):
         """What is waited for has not come in time."""
         cdef Http1Session session = self.session
         cdef Timeouts *timeouts = &self.host.timeouts
+        if self.c_head is not NULL:
+            return self._give_head_up(408, "the request's head took too long")
         if session is None:
             # With TLS the client is told, and can tell this end from a cut.
             return self.shut(False) if self.inflight is NULL else 0
         if self.waiting == WAITING_REST:
             self._close()
             return 0
-        if self.waiting == WAITING_HEAD:
-            session.refuse(408, "the request's head took too long")
-        elif timeouts.body and now >= session.pace.at + timeouts.body:
+        if timeouts.body and now >= session.pace.at + timeouts.body:
             session.refuse(408, f"nothing came of the request's body for {timeouts.body / 1000.0:g} s")
         else:
             session.refuse(408, f"the request's body came with less than {timeouts.body_rate} bytes per second")
@@ -394,22 +394,96 @@ cdef class Connection(StreamHandle):
         return 0
 
     cdef int _on_bytes(self, const char *data, size_t size) except -1:
+        if self.shutting and self.session is None:
+            return 0
+        self.reactor.bytes_received += size
+        if self.c_head is not NULL:
+            return self._on_more_head(data, size)
+        if self.waiting == WAITING_BODY:
+            self._note_pace(&self.session.pace, size)
+        self._feed(data, size)
+        return self._settle()
+
+    cdef Http1Session _lend(self):
         cdef Http1Session session = self.session
         if session is None:
-            if self.shutting:
-                return 0
             session = self.session = self.host.http1.session(self)
             session.served = self.requests
-        self.reactor.bytes_received += size
+        return session
+
+    cdef int _feed(self, const char *data, size_t size) except -1:
+        cdef Http1Session session = self._lend()
         session.read_at = self.reactor.polled_at
-        if self.waiting == WAITING_BODY:
-            self._note_pace(&session.pace, size)
         self.corked += 1
         try:
             session.feed(data, size)
         finally:
             self.corked -= 1
+        return 0
+
+    # heads in pieces
+
+    cdef int keep(self, const char *base, size_t size) except -1:
+        cdef char *kept
+        self.head_tried = <uint32_t>size
+        if base == self.c_head:         # the same as before, longer
+            return 0
+        kept = <char *>PyMem_RawMalloc(size)
+        if kept is NULL:
+            raise MemoryError()
+        memcpy(kept, base, size)
+        self.c_head = kept
+        self.head_size = <uint32_t>size
+        self.host.heads += 1
+        # Its deadline counts from its first byte on, however slowly the rest comes.
+        return self._wait(WAITING_HEAD)
+
+    cdef int _on_more_head(self, const char *data, size_t size) except -1:
+        cdef uint32_t before = self.head_size
+        cdef char *grown = <char *>PyMem_RawRealloc(self.c_head, before + size)
+        if grown is NULL:
+            raise MemoryError()
+        memcpy(grown + before, data, size)
+        self.c_head = grown
+        self.head_size += <uint32_t>size
+        # Reading it anew with each byte would cost the square of its size.
+        before -= min(before, 2)
+        if self.head_size - self.head_tried < self.head_tried // PATIENCE and not has_head_end(grown + before, self.head_size - before):
+            return 0
+        self._feed_head()
         return self._settle()
+
+    cdef int _feed_head(self) except -1:
+        """Have a session look at what is kept; keep() says that it is still not enough."""
+        cdef char *fed = self.c_head
+        self.head_tried = 0
+        try:
+            self._feed(fed, self.head_size)
+        finally:
+            if self.c_head is not fed:  # the next one, behind it
+                PyMem_RawFree(fed)
+                self.host.heads -= 1
+            elif self.head_tried == 0:
+                self._drop_head()
+        return 0
+
+    cdef int _give_head_up(self, int status, str why) except -1:
+        """The rest of a head does not come."""
+        cdef Http1Session session
+        self._feed_head()               # what has come since the last look may be wrong, which says more
+        session = self.session
+        if self.c_head is not NULL:
+            self._drop_head()
+            session.refuse(status, why)
+        return self._settle()
+
+    cdef void _drop_head(self) noexcept:
+        if self.c_head is not NULL:
+            PyMem_RawFree(self.c_head)
+            self.c_head = NULL
+            self.host.heads -= 1
+
+    # bodies
 
     cdef int _note_pace(self, Pace *pace, size_t size) except -1:
         cdef uint64_t now = self.reactor.now()
@@ -434,6 +508,8 @@ cdef class Connection(StreamHandle):
 
     cdef int _on_read_ended(self) except -1:
         cdef Http1Session session = self.session
+        if self.c_head is not NULL:
+            return self._give_head_up(400, "the connection ended inside the request's head")
         if session is None:
             return self.shut(False)
         session.read_ended()
@@ -473,16 +549,19 @@ cdef class Connection(StreamHandle):
         return self.host.check_idle()
 
     cdef int _on_closed(self) except -1:
-        cdef Http1Session session = self.session
         cdef ConnectionHost host = self.host
+        cdef Http1Session session = self.session if self.c_head is NULL else self._lend()
         self.session = None
-        self.host = None
         if self.handshake == HANDSHAKE_BEGUN:
             host.handshakes_failed += 1
         try:
+            if self.c_head is not NULL:
+                session.closed_within(self.c_head, self.head_size)
             if session is not None:
                 session.closed()
                 host.http1.give_back(session)
         finally:
+            self._drop_head()
+            self.host = None
             host.remove(self)
         return 0

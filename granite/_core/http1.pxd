@@ -125,29 +125,23 @@ cdef class LineReader(ResponseWriter):
     cdef bytes line                     # that is none, for the access log
     cdef object method                  # None until the request line is complete
     cdef bint head_only
-    cdef Span target
+    cdef const char *target
+    cdef size_t target_size
     # its parts, from its start on
     cdef size_t authority_at
     cdef size_t authority_size          # 0: it is not in absolute-form
     cdef size_t path_at
     cdef size_t path_size
     cdef size_t query_at                # of the question mark, or its end
-    # the spans that are kept
-    cdef char *c_scratch
-    cdef size_t scratch_size
-    cdef size_t scratch_capacity
 
     cdef int _begin_line(self) except -1
     cdef int _deny(self, int status, str why) noexcept
     cdef const char *_read_line(self, const char *base, const char *end) except? NULL
-    cdef int _on_line(self, const char *base, size_t size, bint kept) except -1
+    cdef int _on_line(self, const char *base, size_t size) except -1
     cdef int _set_method(self, const char *base, size_t size) except -1
     cdef int _split_target(self, const char *base, size_t size) except -1
     cdef const char *_split_authority(self, const char *base, const char *end) except? NULL
     cdef int _set_target(self, Exchange exchange) except -1
-    cdef int _keep(self, Span *span) except -1
-    cdef int _grow_scratch(self, size_t size) except -1
-    cdef const char *_bytes_of(self, Span *span) noexcept
 
 cdef class RequestReader(LineReader):
     cdef llhttp.llhttp_t parser
@@ -168,12 +162,17 @@ cdef class RequestReader(LineReader):
     # what a callback is in the middle of
     cdef Span name
     cdef Span value
+    cdef char *c_scratch                # the spans that are kept
+    cdef size_t scratch_size
+    cdef size_t scratch_capacity
 
     cdef int _begin_head(self) except -1
     cdef int _begin_fields(self) except -1
     cdef int _append(self, Span *span, const char *base, size_t size) except -1
     cdef int _check_size(self, size_t more) noexcept
-    cdef int _keep_all(self) except -1
+    cdef int _keep(self, Span *span) except -1
+    cdef int _grow_scratch(self, size_t size) except -1
+    cdef const char *_bytes_of(self, Span *span) noexcept
     cdef int _on_framing(self, size_t size) except -1
     cdef int _on_extension(self, const char *base, size_t size, bint is_value) except -1
     cdef int _on_extension_complete(self) except -1
@@ -191,9 +190,9 @@ cdef class Http1Session(RequestReader):
     cdef bint client_closes             # it asked for the end of the connection
     cdef int64_t read_at                # for the exchanges; the owner's to set
     cdef Pace pace                      # the owner's; the session only begins it anew with each request
-    cdef int messages                   # begun since the session was lent
+    cdef int messages                   # read since the session was lent, but for a head that is put off
     cdef unsigned int served            # of the connection, before that; the owner's to set
-    cdef bint head_began                # the connection has not seen the last one's beginning yet
+    cdef bint put_off                   # what was fed last ends inside a head, which the connection keeps
     cdef bint suspended                 # reading is paused because the application does not read
     cdef size_t body_size               # without its framing
     cdef size_t discarded
@@ -209,6 +208,7 @@ cdef class Http1Session(RequestReader):
     cdef int read_ended(self) except -1
     cdef int writable_again(self) except -1
     cdef int closed(self) except -1
+    cdef int closed_within(self, const char *head, size_t size) except -1
     cdef int refuse(self, int status, str why) except -1
     cdef bint idle(self) noexcept
     cdef int _turn_down(self, Exchange exchange, int status, int retry_after) except -1
@@ -223,6 +223,7 @@ cdef class Http1Session(RequestReader):
     cdef int _begin(self) except -1
     cdef int _execute(self, const char *base, size_t size) except -1
     cdef const char *_execute_line(self, const char *base, const char *end) except? NULL
+    cdef int _put_off(self, const char *head, const char *end) except -1
     cdef int _parse_error(self) except -1
     cdef bint _is_framing_large(self, const char *place) noexcept
     cdef bint _is_behind(self) except -1
@@ -233,5 +234,7 @@ cdef class Http1Session(RequestReader):
     cdef int _on_head(self) except -1
     cdef int _on_body(self, const char *base, size_t size) except -1
     cdef int _go_on_reading(self) except -1
-    cdef int _keep_line(self, const char *base, const char *end, size_t kept) except -1
+    cdef int _keep_line(self, const char *base, const char *end) except -1
     cdef int _log_cut(self, Exchange exchange) except -1
+
+cdef bint has_head_end(const char *base, size_t size) noexcept

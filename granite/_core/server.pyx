@@ -290,6 +290,7 @@ cdef class Server(ConnectionHost):
         """How many of each kind of object exist: all zero once the server is closed and its tasks have ended."""
         return {
             "connections": self.connections,
+            "heads": self.heads,
             "handles": self.reactor.handles,
             "layers": self.secure.live if self.secure is not None else 0,
             "buffers": self.reactor.pool.live,

@@ -53,6 +53,7 @@ cdef class Transport:
     cdef int pause_reading(self) except -1
     cdef int resume_reading(self) except -1
     cdef int resume_soon(self) except -1
+    cdef int keep(self, const char *base, size_t size) except -1
     cdef int shut(self, bint linger) except -1
     cdef int reset(self) except -1
     cdef const Address *address(self) noexcept

@@ -82,6 +82,10 @@ cdef class Transport:
         """Have the owner look for more work (a pipelined request) outside of the current call."""
         raise NotImplementedError
 
+    cdef int keep(self, const char *base, size_t size) except -1:
+        """Keep what was read of a message that can't be begun with yet, and hand it in again, in one piece with what comes next."""
+        raise NotImplementedError
+
     cdef int shut(self, bint linger) except -1:
         """Close once everything has left; `linger`: first wait a while for the peer's end, so that a reset does not eat the answer."""
         raise NotImplementedError

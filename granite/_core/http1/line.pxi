@@ -7,18 +7,12 @@ cdef enum:
 cdef class LineReader(ResponseWriter):
     """Reads `method SP request-target SP HTTP-version CRLF` (RFC 9112, 3), to the letter.
 
-    What is wrong is found at the same octet and in the same order however the line was cut by reads.
+    A head is always read in one piece, so the line lies where it was read until the exchange is made.
     """
-
-    def __dealloc__(self):
-        PyMem_RawFree(self.c_scratch)
 
     cdef int _begin_line(self) except -1:
         self.method = self.line = None
         self.head_only = False
-        self.target.size = 0
-        self.target.kept = False
-        self.scratch_size = 0
         self.error = self.declined = 0
         return 0
 
@@ -29,41 +23,31 @@ cdef class LineReader(ResponseWriter):
         return llhttp.HPE_USER
 
     cdef const char *_read_line(self, const char *base, const char *end) except? NULL:
-        """Go on in the request line: the place behind it, or NULL if it goes on, or if `error` says why it is none."""
+        """The place behind the request line, or NULL if it is not complete, or if `error` says why it is none."""
         cdef const char *place = base
         cdef const char *stop = end
-        cdef size_t room = self.context.max_request_line - self.scratch_size
-        if self.scratch_size == 0 or self.c_scratch[self.scratch_size - 1] != 13:
-            if <size_t>(end - base) > room:
-                stop = base + room
-            while place < stop and 32 <= <unsigned char>place[0] < 127:
-                place += 1
-            if place < end:
-                if place[0] != 13:
-                    if place == stop and 32 <= <unsigned char>place[0] < 127:
-                        self._deny(414, "the request line is too long")
-                    else:
-                        self._deny(400, "the request line has an octet that is not allowed there")
-                    return NULL
-                place += 1
-        if place < end and place[0] != 10:
+        if <size_t>(end - base) > self.context.max_request_line:
+            stop = base + self.context.max_request_line
+        while place < stop and 32 <= <unsigned char>place[0] < 127:
+            place += 1
+        if place == end:
+            return NULL
+        if place[0] != 13:
+            if place == stop and 32 <= <unsigned char>place[0] < 127:
+                self._deny(414, "the request line is too long")
+            else:
+                self._deny(400, "the request line has an octet that is not allowed there")
+            return NULL
+        place += 1
+        if place == end:
+            return NULL
+        if place[0] != 10:
             self._deny(400, "the request line has a CR that is no line's end")
             return NULL
-        if place == end or self.scratch_size:
-            if place < end:
-                end = place + 1
-            if self.scratch_size + (end - base) > self.scratch_capacity:
-                self._grow_scratch(end - base)
-            memcpy(self.c_scratch + self.scratch_size, base, end - base)
-            self.scratch_size += end - base
-            if place == end:
-                return NULL
-            self._on_line(self.c_scratch, self.scratch_size - 2, True)
-        else:
-            self._on_line(base, place - base - 1, False)
+        self._on_line(base, place - base - 1)
         return place + 1 if self.error == 0 else NULL
 
-    cdef int _on_line(self, const char *base, size_t size, bint kept) except -1:
+    cdef int _on_line(self, const char *base, size_t size) except -1:
         """The line is complete; an empty one leaves `method` None."""
         cdef const char *space
         cdef const char *version
@@ -80,11 +64,9 @@ cdef class LineReader(ResponseWriter):
         self.http11 = version[8] == 49
         if self._set_method(base, space - base):
             return 0
-        self.target.base = space + 1
-        self.target.size = version - space - 1
-        self.target.kept = kept
-        self.target.start = space + 1 - base
-        return self._split_target(self.target.base, self.target.size)
+        self.target = space + 1
+        self.target_size = version - space - 1
+        return self._split_target(self.target, self.target_size)
 
     cdef int _set_method(self, const char *base, size_t size) except -1:
         """Any token is a method (RFC 9110, 9.1); the application has to know it."""
@@ -159,8 +141,8 @@ cdef class LineReader(ResponseWriter):
 
     cdef int _set_target(self, Exchange exchange) except -1:
         """Give the exchange the target's path and query."""
-        cdef const char *base = self._bytes_of(&self.target)
-        cdef size_t size = self.target.size
+        cdef const char *base = self.target
+        cdef size_t size = self.target_size
         exchange.query_string = PyBytes_FromStringAndSize(base + self.query_at + 1, size - self.query_at - 1) if self.query_at < size else b""
         if self.path_size:
             exchange.raw_path, exchange.path = self.context.cache.path(base + self.path_at, self.path_size)
@@ -170,33 +152,3 @@ cdef class LineReader(ResponseWriter):
         else:
             exchange.raw_path, exchange.path = b"/", "/"
         return 0
-
-    # spans
-
-    cdef int _keep(self, Span *span) except -1:
-        """Copy a span into the scratch, as the buffer that it lies in goes."""
-        if span.size == 0 or span.kept:
-            return 0
-        if self.scratch_size + span.size > self.scratch_capacity:
-            self._grow_scratch(span.size)
-        memcpy(self.c_scratch + self.scratch_size, span.base, span.size)
-        span.start = self.scratch_size
-        span.kept = True
-        self.scratch_size += span.size
-        return 0
-
-    cdef int _grow_scratch(self, size_t size) except -1:
-        cdef size_t capacity = 2 * (self.scratch_size + size) + 256
-        cdef char *grown = <char *>PyMem_RawRealloc(self.c_scratch, capacity)
-        if grown is NULL:
-            raise MemoryError()
-        self.c_scratch = grown
-        self.scratch_capacity = capacity
-        return 0
-
-    cdef const char *_bytes_of(self, Span *span) noexcept:
-        if span.size == 0:
-            return b""
-        if span.kept:
-            return self.c_scratch + span.start
-        return span.base

@@ -31,13 +31,17 @@ cdef int _cb_llhttp_extension_complete(llhttp.llhttp_t *parser) except -1:
 cdef class RequestReader(LineReader):
     """Collects a request's fields, and says what is wrong with them.
 
-    Spans stay where they were read as long as they can; what a read's end cuts in two is copied into the scratch.
+    Spans stay where they were read. A trailer that a read's end cuts in two is copied into the scratch.
     """
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.c_scratch)
 
     cdef int _begin_head(self) except -1:
         self._begin_line()
         self.name.size = self.value.size = 0
         self.name.kept = self.value.kept = False
+        self.scratch_size = 0
         self.raw_size = self.head_size = self.framing_size = self.extension_size = 0
         self.hosts = self.codings = self.connection = 0
         self.field_lines = 0
@@ -86,10 +90,33 @@ cdef class RequestReader(LineReader):
             return self._deny(431, "a header field is too large")
         return self._deny(431, "the request's head is too large") if self.head_size > self.context.max_head_size else 0
 
-    cdef int _keep_all(self) except -1:
-        self._keep(&self.target)
-        self._keep(&self.name)
-        return self._keep(&self.value)
+    cdef int _keep(self, Span *span) except -1:
+        """Copy a span into the scratch, as the buffer that it lies in goes."""
+        if span.size == 0 or span.kept:
+            return 0
+        if self.scratch_size + span.size > self.scratch_capacity:
+            self._grow_scratch(span.size)
+        memcpy(self.c_scratch + self.scratch_size, span.base, span.size)
+        span.start = self.scratch_size
+        span.kept = True
+        self.scratch_size += span.size
+        return 0
+
+    cdef int _grow_scratch(self, size_t size) except -1:
+        cdef size_t capacity = 2 * (self.scratch_size + size) + 256
+        cdef char *grown = <char *>PyMem_RawRealloc(self.c_scratch, capacity)
+        if grown is NULL:
+            raise MemoryError()
+        self.c_scratch = grown
+        self.scratch_capacity = capacity
+        return 0
+
+    cdef const char *_bytes_of(self, Span *span) noexcept:
+        if span.size == 0:
+            return b""
+        if span.kept:
+            return self.c_scratch + span.start
+        return span.base
 
     cdef int _on_framing(self, size_t size) except -1:
         """Chunk extensions are not used, but neither they nor trailers may be endless."""
@@ -137,8 +164,7 @@ cdef class RequestReader(LineReader):
             self.fields.append(field)
         if known > NAME_UNDERSCORED and not is_trailer and self._on_known_field(known, value, size):
             return llhttp.HPE_USER
-        # The target's bytes come first in the scratch; a field's are not needed any more.
-        self.scratch_size = self.target.start + self.target.size if self.target.kept and not is_trailer else 0
+        self.scratch_size = 0
         self.name.size = self.value.size = 0
         self.name.kept = self.value.kept = False
         return self._on_framing(4) if is_trailer else 0
@@ -196,7 +222,7 @@ cdef class RequestReader(LineReader):
     cdef int _set_host(self) except -1:
         """RFC 9112, 3.2.2: the authority of the target is the host, whatever the field says."""
         cdef int known
-        cdef const char *base = self._bytes_of(&self.target) + self.authority_at
+        cdef const char *base = self.target + self.authority_at
         field = self.context.cache.field(b"host", 4, base, self.authority_size, &known)
         if self.hosts:
             self.fields[self.host_at] = field

@@ -13,11 +13,9 @@ cdef Exchange _record_of(RequestReader reader):
     if reader.method is not None:
         exchange.method = reader.method
         exchange.http_version = "1.1" if reader.http11 else "1.0"
-        _set_raw_target(exchange, PyBytes_FromStringAndSize(reader._bytes_of(&reader.target), reader.target.size))
+        _set_raw_target(exchange, PyBytes_FromStringAndSize(reader.target, reader.target_size))
     elif reader.line is not None:
         _split_line(exchange, reader.line)
-    elif reader.scratch_size:
-        _split_line(exchange, PyBytes_FromStringAndSize(reader.c_scratch, reader.scratch_size))
     return exchange
 
 

@@ -44,6 +44,7 @@ cdef class Http1Session(RequestReader):
         if self.state == SESSION_COMPLETE or self.c_pending is not NULL:
             return self._stash(base, size)
         self.feeding = True
+        self.put_off = False
         try:
             self._execute(base, size)
         finally:
@@ -58,7 +59,7 @@ cdef class Http1Session(RequestReader):
             return 0
         if self.c_pending is not NULL:
             self.feeding = self.resuming = True
-            self.stashed_again = False
+            self.stashed_again = self.put_off = False
             try:
                 self._execute(self.c_pending + self.pending_start, self.pending_size - self.pending_start)
             finally:
@@ -82,7 +83,7 @@ cdef class Http1Session(RequestReader):
         if exchange is not None and exchange.turn == TURN_WAITING and self.state == SESSION_COMPLETE:
             return self._leave_queue()
         if exchange is None:
-            if self.state == SESSION_HEAD:
+            if self.put_off:
                 return self.refuse(400, "the connection ended inside the request's head")
             if self.c_pending is not NULL:
                 return 0                # resume() goes on with it
@@ -110,13 +111,21 @@ cdef class Http1Session(RequestReader):
     cdef int closed(self) except -1:
         """The connection has closed, whoever did it."""
         cdef Exchange exchange = self.exchange
-        cdef SessionState was = self.state
         self.state = SESSION_CLOSING
         self.exchange = None
         if exchange is None:
-            return self._log_cut(_record_of(self)) if was == SESSION_HEAD and self.context.access_log is not None else 0
+            return 0
         self._log_cut(exchange)
         return exchange.on_disconnect() if self.dispatched else exchange.withdraw(True)
+
+    cdef int closed_within(self, const char *head, size_t size) except -1:
+        """The connection has closed, and all that came of a request is this."""
+        if self.context.access_log is None:
+            return 0
+        self._begin_head()
+        self._keep_line(head, head + size)
+        self.raw_size = size
+        return self._log_cut(_record_of(self))
 
     cdef int refuse(self, int status, str why) except -1:
         """Answer a request that can't be served, and close."""
@@ -207,6 +216,7 @@ cdef class Http1Session(RequestReader):
 
     cdef int _execute(self, const char *base, size_t size) except -1:
         cdef const char *end = base + size
+        cdef const char *head = base
         cdef const char *position
         cdef llhttp.llhttp_errno_t code
         cdef Exchange exchange
@@ -214,11 +224,12 @@ cdef class Http1Session(RequestReader):
             if self.state == SESSION_IDLE:
                 if self._is_behind():
                     return self._stash(base, end - base)
+                head = base
                 self._begin()
             if self.method is None:
                 base = self._execute_line(base, end)
                 if base is NULL:
-                    return 0
+                    break
                 continue
             self.read_base = base
             code = llhttp.llhttp_execute(&self.parser, base, end - base)
@@ -232,7 +243,7 @@ cdef class Http1Session(RequestReader):
                 if self.state == SESSION_HEAD:
                     if self.raw_size > self.context.max_head_size:
                         return self.refuse(431, "the request's head is too large")
-                    return self._keep_all()
+                    return self._put_off(head, end)
                 self._keep(&self.name)
                 self._keep(&self.value)
                 exchange = self.exchange
@@ -261,7 +272,7 @@ cdef class Http1Session(RequestReader):
                 if base < end:
                     self._stash(base, end - base)
                 return 0
-        return 0
+        return self._put_off(head, end) if self.state == SESSION_HEAD else 0
 
     cdef bint _is_behind(self) except -1:
         """Whether so much of earlier answers waits for the socket that no further request is to be begun before it has left."""
@@ -273,29 +284,35 @@ cdef class Http1Session(RequestReader):
 
     cdef const char *_execute_line(self, const char *base, const char *end) except? NULL:
         """Read on in the request line: where the fields, or another line, begin, or NULL if nothing is left to read."""
-        cdef size_t kept = self.scratch_size
         cdef const char *behind = self._read_line(base, end)
         if self.error:
             self.raw_size += end - base
             if self.context.access_log is not None:
-                self._keep_line(base, end, kept)
+                self._keep_line(base, end)
             self.refuse(self.error, self.why)
             return NULL
         if behind is NULL:
-            self.raw_size += end - base
             return NULL
         if self.method is None:
             # RFC 9112, 2.2: an empty line before a request line.
             self.messages -= 1
-            self.head_began = False
             self._set_state(SESSION_IDLE)
             return behind
         self.raw_size += behind - base
         self.head_size = self.raw_size - 2
-        if behind == end:
-            self._keep(&self.target)
         self._begin_fields()
         return behind
+
+    cdef int _put_off(self, const char *head, const char *end) except -1:
+        """The head is not complete. It is kept as it came, and read from its start when there is more of it: so it needs no session."""
+        self.messages -= 1
+        self.put_off = True
+        self.raw_size = end - head
+        if self.context.access_log is not None:
+            self._keep_line(head, end)  # in case that no more comes
+        self.method = None              # what is known of the line lies in what was read
+        self._set_state(SESSION_IDLE)
+        return self.transport.keep(head, end - head)
 
     cdef int _parse_error(self) except -1:
         cdef const char *reason = llhttp.llhttp_get_error_reason(&self.parser)
@@ -339,7 +356,6 @@ cdef class Http1Session(RequestReader):
         """The first byte of a request has come."""
         self._set_state(SESSION_HEAD)
         self.messages += 1
-        self.head_began = True
         self.body_size = self.discarded = 0
         self.pace.elapsed = 0
         self.dispatched = False
@@ -374,8 +390,7 @@ cdef class Http1Session(RequestReader):
     cdef int _begin_body(self) except -1:
         """Nothing of the head is needed any more."""
         self.fields = None              # from now on, trailers
-        self.target.size = self.scratch_size = 0
-        self.target.kept = False
+        self.target_size = 0
         return self._set_state(SESSION_BODY) if self.state == SESSION_HEAD else 0
 
     cdef bint _is_declined(self, const Address *client) except -1:
@@ -507,16 +522,14 @@ cdef class Http1Session(RequestReader):
 
     # the access log
 
-    cdef int _keep_line(self, const char *base, const char *end, size_t kept) except -1:
-        """What came in a request line's place: what was kept of it, and now came, if that was not added yet."""
+    cdef int _keep_line(self, const char *base, const char *end) except -1:
+        """What came in a request line's place."""
         cdef const char *found = <const char *>memchr(base, 10, end - base)
-        self.line = PyBytes_FromStringAndSize(self.c_scratch, self.scratch_size)
-        if self.scratch_size == kept:
-            if found is not NULL:
-                end = found
-            if <size_t>(end - base) > self.context.max_request_line:
-                end = base + self.context.max_request_line
-            self.line += PyBytes_FromStringAndSize(base, end - base)
+        if found is not NULL:
+            end = found
+        if <size_t>(end - base) > self.context.max_request_line:
+            end = base + self.context.max_request_line
+        self.line = PyBytes_FromStringAndSize(base, end - base)
         return 0
 
     cdef int _log_cut(self, Exchange exchange) except -1:

@@ -131,3 +131,16 @@ cdef int judge_coding(const char *base, size_t size) noexcept:
             chunked = True
         else:
             others += 1
+
+
+cdef bint has_head_end(const char *base, size_t size) noexcept:
+    """Whether a head may end here: a line end is followed by another."""
+    cdef const char *end = base + size
+    while end - base >= 3:
+        base = <const char *>memchr(base, 10, end - base - 2)
+        if base is NULL:
+            return False
+        if base[1] == 13 and base[2] == 10:
+            return True
+        base += 1
+    return False
