@@ -44,6 +44,7 @@ EXTENSIONS: dict[str, tuple[list[str], list[str]]] = {
     "http1": (["granite_llhttp"], []),
     "http2": ([], ["libnghttp2 >= 1.52"]),
     "tls": (["granite_picotls"], []),
+    "proxy_protocol": ([], []),
     "asgi": ([], []),
     "conn": ([], []),
     "server": ([], []),

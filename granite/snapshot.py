@@ -39,6 +39,7 @@ REASONS = (
     "body_timeout",  # 408: the body stopped, or was too slow
     "request_timeout",  # 504, or a cut response
     "write_timeout",  # the client took nothing of its response: reset
+    "proxy_header",  # of the PROXY protocol: missing, wrong, or from somebody who must not send it
 )
 REJECTIONS = tuple(f"rejected_{reason}" for reason in REASONS)
 

@@ -30,6 +30,7 @@ CORE: dict[str, set[str]] = {
     "scope": {"capi"},
     "exchange": {"capi", "counters", "scope"},
     "accesslog": {"capi", "counters", "transport", "exchange"},
+    "proxy_protocol": {"address"},
     "forwarded": {"address", "capi", "transport", "scope", "exchange"},
     "http1": {
         *("address", "capi", "accesslog", "buf", "counters", "transport", "scope", "exchange"),
@@ -44,10 +45,11 @@ CORE: dict[str, set[str]] = {
     "peers": {"address", "counters"},
     "conn": {
         *("address", "capi", "buf", "counters", "transport", "net", "tls", "http1", "http2", "ws"),
-        *("exchange", "peers"),
+        *("exchange", "peers", "proxy_protocol"),
     },
     "server": {
         "address",
+        "proxy_protocol",
         "capi",
         "accesslog",
         "buf",

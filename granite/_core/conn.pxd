@@ -1,13 +1,14 @@
 # A connection: a stream and the protocol that is spoken on it.
 
 from cpython.object cimport PyObject
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from granite._core.address cimport Address, Networks
 from granite._core.capi cimport uv
 from granite._core.exchange cimport Exchange, Rejections
 from granite._core.http1 cimport Http1Context, Http1Session, Pace
 from granite._core.net cimport Board, Listener, Reactor, StreamHandle, WheelNode
 from granite._core.peers cimport Peers
+from granite._core.proxy_protocol cimport ProxyHeader
 from granite._core.transport cimport SecureContext
 
 cdef enum Waiting:
@@ -22,6 +23,11 @@ cdef enum Handshake:
     HANDSHAKE_NONE                      # no byte of it has come
     HANDSHAKE_BEGUN
     HANDSHAKE_DONE
+
+cdef enum Introduction:                 # by a proxy, see proxy_protocol
+    INTRODUCED                          # done, or not wanted
+    INTRODUCTION_AWAITED
+    INTRODUCTION_REFUSED                # it would be a mistake
 
 cdef struct Timeouts:                   # ms, 0 = off
     uint64_t head                       # of a request: from its first byte to its end
@@ -40,6 +46,9 @@ cdef class ConnectionHost:
     cdef readonly Http1Context http1
     cdef readonly SecureContext secure  # None: connections are plain
     cdef Networks proxies               # peers that are believed what they tell of their clients
+    cdef int proxy_versions             # of the PROXY protocol, a set; 0: it is not spoken
+    cdef Networks introducers           # peers that have to speak it
+    cdef dict introductions             # Connection → bytes of a header that has not come in full
     cdef readonly int connections       # open ones
     cdef readonly int heads             # of these, those that keep the beginning of a head
     cdef int max_connections            # 0: no limit
@@ -78,8 +87,11 @@ cdef class Connection(StreamHandle):
     cdef int32_t place                  # of its address among the peers
     cdef unsigned int requests          # that were begun by sessions which are gone
     cdef Handshake handshake
+    cdef uint8_t introduction
     cdef int accept(self, ConnectionHost host, Listener listener, int fd, const uv.sockaddr_storage *peer) except -1
     cdef int _turn_away(self, ConnectionHost host, int fd) except -1
+    cdef int _send_away(self) except -1
+    cdef int _note_turned_away(self, ConnectionHost host) except -1
     cdef int drain(self) except -1
     cdef int _retire(self, uint64_t grace) except -1
     cdef int _expect_last(self, uint64_t grace) except -1
@@ -94,6 +106,8 @@ cdef class Connection(StreamHandle):
     cdef int _on_overdue(self, uint64_t now) except -1
     cdef int _on_request_late(self) except -1
     cdef int _settle(self) except -1
+    cdef int _on_introduction(self, const char *data, size_t size) except -1
+    cdef int _introduced(self, const ProxyHeader *header) except -1
     cdef int _on_records(self, const char *data, size_t size) except -1
     cdef int _on_bytes(self, const char *data, size_t size) except -1
     cdef Http1Session _lend(self)

@@ -21,11 +21,16 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
-from granite._core.counters cimport REJECTED_CONNECTIONS_PER_IP, REJECTED_REQUEST_TIMEOUT, REJECTED_WRITE_TIMEOUT, clock
+from granite._core.address cimport FAMILY_UNIX, Networks
+from granite._core.buf cimport out_copy
+from granite._core.counters cimport (
+    REJECTED_CONNECTIONS_PER_IP, REJECTED_PROXY_HEADER, REJECTED_REQUEST_TIMEOUT, REJECTED_WRITE_TIMEOUT, clock,
+)
 from granite._core.exchange cimport RESPONSE_BODY, Exchange, Interface, Rejections
 from granite._core.http1 cimport SESSION_BODY, Http1Context, Http1Session, Pace, has_head_end
 from granite._core.net cimport HANDLE_NEW, HANDLE_OPEN, LOOKS, Listener, Reactor, StreamHandle, read_address, turn_away
 from granite._core.peers cimport PEER_NONE, PEER_TURNED_AWAY, Peers
+from granite._core.proxy_protocol cimport HEADER_PART, HEADER_WRONG, HeaderState, ProxyHeader, is_header, read_header
 from granite._core.transport cimport UNWRAP_ENDED, UNWRAP_OK, SecureContext, SecureLayer, Unwrapped, name_of
 
 cdef object _log = logging.getLogger("granite.error")
@@ -56,6 +61,7 @@ cdef class ConnectionHost:
     def __cinit__(self):
         self.overrun.on_due = _cb_host_overrun
         self.overrun.owner = <void *>self
+        self.introductions = {}
 
     cdef int add(self, Connection connection) except -1:
         connection.c_previous = NULL
@@ -132,7 +138,7 @@ cdef class Connection(StreamHandle):
         if host.peers is not None and not listener.is_pipe:
             read_address(peer, &self.peer)
             # A proxy is no client, whoever asks through it.
-            if not host.proxies.contain(&self.peer):
+            if not host.proxies.contain(&self.peer) and not (host.proxy_versions and host.introducers.contain(&self.peer)):
                 self.place = host.peers.enter(&self.peer)
             if self.place == PEER_TURNED_AWAY:
                 return self._turn_away(host, fd)
@@ -140,7 +146,13 @@ cdef class Connection(StreamHandle):
         host.add(self)
         try:
             self._open(listener, fd, peer)
-            self.trusted = host.proxies.contain(&self.peer)
+            if host.proxy_versions == 0:
+                self._introduced(NULL)
+            elif host.introducers.contain(&self.peer):
+                self.introduction = INTRODUCTION_AWAITED
+            else:
+                self._introduced(NULL)
+                self.introduction = INTRODUCTION_REFUSED
             if host.secure is not None:
                 self.layer = host.secure.layer()
             self.start_reading()
@@ -162,6 +174,20 @@ cdef class Connection(StreamHandle):
         if host.secure is None:
             answer = host.http1.turned_away()
         turn_away(fd, answer, len(answer))
+        return self._note_turned_away(host)
+
+    cdef int _send_away(self) except -1:
+        """The same, for one that is known only since its proxy has introduced it."""
+        cdef bytes answer
+        self._note_turned_away(self.host)
+        if self.layer is not None:
+            self._close()
+            return 0
+        answer = self.host.http1.turned_away()
+        out_copy(self.pool, &self.out, answer, len(answer))
+        return self.shut(True)
+
+    cdef int _note_turned_away(self, ConnectionHost host) except -1:
         if host.rejections.note(REJECTED_CONNECTIONS_PER_IP):
             _log.info("%s: 429, too many connections", name_of((host.reactor.host_of(&self.peer), self.peer.port)))
         return 0
@@ -332,6 +358,9 @@ cdef class Connection(StreamHandle):
         cdef Timeouts *timeouts = &self.host.timeouts
         if self.c_head is not NULL:
             return self._give_head_up(408, "the request's head took too long")
+        if self.introduction == INTRODUCTION_AWAITED:
+            self._close()
+            return 0
         if session is None:
             # With TLS the client is told, and can tell this end from a cut.
             return self.shut(False) if self.inflight is NULL else 0
@@ -361,7 +390,53 @@ cdef class Connection(StreamHandle):
     # what the stream tells
 
     cdef int _on_read(self, const char *data, size_t size) except -1:
+        if self.introduction != INTRODUCED:
+            return self._on_introduction(data, size)
         return self._on_bytes(data, size) if self.layer is None else self._on_records(data, size)
+
+    cdef int _on_introduction(self, const char *data, size_t size) except -1:
+        """The first bytes of a connection where proxies introduce their clients."""
+        cdef ProxyHeader header
+        cdef HeaderState outcome
+        cdef bytes joined
+        if self.introduction == INTRODUCTION_REFUSED:
+            self.introduction = INTRODUCED
+            if is_header(data, size) and self.host.http1.rejections.note(REJECTED_PROXY_HEADER):
+                _log.info("%s: a PROXY header, from an address that is not in proxy_protocol_allow_ips", name_of(self.client()))
+            return self._on_read(data, size)    # whose protocol refuses it
+        joined = self.host.introductions.pop(self, None)
+        if joined is not None:
+            joined += data[:size]
+            data, size = joined, len(joined)
+        outcome = read_header(data, size, self.host.proxy_versions, &header)
+        if outcome == HEADER_PART:
+            self.host.introductions[self] = data[:size] if joined is None else joined
+            return 0
+        if outcome == HEADER_WRONG:
+            if self.host.http1.rejections.note(REJECTED_PROXY_HEADER):
+                _log.info("%s: PROXY protocol: %s", name_of(self.client()), (<bytes>header.wrong).decode("ascii"))
+            self._close()
+            return 0
+        self.introduction = INTRODUCED
+        self._introduced(&header)
+        if header.client.family and header.client.family != FAMILY_UNIX and not self.trusted and self.host.peers is not None:
+            self.place = self.host.peers.enter(&self.peer)
+            if self.place == PEER_TURNED_AWAY:
+                self.place = PEER_NONE
+                return self._send_away()
+        return self._on_read(data + header.size, size - header.size) if size > header.size else 0
+
+    cdef int _introduced(self, const ProxyHeader *header) except -1:
+        """From now on it is known who the client is: the peer, or whom the peer speaks for."""
+        if header is not NULL:
+            if header.client.family:
+                self.peer = header.client
+            if header.server.family:
+                self.set_server(&header.server)
+            self.secured = header.secured
+        # A client of a proxy that has no address is not one that comes over a Unix socket here.
+        self.trusted = self.host.proxies.contain(&self.peer) and (self.is_pipe or self.peer.family != FAMILY_UNIX)
+        return 0
 
     cdef int _on_records(self, const char *data, size_t size) except -1:
         cdef SecureLayer layer = self.layer     # closing drops it
@@ -510,6 +585,9 @@ cdef class Connection(StreamHandle):
         cdef Http1Session session = self.session
         if self.c_head is not NULL:
             return self._give_head_up(400, "the connection ended inside the request's head")
+        if self.introduction == INTRODUCTION_AWAITED:
+            self._close()
+            return 0
         if session is None:
             return self.shut(False)
         session.read_ended()
@@ -552,6 +630,8 @@ cdef class Connection(StreamHandle):
         cdef ConnectionHost host = self.host
         cdef Http1Session session = self.session if self.c_head is NULL else self._lend()
         self.session = None
+        if self.introduction == INTRODUCTION_AWAITED:
+            host.introductions.pop(self, None)
         if self.handshake == HANDSHAKE_BEGUN:
             host.handshakes_failed += 1
         try:

@@ -40,6 +40,7 @@ cdef enum Rejection:                    # why the server turned something away b
     REJECTED_BODY_TIMEOUT
     REJECTED_REQUEST_TIMEOUT
     REJECTED_WRITE_TIMEOUT
+    REJECTED_PROXY_HEADER
     REASONS
 
 cdef enum:                              # the fields of a snapshot, in their order

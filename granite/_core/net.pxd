@@ -9,6 +9,7 @@ from granite._core.transport cimport Deferred, LoopTurn, SecureLayer, Transport
 
 cdef enum:
     READ_BUFFER_SIZE = 65536
+    MOST_SERVERS = 256                  # addresses of this end that are kept; a proxy may tell of more
     MAX_ROUNDS = 4                      # of uv_run() in one pump
     WHEEL_SLOTS = 128
     WHEEL_TICK = 250                    # ms; deadlines are met within one tick
@@ -111,6 +112,7 @@ cdef class Reactor(LoopTurn):
     cdef int _run_late(self) except -1
     cdef int _rearm(self) except -1
     cdef object host_of(self, const Address *address)
+    cdef object server_of(self, const Address *address)
     cdef void report(self, object exc) noexcept
 
 cdef class StreamHandle(Transport):
@@ -144,6 +146,7 @@ cdef class StreamHandle(Transport):
     cdef int _seal(self) except -1
     cdef void _consume(self, OutQueue *out, size_t size) noexcept
     cdef int _write_rest(self, OutQueue *out) except -1
+    cdef int set_server(self, const Address *address) except -1
     cdef int _finish_shut(self) except -1
     cdef bint _has_unread(self) noexcept
     cdef void _fail(self, object exc) noexcept

@@ -26,6 +26,7 @@ from granite._core.forwarded cimport Forwarding
 from granite._core.http1 cimport Http1Context
 from granite._core.net cimport FULL_SILENCE, HANDLE_OPEN, Board, Listener, Pool, Reactor
 from granite._core.peers cimport Peers
+from granite._core.proxy_protocol cimport PROXY_V1, PROXY_V2
 from granite._core.scope cimport ScopeCache
 from granite._core.transport cimport SecureContext
 
@@ -139,6 +140,8 @@ cdef class Server(ConnectionHost):
         if config.backpressure:
             self.interface.admission = Admission(self.rejections, loop, config)
         self.proxies = Networks(config.forwarded_allow_ips)
+        self.proxy_versions = {"off": 0, "v1": PROXY_V1, "v2": PROXY_V2, "on": PROXY_V1 | PROXY_V2}[config.proxy_protocol]
+        self.introducers = Networks(config.proxy_protocol_allow_ips or config.forwarded_allow_ips)
         forwarding = Forwarding(self.proxies, config.forwarded_headers)
         self.http1 = Http1Context(self.interface, ScopeCache(), forwarding, self.rejections, config, access_log)
         self.reactor = Reactor(loop, context)
@@ -291,6 +294,7 @@ cdef class Server(ConnectionHost):
         return {
             "connections": self.connections,
             "heads": self.heads,
+            "introductions": len(self.introductions),
             "handles": self.reactor.handles,
             "layers": self.secure.live if self.secure is not None else 0,
             "buffers": self.reactor.pool.live,

@@ -65,8 +65,6 @@ HINTS: dict[str, str] = {
     "--paste": "granite loads no Paste files; name the application as TARGET",
     "--paster": "granite loads no Paste files; name the application as TARGET",
     "--paste-global": "granite loads no Paste files; use --raw-env",
-    "--proxy-protocol": "granite does not speak the PROXY protocol",
-    "--proxy-allow-from": "granite does not speak the PROXY protocol",
     "--protocol": "granite speaks HTTP only; leave it out",
     "--uwsgi-allow-from": "granite speaks HTTP only; leave it out",
     "--ssl-version": "use --ssl-protocol-min",

@@ -124,6 +124,8 @@ class Config:
     request_timeout_grace: float
     forwarded_allow_ips: tuple[str, ...]
     forwarded_headers: tuple[str, ...]
+    proxy_protocol: str
+    proxy_protocol_allow_ips: tuple[str, ...]
     ssl_certificate: str | None
     ssl_keyfile: str | None
     ssl_keyfile_password: str | None

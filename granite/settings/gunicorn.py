@@ -24,6 +24,7 @@ SAME = frozenset(
     (
         *("wsgi_app", "backlog", "workers", "max_requests", "max_requests_jitter", "timeout"),
         *("reload", "preload_app", "reuse_port", "pidfile", "user", "group"),
+        *("proxy_protocol", "proxy_allow_ips"),
         *("forwarded_allow_ips", "access_log_format", "loglevel", "proc_name", "pythonpath"),
         *("keyfile", "certfile", "ca_certs", "asgi_loop", "asgi_lifespan", "chdir"),
         *("http2_max_concurrent_streams", "http2_initial_window_size", "http2_max_frame_size"),
@@ -61,8 +62,6 @@ UNMATCHED: dict[str, object] = {
     "permit_unconventional_http_method": False,
     "permit_unconventional_http_version": False,
     "protocol": "http",
-    "proxy_allow_ips": "127.0.0.1,::1",
-    "proxy_protocol": "off",
     "raw_paste_global_conf": [],
     "secure_scheme_headers": {
         "X-FORWARDED-PROTOCOL": "ssl",

@@ -192,12 +192,16 @@ def boolean() -> Kind:
     return Kind("true or false", "", read, show=_shown_boolean, flags=(True, False))
 
 
-def flag_choice(*choices: str, on: str, off: str) -> Kind:
-    """One of `choices`; true and the bare option mean `on`, false and `--no-…` mean `off`."""
+def flag_choice(*choices: str, on: str, off: str, synonyms: dict[str, str] | None = None) -> Kind:
+    """One of `choices`; true and the bare option mean `on`, false and `--no-…` mean `off`.
+    `synonyms` are further spellings.
+    """
 
     def read(value: object) -> str:
-        if isinstance(value, str) and value.lower() in choices:
-            return value.lower()
+        if isinstance(value, str):
+            value = (synonyms or {}).get(value.lower(), value.lower())
+            if value in choices:
+                return value
         found = _truth(value)
         if found is None:
             raise ValueError

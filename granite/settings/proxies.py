@@ -1,6 +1,7 @@
 """Settings of the section "Proxies". Declarations only."""
 
 from granite.settings.base import Alias, Section, Setting
+from granite.settings.kinds import flag_choice
 from granite.settings.networks import BELIEVED, fields, networks, proxy_headers
 
 SECTION = Section(
@@ -20,5 +21,19 @@ SECTION = Section(
         "Headers in which they do: those that each of these proxies sets or removes. x-forwarded "
         "stands for all five of that name, none for no header.",
         aliases=(Alias("proxy_headers", proxy_headers()),),
+    ),
+    Setting(
+        "proxy_protocol",
+        flag_choice("off", "on", "v1", "v2", on="on", off="off", synonyms={"auto": "on"}),
+        "off",
+        "PROXY protocol: whether the proxies in proxy_protocol_allow_ips begin each connection "
+        "with its header, which is required of them then; v1 and v2 allow one version only.",
+    ),
+    Setting(
+        "proxy_protocol_allow_ips",
+        networks(),
+        (),
+        "Proxies that speak the PROXY protocol, as in forwarded_allow_ips; empty: the same ones.",
+        aliases=("proxy_allow_ips", "proxy_allow_from"),
     ),
 )

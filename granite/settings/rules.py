@@ -133,6 +133,9 @@ def _refuse(values: dict[str, Value]) -> None:
             f"blocking_threads: expected 1, since an application of the interface {interface} runs "
             f"on the event loop, got {threads}"
         )
+    proxies = values["proxy_protocol_allow_ips"] or values["forwarded_allow_ips"]
+    if values["proxy_protocol"] != "off" and not proxies:
+        raise UsageError("proxy_protocol_allow_ips: expected somebody who speaks it, got nobody")
     if values["ssl_keyfile"] and not values["ssl_certificate"]:
         raise UsageError("ssl_keyfile: expected an ssl_certificate with it, got none")
     if values["ssl_client_verify"] != "none" and not values["ssl_ca"]:
@@ -216,6 +219,17 @@ def _correct(values: dict[str, Value], notes: list[Note]) -> None:
 
 
 def _remark(values: dict[str, Value], notes: list[Note]) -> None:
+    proxies, fields = values["forwarded_allow_ips"], values["forwarded_headers"]
+    assert isinstance(proxies, tuple)
+    if values["proxy_protocol"] != "off" and "*" in proxies and fields:
+        notes.append(
+            Note(
+                "warning",
+                "forwarded_allow_ips: with * the clients that the PROXY protocol tells of are "
+                "believed, too, whatever they say in X-Forwarded-For; name the proxies in "
+                "proxy_protocol_allow_ips alone",
+            )
+        )
     workers = values["workers"]
     assert isinstance(workers, int)
     cpus = cpu_count()

@@ -14,6 +14,7 @@ cdef tuple _WORDS = (
     "the time that the body took",
     "the time that the request took",
     "responses that the client did not take",
+    "a PROXY header",
 )
 assert len(_WORDS) == REASONS
 

@@ -195,6 +195,14 @@ cdef class Reactor(LoopTurn):
             self.last_address = address[0]
         return self.last_host
 
+    cdef object server_of(self, const Address *address):
+        """(host, port); equal ones share a tuple, as there are few and connections are many."""
+        # Typed, as Cython does not come to an end with the inferred type.
+        cdef object server = (text_of(address), address.port)
+        if len(self.local_addresses) < MOST_SERVERS:
+            return self.local_addresses.setdefault(server, server)
+        return self.local_addresses.get(server, server)
+
     cdef void report(self, object exc) noexcept:
         """Log what nobody else can handle; what must end the process is raised from the pump."""
         try:

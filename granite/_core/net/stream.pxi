@@ -562,6 +562,11 @@ cdef class StreamHandle(Transport):
             self.local = _local_address(self.reactor, &self.h.tcp)
         return self.local
 
+    cdef int set_server(self, const Address *address) except -1:
+        """Have server() tell another address than this end's own."""
+        self.local = self.reactor.server_of(address)
+        return 0
+
     cdef object scheme(self):
         return "http" if self.layer is None and not self.secured else "https"
 
@@ -616,14 +621,10 @@ cdef int read_address(const uv.sockaddr_storage *storage, Address *address) exce
 
 
 cdef object _local_address(Reactor reactor, uv.uv_tcp_t *tcp):
-    """(host, port) of this end; equal addresses share one tuple, as there are few and connections are many."""
     cdef uv.sockaddr_storage storage
     cdef int size = sizeof(storage)
     cdef Address address
     if uv.uv_tcp_getsockname(tcp, <uv.sockaddr *>&storage, &size) < 0:
         return None
     read_address(&storage, &address)
-    if address.family == FAMILY_UNIX:
-        return None
-    local = (reactor.host_of(&address), address.port)
-    return reactor.local_addresses.setdefault(local, local)
+    return None if address.family == FAMILY_UNIX else reactor.server_of(&address)

@@ -72,6 +72,8 @@ SAMPLES: dict[str, str | tuple[str, ...]] = {
     "ws": "false",
     "ws_max_message_size": ("1m", "0"),
     "forwarded_allow_ips": ("*", "10.0.0.0/8,2001:db8::/32,::1,unix:", ""),
+    "proxy_protocol": ("on", "v1", "V2", "auto"),
+    "proxy_protocol_allow_ips": ("*", "10.0.0.0/8,unix:"),
     "forwarded_headers": ("forwarded", "x-forwarded-for,x-forwarded-host,x-real-ip", ""),
     "http2_adaptive_window": "true",
     "http2_initial_connection_window_size": "2m",

@@ -30,6 +30,10 @@ def notes(**values):
         ({"interface": "asgi", "blocking_threads": 2}, "blocking_threads: expected 1, since"),
         ({"interface": "rsgi", "blocking_threads": 2}, "blocking_threads: expected 1, since"),
         ({"interface": "asginl", "blocking_threads": 2}, "blocking_threads: expected 1, since"),
+        (
+            {"proxy_protocol": True, "forwarded_allow_ips": ""},
+            "proxy_protocol_allow_ips: expected somebody who speaks it, got nobody",
+        ),
         ({"ssl_keyfile": "k"}, "ssl_keyfile: expected an ssl_certificate with it, got none"),
         ({"ssl_client_verify": True}, "ssl_client_verify: expected an ssl_ca with it, got none"),
         ({"interface": "asginl", "lifespan": "on"}, "lifespan: expected auto or off with"),
@@ -164,3 +168,10 @@ def test_companions_without_what_they_belong_to(name, value, other):
     ]
     _, notes = Config.of({name: value, other: 100})
     assert notes == []
+
+
+def test_a_client_behind_the_proxy_protocol_that_would_be_believed():
+    both = {"proxy_protocol": "on", "forwarded_allow_ips": ("*",)}
+    assert notes(**both) == [("warning", "forwarded_allow_ips")]
+    assert notes(**both, forwarded_headers=()) == []
+    assert notes(proxy_protocol="on", proxy_protocol_allow_ips=("*",)) == []
