@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.granite_process import GraniteProcess
+from tests.ports import unused_port
 
 APPS = Path(__file__).parent
 
@@ -33,8 +34,7 @@ def test_serves_on_a_host_name(run_granite):
 
 
 def test_serves_on_a_given_port(run_granite):
-    with socket.create_server(("127.0.0.1", 0)) as finder:
-        port = finder.getsockname()[1]
+    port = unused_port()
     granite = run_granite("apps:plain", "--port", str(port), cwd=APPS)
     assert granite.port == port
 

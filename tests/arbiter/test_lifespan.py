@@ -8,6 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.ports import unused_port
+
 APPS = Path(__file__).parent
 
 
@@ -66,8 +68,7 @@ def test_an_early_client_is_answered_after_the_startup(run_granite, tmp_path):
         "    await send({'type': 'http.response.start', 'status': 204, 'headers': []})\n"
         "    await send({'type': 'http.response.body'})\n"
     )
-    with socket.create_server(("127.0.0.1", 0)) as finder:
-        port = finder.getsockname()[1]
+    port = unused_port()
     granite = run_granite("slow:app", "--port", str(port), cwd=tmp_path, ready=False)
     granite.wait_for("startup begun")
     with socket.create_connection(("127.0.0.1", port), timeout=20) as client:

@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import socket
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -42,12 +42,12 @@ def port_in(path: Path) -> int:
 
 def open_logs(granite) -> set[tuple[int, str]]:
     """The processes of the tree, and the names of the log files that they have open by now."""
-    return {
-        (pid, link.readlink().name)
-        for pid in granite.members()
-        for link in Path(f"/proc/{pid}/fd").iterdir()
-        if link.exists() and link.readlink().suffix in (".log", ".1")
-    }
+    found = set()
+    for pid in granite.members():
+        with suppress(FileNotFoundError):  # closed just now, or ended
+            links = [link.readlink() for link in Path(f"/proc/{pid}/fd").iterdir()]
+            found |= {(pid, link.name) for link in links if link.suffix in (".log", ".1")}
+    return found
 
 
 def wait_for_new_files(granite, *paths: Path) -> None:

@@ -8,7 +8,6 @@ import os
 import pty
 import re
 import select
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import pytest
 from tests.arbiter.asking import until
 from tests.arbiter.measuring import command, load
 from tests.granite_process import PATIENCE, ROOT
+from tests.ports import unused_port
 
 
 def test_stats(measure):
@@ -140,8 +140,7 @@ def test_top_goes_on_when_the_server_is_away(measure, open_top):
 
 @pytest.mark.parametrize("name", ["stats", "top"])
 def test_the_commands_without_a_server(name, tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
+    port = unused_port()
     done = command(name, cwd=tmp_path, GRANITE_METRICS_PORT=str(port), GRANITE_METRICS="yes")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (

@@ -194,8 +194,14 @@ def test_the_service_manager_hears_of_each_change(run_granite, notifications):
 def test_the_watchdog_hears_of_a_loop_that_turns(run_granite, notifications, monkeypatch):
     monkeypatch.setenv("WATCHDOG_USEC", "100000")
     granite = run_granite("process_apps:told", cwd=APPS)
-    heard = [notifications() for _ in range(8)]
-    assert heard.count(["WATCHDOG=1"]) == 7
+    beats, others = 0, []
+    while beats < 8 or not others:  # it turns while the worker starts, too
+        message = notifications()
+        if message == ["WATCHDOG=1"]:
+            beats += 1
+        else:
+            others.append(message[0])
+    assert others == ["READY=1"]
     assert granite.stop() == 0
 
 

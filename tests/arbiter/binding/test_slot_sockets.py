@@ -20,6 +20,7 @@ from granite.arbiter.unix import remove_named
 from granite.errors import BootError
 from granite.settings.config import Config
 from tests.arbiter.binding.sockets import connect, ipv6, linux, message, port_of
+from tests.ports import unused_port
 
 pytestmark = linux
 
@@ -135,8 +136,7 @@ def test_a_socket_for_each(divide: Divide) -> None:
 
 @ipv6
 def test_both_families_at_one_port(divide: Divide) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as finder:
-        port = finder.getsockname()[1]
+    port = unused_port()
     sockets = divide(bind=[f"[::]:{port}", f"0.0.0.0:{port}"])
     for slot in (1, 2):
         six, four = sockets.for_slot(slot)

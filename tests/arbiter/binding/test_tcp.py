@@ -12,6 +12,7 @@ import pytest
 
 from granite.testing import TestServer
 from tests.arbiter.binding.sockets import Listen, connect, ipv6, message, port_of
+from tests.ports import unused_port
 from tests.server.apps import Seen, hello
 
 
@@ -74,8 +75,7 @@ def test_an_ipv4_client_of_both_stacks() -> None:
 
 @ipv6
 def test_one_stack_each(listen: Listen) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as finder:
-        port = finder.getsockname()[1]
+    port = unused_port()
     listeners = listen(bind=[f"[::]:{port}", f"0.0.0.0:{port}"])
     for listener, host in zip(listeners, ("::1", "127.0.0.1"), strict=True):
         connect(listener, host)

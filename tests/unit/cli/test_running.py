@@ -16,6 +16,7 @@ from granite.errors import BootError, UsageError
 from granite.metrics.summary import render
 from granite.metrics.view import Seen
 from granite.snapshot import BOUNDS
+from tests.ports import unused_port
 from tests.unit.metrics.views import FakeView, running, snapshot
 
 
@@ -106,11 +107,6 @@ def test_the_config_file_says_where(tmp_path):
         Server.find(options("-c", "my.toml"))
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
 @pytest.mark.parametrize(
     ("metrics", "hint"),
     [
@@ -122,7 +118,7 @@ def free_port() -> int:
     ],
 )
 def test_nobody_is_there(monkeypatch, metrics, hint):
-    port = free_port()
+    port = unused_port()
     monkeypatch.setenv("GRANITE_METRICS_PORT", str(port))
     monkeypatch.setenv("GRANITE_METRICS", metrics)
     with pytest.raises(BootError) as caught:
