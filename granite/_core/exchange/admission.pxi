@@ -100,13 +100,17 @@ cdef class Admission:
 
     def _on_time(self):
         """Turn away who has waited too long, and look again when the next one will have."""
+        cdef Exchange first             # held, as its protocol lets go of it
         self.timer = None
-        while self.c_first is not NULL and self._is_late(<Exchange>self.c_first):
-            self._turn_away(<Exchange>self.c_first)
-        if self.c_first is not NULL:
-            left = self.longest_wait - (coarse_clock() - (<Exchange>self.c_first).began_at)
+        while self.c_first is not NULL:
+            first = <Exchange>self.c_first
+            if self._is_late(first):
+                self._turn_away(first)
+                continue
+            left = self.longest_wait - (coarse_clock() - first.began_at)
             # A coarse clock is some milliseconds behind.
             self.timer = self.loop.call_later(left / 1e9 + 0.005, self._on_time)
+            return
 
     cdef int close(self) except -1:
         if self.timer is not None:
