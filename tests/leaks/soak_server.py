@@ -13,6 +13,7 @@ import re
 import sys
 from pathlib import Path
 
+from granite._core import asgi
 from granite.testing import TestServer
 
 LARGE = bytes(1 << 20)
@@ -32,11 +33,20 @@ async def app(scope, receive, send) -> None:
         await asyncio.sleep(0.01)
     if path == "/wrong":
         raise ValueError(path)
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"x", b"y")]})
+    if path == "/hinted":
+        await send({"type": "http.response.early_hint", "links": [b"</style.css>; rel=preload"]})
+    trailers = path == "/trailed"
+    start = {"type": "http.response.start", "status": 200, "headers": [(b"x", b"y")]}
+    await send({**start, "trailers": trailers})
+    if path == "/file":
+        await send({"type": "http.response.pathsend", "path": asgi.__file__})
+        return
     if path == "/large":
         for _ in range(8):
             await send({"type": "http.response.body", "body": LARGE, "more_body": True})
     await send({"type": "http.response.body", "body": str(size).encode()})
+    if trailers:
+        await send({"type": "http.response.trailers", "headers": [(b"x-size", b"0")]})
 
 
 def private_bytes() -> int:

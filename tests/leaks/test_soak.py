@@ -40,13 +40,26 @@ SECONDS = float(os.environ.get("GRANITE_SOAK", "6"))
 # reuse have been made by then.
 WARM_UP = 0.3
 ALLOWED = 4 * 1024 * 1024  # bytes: at the first look the server is busy, and has not seen it all
-SETTINGS = {"request_head_timeout": 1.0, "keep_alive_timeout": 1.0}
+SETTINGS = {
+    "request_head_timeout": 1.0,
+    "request_body_timeout": 1.0,
+    "keep_alive_timeout": 1.0,
+    "write_timeout": 1.0,
+    "backpressure": 4,
+    "max_connections_per_ip": 1000,
+    "access_log": True,
+    "access_log_file": "/dev/null",
+}
+PATHS = ["/", "/", "/", "/later", "/wrong", "/large", "/file", "/trailed"]
 RESET = struct.pack("ii", 1, 0)
 PIECES = [
     b"",
     b"GET /large HTTP/1.1\r\nHo",
     b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 20,
     b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /file HTTP/1.1\r\nHost: x\r\n\r\n" * 2,
+    b"GET /trailed HTTP/1.1\r\nHost: x\r\nTE: trailers\r\n\r\n",
+    b"PURGE /hinted HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 10.0.0.1, 10.0.0.2\r\n\r\n",
     b"GET /later HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\nGET",
     b"POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n" + bytes(2000),
     b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
@@ -106,7 +119,7 @@ def soaked() -> Iterator[Soaked]:
 def asks(port: int, done: threading.Event, chance: random.Random) -> None:
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     while not done.is_set():
-        path = chance.choice(["/", "/", "/", "/later", "/wrong", "/large"])
+        path = chance.choice(PATHS)
         client.request("GET", path)
         response = client.getresponse()
         response.read()
