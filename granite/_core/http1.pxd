@@ -130,6 +130,7 @@ cdef class LineReader(ResponseWriter):
     # its parts, from its start on
     cdef size_t authority_at
     cdef size_t authority_size          # 0: it is not in absolute-form
+    cdef bint is_https
     cdef size_t path_at
     cdef size_t path_size
     cdef size_t query_at                # of the question mark, or its end

@@ -97,6 +97,7 @@ cdef class LineReader(ResponseWriter):
         cdef const char *path = base
         cdef const char *query
         self.authority_size = 0
+        self.is_https = False
         if memchr(base, 35, size) is not NULL:
             return self._deny(400, "the target has a fragment")
         if base[0] != 47:
@@ -125,6 +126,7 @@ cdef class LineReader(ResponseWriter):
             authority = base + 7
         elif end - base > 8 and _equals(base, b"https", 5) and memcmp(base + 5, b"://", 3) == 0:
             authority = base + 8
+            self.is_https = True
         else:
             self._deny(400, "the target is no path, and no URI of http or https")
             return NULL

@@ -216,6 +216,9 @@ cdef class RequestReader(LineReader):
         if self.parser.content_length >> 63:
             return self._deny(400, "the value of Content-Length is too large")
         if self.authority_size:
+            # RFC 9110, 7.4: who asks for an https resource has to have come by TLS, be it to a proxy of ours.
+            if self.is_https and not self.transport.trusted and self.transport.scheme() != "https":
+                return self._deny(421, "the target is an https URI, and the connection is not secured")
             self._set_host()
         return 0
 

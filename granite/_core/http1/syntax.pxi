@@ -144,3 +144,25 @@ cdef bint has_head_end(const char *base, size_t size) noexcept:
             return True
         base += 1
     return False
+
+
+# For the tests, which hold these functions against an oracle.
+
+def check_host(bytes value not None):
+    return is_host(value, len(value))
+
+
+def check_coding(bytes value not None):
+    return judge_coding(value, len(value))
+
+
+def check_expectations(bytes value not None):
+    return is_continue(value, len(value))
+
+
+def check_token(bytes value not None, bytes lower not None):
+    return has_token(value, len(value), lower, len(lower))
+
+
+def check_encoding(bytes value not None):
+    return is_decodable(value, len(value))
