@@ -151,5 +151,8 @@ def test_nothing_is_left(run: Run) -> None:
     assert {name: count for name, count in run.counters.items() if count} == {}
 
 
-def test_the_corpus_is_large_enough() -> None:
+def test_each_case_is_one_rule_of_a_named_section() -> None:
     assert len(CASES) >= 500
+    assert len({(case.data, case.ends) for case in CASES}) == len(CASES)
+    for case in CASES:
+        assert re.fullmatch(r"(rfc\d{4}-\d+(\.\d+)*|other)-[a-z0-9.-]+", case.name), case.name
