@@ -166,6 +166,8 @@ cdef class AsgiExchange(Exchange):
         extensions = PyDict_Copy(asgi.old_extensions if self.http_version == _HTTP10 else asgi.extensions)
         if self.trailers is not None:
             PyDict_SetItem(extensions, _REQUEST_TRAILERS, self.trailers)
+        if self.tls is not None:
+            PyDict_SetItem(extensions, _TLS, _describe_tls(self.tls))
         PyDict_SetItem(scope, _EXTENSIONS, extensions)
         if asgi.state is not None:
             PyDict_SetItem(scope, _STATE, asgi.state.copy())

@@ -100,6 +100,7 @@ cdef class Exchange:
     cdef object server
     cdef bytes request_id               # None: requests have none
     cdef bint secure                    # the connection has TLS, whatever the scheme says
+    cdef tuple tls                      # what SecureLayer.describe() says of it; None: it ends in front of the server, or there is none
     cdef object prefix                  # of the path, that a proxy has taken away; None for none
     cdef bint trusted                   # the peer is a proxy that is believed
     cdef bint head_only                 # HEAD: the response has no body

@@ -12,6 +12,8 @@ OpenSSL's error queue belongs to the thread, which is also the application's: wh
 next call of whoever uses OpenSSL (the module ssl). No call here leaves anything on it.
 """
 
+from binascii import b2a_base64
+
 cimport cython
 from libc.string cimport memcmp, memcpy, memset
 from granite._core.buf cimport OutPool, out_commit, out_copy, out_reserve
@@ -88,6 +90,7 @@ cdef class TlsContext(SecureContext):
     cdef ptls_key_exchange_algorithm_t *c_key_exchanges[4]
     cdef ptls_iovec_t c_certificates[MOST_CERTIFICATES]
     cdef bint has_signer
+    cdef str leaf                       # the server's certificate in PEM
 
     def __cinit__(self, bytes chain, bytes key, str password=None):
         memset(&self.c_context, 0, sizeof(self.c_context))
@@ -96,6 +99,7 @@ cdef class TlsContext(SecureContext):
         self.c_key_exchanges[1] = &ptls_openssl_secp256r1
         self.c_key_exchanges[2] = &ptls_openssl_secp384r1
         self.c_key_exchanges[3] = NULL
+        self.leaf = _pem(<const char *>self.c_certificates[0].base, self.c_certificates[0].len)
         self.c_on_client_hello.cb = _cb_client_hello
         self.c_context.random_bytes = ptls_openssl_random_bytes
         self.c_context.get_time = &ptls_get_time
@@ -209,6 +213,9 @@ cdef class TlsLayer(SecureLayer):
             ptls_free(self.c_tls)
             self.context.live -= 1
 
+    cdef tuple describe(self):
+        return self.context.leaf, ptls_get_protocol_version(self.c_tls), ptls_get_cipher(self.c_tls).id
+
     cdef Unwrapped unwrap(self, OutPool pool, const char *data, size_t size) except UNWRAP_ERROR:
         cdef ptls_buffer_t answer
         cdef size_t used
@@ -298,3 +305,9 @@ cdef str _described(int code):
     if PTLS_ERROR_GET_CLASS(code) == PTLS_ERROR_CLASS_SELF_ALERT:
         return f"alert {alert} ({_ALERTS.get(alert, 'unknown')})"
     return f"error {code} of picotls"
+
+
+cdef str _pem(const char *der, size_t size):
+    """A certificate as text (RFC 7468): 48 bytes are a line of 64 letters."""
+    lines = [b2a_base64(der[at:min(at + 48, size)]).decode() for at in range(0, size, 48)]
+    return "-----BEGIN CERTIFICATE-----\n" + "".join(lines) + "-----END CERTIFICATE-----\n"

@@ -22,6 +22,7 @@ cdef class SecureLayer:
     cdef const char *plain              # what the last unwrap() gave, until release()
     cdef size_t plain_size
     cdef str reason
+    cdef tuple describe(self)
     cdef Unwrapped unwrap(self, OutPool pool, const char *data, size_t size) except UNWRAP_ERROR
     cdef int release(self) noexcept
     cdef int wrap(self, OutPool pool, const void *data, size_t size) except -1
@@ -60,3 +61,4 @@ cdef class Transport:
     cdef object client(self)
     cdef object server(self)
     cdef object scheme(self)
+    cdef tuple tls(self)

@@ -24,6 +24,10 @@ cdef class SecureContext:
 cdef class SecureLayer:
     """Bytes in, bytes out between a socket and a protocol. The transport calls it; it calls nobody."""
 
+    cdef tuple describe(self):
+        """What was agreed on: the server's certificate in PEM, the numbers of TLS's version and of the cipher suite."""
+        raise NotImplementedError
+
     cdef Unwrapped unwrap(self, OutPool pool, const char *data, size_t size) except UNWRAP_ERROR:
         """Take in what was read. Plain bytes are at `plain`, answers of the layer itself on `wire`."""
         raise NotImplementedError
@@ -112,6 +116,10 @@ cdef class Transport:
 
     cdef object scheme(self):
         """"http" or "https"."""
+        raise NotImplementedError
+
+    cdef tuple tls(self):
+        """SecureLayer.describe(); None where there is none, or TLS ends in front of the server."""
         raise NotImplementedError
 
 

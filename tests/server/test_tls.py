@@ -403,3 +403,32 @@ def _openssl() -> str:
     if found is None:
         pytest.skip("no openssl command")
     return found
+
+
+def test_the_scope_says_what_was_agreed_on(secured, serve, certificate, trusting):
+    """The extension "tls" of ASGI, version 0.2."""
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append(scope["extensions"].get("tls"))
+        await answer(send, b"ok")
+
+    server = secured(app)
+    with httpx.Client(verify=trusting) as client:
+        for _ in range(2):
+            client.get(server.url("/"))
+    first, second = seen
+    assert first == second
+    assert first is not second
+    assert first.pop("server_cert") == ssl.DER_cert_to_PEM_cert(
+        ssl.PEM_cert_to_DER_cert(Path(certificate["ssl_certificate"]).read_text().split("\n\n")[0])
+    )
+    assert first.pop("cipher_suite") in (0x1301, 0x1302, 0x1303)
+    assert first == {
+        "client_cert_chain": [],
+        "client_cert_name": None,
+        "client_cert_error": None,
+        "tls_version": 0x0304,
+    }
+    httpx.get(serve(app).url("/"))
+    assert seen[2] is None

@@ -6,11 +6,21 @@ cdef str _PATHSEND = "http.response.pathsend"
 cdef str _ZEROCOPYSEND = "http.response.zerocopysend"
 cdef str _EARLY_HINT = "http.response.early_hint"
 cdef str _RESPONSE_TRAILERS = "http.response.trailers"
+cdef str _TLS = "tls"
 cdef str _REQUEST_TRAILERS = "granite.request.trailers"
 
 # What is shared by all requests, as their scopes are copied: nobody has a reason to fill in an empty dictionary.
 cdef dict _EXTENSIONS_OF_1_0 = {_PATHSEND: {}, _ZEROCOPYSEND: {}}
 cdef dict _EXTENSIONS_OF_1_1 = {_EARLY_HINT: {}, _RESPONSE_TRAILERS: {}}
+
+cdef dict _describe_tls(tuple tls):
+    """The extension "tls", version 0.2, of a server that does not ask for clients' certificates."""
+    certificate, version, cipher_suite = tls
+    return {
+        "server_cert": certificate, "client_cert_chain": [], "client_cert_name": None, "client_cert_error": None,
+        "tls_version": version, "cipher_suite": cipher_suite,
+    }
+
 
 cdef object _send_other(AsgiExchange self, object message, object kind):
     """What may come between the start and the end, besides the body."""

@@ -16,6 +16,7 @@ cdef extern from "picotls.h" nogil:
         size_t off
 
     ctypedef struct ptls_cipher_suite_t:
+        uint16_t id
         const char *name
 
     ctypedef struct ptls_key_exchange_algorithm_t:
@@ -73,6 +74,8 @@ cdef extern from "picotls.h" nogil:
     int PTLS_ALERT_TO_PEER_ERROR(int alert)
 
     ptls_t *ptls_server_new(ptls_context_t *ctx)
+    ptls_cipher_suite_t *ptls_get_cipher(ptls_t *)
+    uint16_t ptls_get_protocol_version(ptls_t *)
     void ptls_free(ptls_t *tls)
     int ptls_set_negotiated_protocol(ptls_t *tls, const char *protocol, size_t protocol_len)
     # In: how much there is; out: how much was used.

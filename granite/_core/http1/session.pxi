@@ -419,6 +419,8 @@ cdef class Http1Session(RequestReader):
         exchange.scheme = transport.scheme()
         exchange.client = transport.client()
         exchange.secure = exchange.scheme == "https"
+        if exchange.secure:
+            exchange.tls = transport.tls()
         exchange.server = transport.server()
         exchange.trusted = transport.trusted
         if told is not NULL:

@@ -71,7 +71,7 @@ cdef extern from *:
     ssize_t granite_sendfile(int out, int source, long long offset, size_t size) nogil
 
 cdef enum:
-    FILE_SIZE = 2097152                 # bytes of files that are sent before others have their turn
+    FILE_SHARE = 2097152                 # bytes of files that are sent before others have their turn
     SEAL_SIZE = 131072                  # bytes that are encrypted before they are written
     SEAL_ROUNDS = 8                     # how often, before others have their turn
 
@@ -258,7 +258,7 @@ cdef class StreamHandle(Transport):
         cdef size_t size
         cdef ssize_t written
         cdef int rounds = 0
-        cdef size_t room = FILE_SIZE
+        cdef size_t room = FILE_SHARE
         cdef OutQueue *out = &self.out if self.layer is None else &self.layer.wire
         while True:
             if out.head is NULL and self.layer is not None:
@@ -569,6 +569,9 @@ cdef class StreamHandle(Transport):
 
     cdef object scheme(self):
         return "http" if self.layer is None and not self.secured else "https"
+
+    cdef tuple tls(self):
+        return self.layer.describe() if self.layer is not None else None
 
     # for the owner to fill in
 
