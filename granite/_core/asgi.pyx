@@ -480,6 +480,8 @@ cdef class AsgiExchange(Exchange):
     cdef int on_disconnect(self) except -1:
         self.disconnected = self.response != RESPONSE_DONE
         self.protocol = None
+        if not self.body_complete:
+            self.take_body()            # a piece of a body of which no more comes
         self.on_body()
         return self.on_writable()
 

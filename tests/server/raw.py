@@ -60,6 +60,20 @@ class Client:
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = bytearray()
 
+    @classmethod
+    def at(cls, path: str) -> Client:
+        """A connection to a server at the Unix socket `path`."""
+        self = cls.__new__(cls)
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(TIMEOUT)
+        try:
+            self.sock.connect(path)
+        except BaseException:
+            self.sock.close()
+            raise
+        self._buffer = bytearray()
+        return self
+
     # sending
 
     def send(self, data: bytes) -> None:

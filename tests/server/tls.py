@@ -172,6 +172,8 @@ class SecureSocket:
                     return self._tls.read(size)
             except ssl.SSLWantReadError:  # noqa: PERF203
                 self._fill()
+            except ssl.SSLZeroReturnError:  # close_notify, after one of our own
+                return b""
             except ssl.SSLEOFError:
                 raise ConnectionResetError("an end without close_notify") from None
 
