@@ -47,13 +47,14 @@ cdef str _QUERY_STRING = "query_string"
 cdef str _CLIENT = "client"
 cdef str _SERVER = "server"
 cdef str _HTTP = "http"
-cdef str _HTTP11 = "1.1"
+# Told by identity, as protocols intern theirs.
+cdef str _HTTP10 = sys.intern("1.0")
+cdef str _HTTP11 = sys.intern("1.1")
 cdef str _STATE = "state"
 cdef str _ASGI = "asgi"
 cdef str _EXTENSIONS = "extensions"
 cdef str _ROOT_PATH = "root_path"
 cdef str _CONTEXT = "context"
-cdef str _HTTP10 = "1.0"
 cdef dict _ASGI_VERSIONS = {"version": "3.0", "spec_version": "2.5"}
 
 
@@ -163,7 +164,7 @@ cdef class AsgiExchange(Exchange):
         PyDict_SetItem(scope, _HEADERS, self.headers)
         PyDict_SetItem(scope, _CLIENT, self.client)
         PyDict_SetItem(scope, _SERVER, self.server)
-        extensions = PyDict_Copy(asgi.old_extensions if self.http_version == _HTTP10 else asgi.extensions)
+        extensions = PyDict_Copy(asgi.old_extensions if self.http_version is _HTTP10 else asgi.extensions)
         if self.trailers is not None:
             PyDict_SetItem(extensions, _REQUEST_TRAILERS, self.trailers)
         if self.tls is not None:
@@ -407,9 +408,9 @@ cdef class AsgiExchange(Exchange):
         cdef PyObject *headers
         cdef PyObject *found
         cdef Protocol protocol
-        if kind == _EARLY_HINT:
-            return _send_hint(self, message)
         if kind != _START:
+            if kind == _EARLY_HINT:
+                return _send_hint(self, message)
             raise RuntimeError(f"expected the message 'http.response.start', got {kind!r}")
         status = PyDict_GetItemWithError(message, _STATUS)
         if status is NULL or not isinstance(<object>status, int):

@@ -12,6 +12,7 @@ to the connections that have a request in progress.
 """
 
 import logging
+import sys
 import time
 
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
@@ -44,6 +45,10 @@ from granite._core.transport cimport Transport, name_of
 LLHTTP_VERSION = f"{llhttp.LLHTTP_VERSION_MAJOR}.{llhttp.LLHTTP_VERSION_MINOR}.{llhttp.LLHTTP_VERSION_PATCH}"
 
 cdef object _log = logging.getLogger("granite.error")
+
+# As the interfaces tell them: by identity.
+cdef str _HTTP10 = sys.intern("1.0")
+cdef str _HTTP11 = sys.intern("1.1")
 
 include "http1/context.pxi"
 include "http1/response.pxi"

@@ -12,7 +12,7 @@ cdef Exchange _record_of(RequestReader reader):
     exchange.head_only = reader.head_only
     if reader.method is not None:
         exchange.method = reader.method
-        exchange.http_version = "1.1" if reader.http11 else "1.0"
+        exchange.http_version = _HTTP11 if reader.http11 else _HTTP10
         _set_raw_target(exchange, PyBytes_FromStringAndSize(reader.target, reader.target_size))
     elif reader.line is not None:
         _split_line(exchange, reader.line)

@@ -153,7 +153,7 @@ cdef bytes _lines(object headers, frozenset refused=frozenset()):
     cdef PyObject *name
     cdef PyObject *value
     cdef list lines = []
-    for field in headers if _is_plain(headers) else _plain(headers):
+    for field in _plain(headers):
         _pair(field, &name, &value)
         if not _is_token(PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name)) or not _is_value(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)):
             raise RuntimeError(f"headers: a name must be a token and a value must not hold CR, LF or NUL, got {field!r}")

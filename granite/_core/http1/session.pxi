@@ -410,7 +410,7 @@ cdef class Http1Session(RequestReader):
         cdef Exchange exchange = self.context.interface.new_exchange()
         exchange.protocol = self
         exchange.method = self.method
-        exchange.http_version = "1.1" if self.http11 else "1.0"
+        exchange.http_version = _HTTP11 if self.http11 else _HTTP10
         exchange.head_only = self.head_only
         exchange.headers = self.fields
         exchange.read_ended = self.input_ended
