@@ -86,8 +86,8 @@ cdef class Connection(StreamHandle):
     cdef Waiting waiting
     cdef int32_t place                  # of its address among the peers
     cdef unsigned int requests          # that were begun by sessions which are gone
-    cdef Handshake handshake
-    cdef uint8_t introduction
+    cdef uint8_t handshake              # Handshake
+    cdef uint8_t introduction           # Introduction
     cdef int accept(self, ConnectionHost host, Listener listener, int fd, const uv.sockaddr_storage *peer) except -1
     cdef int _turn_away(self, ConnectionHost host, int fd) except -1
     cdef int _send_away(self) except -1

@@ -184,9 +184,11 @@ cdef bint _read_pairs(const Text *element, Pairs *pairs) noexcept:
             while place < end and place[0] != 59 and place[0] != 34 and place[0] != 32 and place[0] != 9:
                 place += 1
             value.size = place - value.base
+            if value.size == 0:
+                return False
         while place < end and (place[0] == 32 or place[0] == 9):
             place += 1
-        if value.size == 0 or (place < end and place[0] != 59) or not _note(pairs, &name, &value):
+        if (place < end and place[0] != 59) or not _note(pairs, &name, &value):
             return False
     return True
 
@@ -267,7 +269,7 @@ cdef class Forwarding:
             if name == NAME_FORWARDED and not _read_pairs(&element, &pairs):
                 told.no_address = element
                 break
-            found = read_node(pairs.node.base, pairs.node.size, &address)
+            found = pairs.node.base is not NULL and read_node(pairs.node.base, pairs.node.size, &address)
             if found or steps == 0:     # the peer's own word counts also if it does not name its client
                 if pairs.scheme.base is not NULL:
                     told.scheme = pairs.scheme

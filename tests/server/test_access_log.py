@@ -32,6 +32,19 @@ def fields(logged, connect, data: bytes, *atoms: str, app=hello, **settings) -> 
     return logged.line().split("\t")
 
 
+def test_the_client_that_a_proxy_tells_of(logged, connect):
+    data = request("/", "X-Forwarded-For: 1.2.3.4, 5.6.7.8", "X-Forwarded-Proto: https")
+    assert fields(logged, connect, data, "h", "s") == ["5.6.7.8", "200"]
+
+
+def test_the_client_that_has_asked_too_often(logged, connect):
+    settings = {"max_requests_per_ip": "1/m", "max_requests_per_ip_burst": 1}
+    client = connect(logged(hello, access_log_fmt="%(h)s %(s)s", **settings))
+    for _ in range(2):
+        client.ask("/", "X-Forwarded-For: 1.2.3.4")
+    assert logged.lines(2) == ["1.2.3.4 200", "1.2.3.4 429"]
+
+
 def test_the_default_form(logged, connect):
     client = connect(logged(hello))
     client.ask('/a"b?c=\\d')

@@ -242,6 +242,7 @@ FORWARDED = [
     (["host=a.example;for=1.2.3.4;proto=https"], ("1.2.3.4", 0), "https", ("a.example", 443)),
     (['host="a.example:8080"'], OWN, "http", ("a.example", 8080)),
     (["proto=https"], OWN, "https", None),
+    (['x="";for=1.2.3.4;proto=""'], ("1.2.3.4", 0), "http", None),
     (["for=1.2.3.4;;proto=https;"], ("1.2.3.4", 0), "https", None),
     (["for=1.2.3.4;x=,"], OWN, "http", None),
     # to the left is what the client may have written
@@ -366,6 +367,14 @@ def test_each_request_of_a_connection_has_its_own(connect):
         assert client.response().status == 200
         scope = scopes.get()
         assert (scope["client"], scope["scheme"]) == expected
+
+
+def test_limits_and_the_log_go_by_the_client(connect, log):
+    limits = {"max_requests_per_ip": "1/m", "max_requests_per_ip_burst": 1}
+    client = connect(Scopes(), forwarded_allow_ips=TRUSTED, **limits)
+    for address, status in [("1.2.3.4", 200), ("1.2.3.5", 200), ("1.2.3.4:80", 429)]:
+        assert client.ask("/", f"X-Forwarded-For: {address}").status == status
+    assert log.messages == ["1.2.3.4:80: 429, too many requests"]
 
 
 def test_trailers_tell_nothing(connect):

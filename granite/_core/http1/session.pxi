@@ -178,7 +178,8 @@ cdef class Http1Session(RequestReader):
     cdef int _decline(self, Exchange exchange, int status, Rejection reason, int retry_after) except -1:
         """Answer a request that could be served another time. Its framing is beyond doubt, so its connection can go on."""
         if self.context.rejections.note(reason):
-            _log.info("%s: %d, %s", name_of(self.transport.client()), status, _REASONS[status].lower())
+            client = (exchange if exchange is not None else _record_of(self)).client
+            _log.info("%s: %d, %s", name_of(client), status, _REASONS[status].lower())
         if self.context.draining or (self.expects_continue and self.state != SESSION_COMPLETE):
             self.keep_alive = False
         self.dispatched = True          # what comes of its body is of no use
