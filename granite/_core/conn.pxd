@@ -105,6 +105,7 @@ cdef class Connection(StreamHandle):
     cdef int _on_due(self, uint64_t now) except -1
     cdef int _on_overdue(self, uint64_t now) except -1
     cdef int _on_request_late(self) except -1
+    cdef int _log_sent(self, Http1Session session) except -1
     cdef int _settle(self) except -1
     cdef int _on_introduction(self, const char *data, size_t size) except -1
     cdef int _introduced(self, const ProxyHeader *header) except -1

@@ -261,6 +261,7 @@ cdef class Connection(StreamHandle):
         cdef int begun
         cdef uint64_t grace
         self.flush()
+        self._log_sent(session)
         if self.state != HANDLE_OPEN or session is None or self.lingering:
             return 0
         if self.shutting:
@@ -602,14 +603,28 @@ cdef class Connection(StreamHandle):
 
     cdef int _on_writable(self) except -1:
         cdef Http1Session session = self.session
+        self._log_sent(session)
         if self.shutting:
             return 0
+        if session is not None and session.idle():
+            return self._settle()
         if session is None:
             # A connection is idle from the moment on that its last response has left.
             return self._wait(WAITING_NEXT) if self.inflight is NULL and self.waiting == WAITING_NEXT else 0
         if not self.reading:
             self._rearm()               # nothing tells any more that the client has gone
         return session.writable_again() if self.unsent() <= self.host.write_low_water else 0
+
+    cdef int _log_sent(self, Http1Session session) except -1:
+        """Log a response that was waited for, if the socket has taken all of it."""
+        if session is not None and session.unlogged is not None and self.state == HANDLE_OPEN and self.unsent() == 0:
+            return session.log_sent(0)
+        return 0
+
+    cdef void _on_closing(self) noexcept:
+        if self.session is not None:
+            self.session.unsent = self.unsent()
+        StreamHandle._on_closing(self)
 
     cdef int _on_error(self, int code) except -1:
         # Resets and broken pipes are the client's way to leave; the exchange is told when the handle has closed.

@@ -196,6 +196,8 @@ cdef class Http1Session(RequestReader):
     cdef bint put_off                   # what was fed last ends inside a head, which the connection keeps
     cdef bint suspended                 # reading is paused because the application does not read
     cdef size_t body_size               # without its framing
+    cdef Exchange unlogged              # the last response, which the socket has not taken yet
+    cdef size_t unsent                  # when the connection closed; the owner's to set
     cdef size_t discarded
     # bytes that came while the last request was being answered
     cdef char *c_pending
@@ -236,6 +238,8 @@ cdef class Http1Session(RequestReader):
     cdef int _on_body(self, const char *base, size_t size) except -1
     cdef int _go_on_reading(self) except -1
     cdef int _keep_line(self, const char *base, const char *end) except -1
+    cdef int _log_done(self, Exchange exchange) except -1
+    cdef int log_sent(self, size_t lost) except -1
     cdef int _log_cut(self, Exchange exchange) except -1
 
 cdef bint has_head_end(const char *base, size_t size) noexcept

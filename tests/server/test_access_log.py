@@ -304,6 +304,65 @@ def test_a_client_that_goes_during_the_response(logged, connect):
     gate.open()
 
 
+LARGE = 20_000_000
+
+
+async def large(scope, receive, send):
+    await answer(send, bytes(LARGE))
+
+
+def test_a_large_response_is_logged_when_it_has_left(logged, connect):
+    form = "%(path)s %(body_bytes)d%(mark)s"
+    client = connect(logged(large, access_log_fmt=form), receive_buffer=4096)
+    client.request("/1")
+    client.until(b"\r\n\r\n")
+    client.read(1000)
+    assert not logged.path.stat().st_size
+    client.read(LARGE - 1000)
+    assert logged.line() == f"/1 {LARGE}"
+    client.request("/2", "Connection: close")
+    client.rest()
+    assert logged.lines(2)[1] == f"/2 {LARGE}"
+
+
+@pytest.mark.parametrize("fields", [(), ("Connection: close",)])
+def test_a_client_that_goes_during_a_large_response(logged, connect, fields):
+    form = "%(status)d %(aborted)s %(bytes_out)d"
+    client = connect(logged(large, access_log_fmt=form), receive_buffer=4096)
+    client.request("/", *fields)
+    client.read(100_000)
+    client.reset()
+    status, mark, size = logged.line().split(" ")
+    assert (status, mark) == ("200", "aborted")
+    assert 100_000 <= int(size) < LARGE
+
+
+def test_pipelined_large_responses(logged, connect):
+    client = connect(logged(large, access_log_fmt="%(path)s %(body_bytes)d%(mark)s"))
+    client.send(request("/1") + request("/2"))
+    for _ in range(2):
+        assert len(client.response().body) == LARGE
+    assert logged.lines(2) == [f"/1 {LARGE}", f"/2 {LARGE}"]
+
+
+def test_turned_away(logged, connect):
+    gate = Gate()
+
+    async def app(scope, receive, send):
+        await gate.wait()
+        await answer(send)
+
+    form = '"%(request_line)s" %(status)d %(body_bytes)d'
+    server = logged(app, access_log_fmt=form, backpressure=1, overload="reject")
+    first, second = connect(server), connect(server)
+    first.request("/first")
+    assert gate.reached.wait(5)
+    assert second.ask("/second?a").status == 503
+    assert logged.line() == '"GET /second?a HTTP/1.1" 503 19'
+    gate.open()
+    first.response()
+
+
 def test_a_client_that_goes_within_the_head(logged, connect):
     client = connect(logged(hello))
     client.send(b"GET /part HTTP/1.1\r\nA")

@@ -106,6 +106,7 @@ cdef class Http1Context:
         session.transport = transport
         session.state = SESSION_IDLE
         session.messages = 0
+        session.unsent = 0
         session.input_ended = False
         self.live += 1
         return session
@@ -113,7 +114,7 @@ cdef class Http1Context:
     cdef int give_back(self, Http1Session session) except -1:
         """Take a session back whose connection is idle or closed."""
         session.transport = None
-        session.exchange = None
+        session.exchange = session.unlogged = None
         session.fields = None
         session.suspended = session.feeding = False
         session._drop_pending()

@@ -1,6 +1,7 @@
 # A session: the messages of one connection while a request is in progress.
 
 cdef enum:
+    LOG_AHEAD = 16384                   # bytes of responses that are logged before they are written
     FRAMING_SHARE = 16                  # bytes of chunk framing that each byte of a body may bring along
 
 cdef bytes _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -74,7 +75,7 @@ cdef class Http1Session(RequestReader):
 
     cdef bint idle(self) noexcept:
         """Whether the connection can do without this session."""
-        return self.state == SESSION_IDLE and self.c_pending is NULL
+        return self.state == SESSION_IDLE and self.c_pending is NULL and self.unlogged is None
 
     cdef int read_ended(self) except -1:
         """The peer has ended its half: nothing more will come, but an answer may still be waited for."""
@@ -113,6 +114,8 @@ cdef class Http1Session(RequestReader):
         cdef Exchange exchange = self.exchange
         self.state = SESSION_CLOSING
         self.exchange = None
+        if self.unlogged is not None:
+            self.log_sent(self.unsent)
         if exchange is None:
             return 0
         self._log_cut(exchange)
@@ -486,8 +489,7 @@ cdef class Http1Session(RequestReader):
         if transport.corked == 0:
             transport.flush()
         if self.context.access_log is not None:
-            exchange.bytes_in = self.raw_size
-            self.context.access_log.append(exchange)
+            self._log_done(exchange)
         if self.state == SESSION_COMPLETE:
             return self._next()
         if self.state != SESSION_BODY:
@@ -535,6 +537,28 @@ cdef class Http1Session(RequestReader):
         self.line = PyBytes_FromStringAndSize(base, end - base)
         return 0
 
+    cdef int _log_done(self, Exchange exchange) except -1:
+        """A response is complete, and logged when the socket has taken it; of a small one, which is about to be written, that is taken for granted."""
+        cdef Transport transport = self.transport
+        exchange.bytes_in = self.raw_size
+        if self.unlogged is not None:
+            self.log_sent(0)            # this one comes behind it
+        if transport.unsent() > <size_t>(LOG_AHEAD if transport.corked and not transport.broken else 0):
+            self.unlogged = exchange
+        else:
+            self.context.access_log.append(exchange)
+        return 0
+
+    cdef int log_sent(self, size_t lost) except -1:
+        """The response that was waited for has left, but for the last `lost` bytes."""
+        cdef Exchange exchange = self.unlogged
+        self.unlogged = None
+        if lost:
+            exchange.aborted = True
+            exchange.bytes_out = max(exchange.bytes_out - <int64_t>lost, 0)
+        self.context.access_log.append(exchange)
+        return 0
+
     cdef int _log_cut(self, Exchange exchange) except -1:
         """A request has no answer, or not all of one, and gets no more."""
         if self.context.access_log is None:
@@ -542,6 +566,7 @@ cdef class Http1Session(RequestReader):
         if exchange.response != RESPONSE_BODY:
             exchange.status = 0
         exchange.bytes_in = self.raw_size
+        exchange.bytes_out = max(exchange.bytes_out - <int64_t>self.unsent, 0)
         exchange.aborted = True
         self.context.access_log.append(exchange)
         return 0

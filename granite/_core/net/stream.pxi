@@ -214,7 +214,7 @@ cdef class StreamHandle(Transport):
 
     cdef size_t unsent(self) noexcept:
         cdef size_t sealed = self.layer.wire.pending if self.layer is not None else 0
-        return self.out.pending + sealed + (self.inflight.size if self.inflight is not NULL else 0)
+        return self.out.pending + sealed + (uv.uv_stream_get_write_queue_size(&self.h.stream) if self.inflight is not NULL else 0)
 
     cdef int flush_soon(self) except -1:
         self.reactor.run_soon(self)
