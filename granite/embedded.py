@@ -36,6 +36,8 @@ __all__ = ["Server"]
 
 logger = logging.getLogger("granite.error")
 
+# What is logged; the program says where.
+_OUR_LOGGING = ("access_log", "access_log_fmt", "access_log_exclude", "request_id_header")
 _NO_PROCESS = "an embedded server has no processes of its own"
 _REFUSED = {
     **{
@@ -51,7 +53,7 @@ _REFUSED = {
         for section in SECTIONS
         if section.title == "Logging"
         for setting in section.settings
-        if not setting.name.startswith("access_log") or setting.name == "access_log_file"
+        if setting.name not in _OUR_LOGGING
     },
     **dict.fromkeys(
         ("working_dir", "pythonpath", "raw_env", "env_files", "preload", "reuse_port"), _NO_PROCESS

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
+from granite._core.exchange import RequestIds
 from granite._core.server import Server
 from granite._core.transport import SecureContext
 from granite.access_log import access_log
@@ -86,6 +87,7 @@ class Serving:
                 max_requests=self._max_requests,
                 on_max_requests=self._on_max_requests,
                 access_log=access_log(self._config, self._worker),
+                request_ids=_request_ids(self._config),
             )
         except BaseException:
             await self._lifespan.shutdown(1.0)
@@ -159,6 +161,14 @@ class Serving:
         for wait in waits:
             wait.cancel()
         return idle.is_set()
+
+
+def _request_ids(config: Config) -> RequestIds | None:
+    if config.request_id_header is None:
+        return None
+    from granite.request_id import VARIABLE
+
+    return RequestIds(config.request_id_header, VARIABLE)
 
 
 def _tell_cut(server: Server, seconds: float) -> None:

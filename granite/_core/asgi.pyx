@@ -54,6 +54,7 @@ cdef str _STATE = "state"
 cdef str _ASGI = "asgi"
 cdef str _EXTENSIONS = "extensions"
 cdef str _ROOT_PATH = "root_path"
+cdef str _REQUEST_ID = "granite.request_id"
 cdef str _CONTEXT = "context"
 cdef dict _ASGI_VERSIONS = {"version": "3.0", "spec_version": "2.5"}
 
@@ -130,6 +131,8 @@ cdef class AsgiExchange(Exchange):
     cdef int start(self) except -1:
         self.asgi.started(self)
         context = PyContext_Copy(self.asgi.context)
+        if self.request_id is not None:
+            self.asgi.request_ids.enter(self, context)
         try:
             task = self.asgi._make_task(self, context)
         except BaseException as exc:
@@ -169,6 +172,8 @@ cdef class AsgiExchange(Exchange):
             PyDict_SetItem(extensions, _REQUEST_TRAILERS, self.trailers)
         if self.tls is not None:
             PyDict_SetItem(extensions, _TLS, _describe_tls(self.tls))
+        if self.request_id is not None:
+            PyDict_SetItem(extensions, _REQUEST_ID, self.request_id.decode("ascii"))
         PyDict_SetItem(scope, _EXTENSIONS, extensions)
         if asgi.state is not None:
             PyDict_SetItem(scope, _STATE, asgi.state.copy())

@@ -1,7 +1,7 @@
 # The narrow waist: one request and its response, whatever the protocol below and the interface above.
 
 from cpython.object cimport PyObject
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 from granite._core.counters cimport REASONS, Histogram, Rejection
 
 cdef enum:
@@ -49,6 +49,16 @@ cdef class Admission:
     cdef int _turn_away(self, Exchange exchange) except -1
     cdef int close(self) except -1
 
+cdef class RequestIds:
+    cdef readonly bytes name
+    cdef object variable
+    cdef uint64_t random
+    cdef uint64_t count
+    cdef bytes fresh(self)
+    cdef int give(self, Exchange exchange) except -1
+    cdef int enter(self, Exchange exchange, object context) except -1
+    cdef bint _is_id(self, bytes given) noexcept
+
 cdef class Protocol:
     # called by the admission
     cdef int turn_has_come(self, Exchange exchange) except -1
@@ -71,6 +81,7 @@ cdef class Interface:
     cdef long long max_requests         # at how many `on_max_requests` is called; 0: at none
     cdef object on_max_requests
     cdef Admission admission            # None: whatever comes is started
+    cdef RequestIds request_ids         # None: requests have none
     cdef object on_quiet                # called when `running` falls to zero
     cdef Histogram queue_time           # of the requests that have a `read_at`
     cdef PyObject *c_oldest             # running Exchanges, linked in the order in which they were started

@@ -18,11 +18,14 @@ cimport cython
 from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from cpython.object cimport PyObject
 from libc.errno cimport EINTR, errno
+from libc.stdint cimport uint64_t
 from libc.string cimport memcpy, memset
 from posix.fcntl cimport O_CLOEXEC, O_NONBLOCK, O_RDONLY, open as c_open
 from posix.stat cimport S_ISREG, fstat, struct_stat
 from posix.unistd cimport close
-from granite._core.capi.python cimport GRANITE_IS_DEBUG, PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from granite._core.capi.python cimport (
+    GRANITE_IS_DEBUG, PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE, PyContext_Enter, PyContext_Exit, PyContextVar_Set,
+)
 from granite._core.counters cimport (
     REASONS, REJECTED_CLIENT_GONE, REJECTED_QUEUE_TIME, Rejection, clock, coarse_clock, observe,
 )
@@ -31,6 +34,7 @@ cdef object _log = logging.getLogger("granite.error")
 
 include "exchange/rejections.pxi"
 include "exchange/admission.pxi"
+include "exchange/request_id.pxi"
 
 cdef extern from "<unistd.h>" nogil:
     ssize_t pread(int fd, void *base, size_t size, long long offset)

@@ -114,7 +114,7 @@ cdef class ResponseWriter(Protocol):
     cdef int _interject(self, Exchange exchange, int status, bytes message) except -1
     cdef bint _admit(self, Exchange exchange, int64_t size, bint more) except -1
     cdef int _piece_sent(self, Exchange exchange, bint more) except -1
-    cdef int _write_refusal(self, int status, int retry_after, bint head_only) except -1
+    cdef int _write_refusal(self, int status, int retry_after, bint head_only, bytes request_id) except -1
     cdef int _response_done(self, Exchange exchange) except -1
 
 cdef class LineReader(ResponseWriter):

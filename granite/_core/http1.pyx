@@ -35,6 +35,7 @@ from granite._core.counters cimport (
 )
 from granite._core.exchange cimport (
     RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE, TURN_COME, TURN_WAITING, Admission, Exchange, Interface, Protocol, Rejections,
+    RequestIds,
 )
 from granite._core.forwarded cimport Forwarded, Forwarding
 from granite._core.scope cimport (

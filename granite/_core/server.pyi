@@ -5,7 +5,7 @@ from typing import Any
 
 from granite._core.accesslog import AccessLog
 from granite._core.conn import ConnectionHost
-from granite._core.exchange import Interface
+from granite._core.exchange import Interface, RequestIds
 from granite._core.transport import SecureContext
 
 class Server(ConnectionHost):
@@ -26,6 +26,7 @@ class Server(ConnectionHost):
         on_max_requests: called once, from the event loop; the server itself goes on.
         access_log: gets each request that has ended, and is closed with the server; None: requests
             are not logged.
+        request_ids: gives requests their ids; None: they have none.
 
     Raises:
         OSError: the event loop's handles can't be made.
@@ -45,6 +46,7 @@ class Server(ConnectionHost):
         max_requests: int = 0,
         on_max_requests: Callable[[], object] | None = None,
         access_log: AccessLog | None = None,
+        request_ids: RequestIds | None = None,
     ) -> None: ...
     @property
     def access_log(self) -> AccessLog | None: ...

@@ -21,7 +21,7 @@ from granite._core.counters cimport (
     ACCEPT_PAUSES, BYTES_RECEIVED, BYTES_SENT, CLASSES, CONNECTIONS_ACTIVE, CONNECTIONS_ERR, CONNECTIONS_HANDLED, FIELDS, LATENCY, LOOP_LAG, QUEUE_TIME,
     REASONS, REJECTIONS, REQUESTS_ACTIVE, REQUESTS_HANDLED, REQUESTS_WAITING, RESPONSES_HTTP1, TLS_HANDSHAKES, TLS_HANDSHAKES_FAILED, Histogram, export, observe,
 )
-from granite._core.exchange cimport Admission, Interface, Rejections
+from granite._core.exchange cimport Admission, Interface, Rejections, RequestIds
 from granite._core.forwarded cimport Forwarding
 from granite._core.http1 cimport Http1Context
 from granite._core.net cimport FULL_SILENCE, HANDLE_OPEN, Board, Listener, Pool, Reactor
@@ -96,6 +96,7 @@ cdef class Server(ConnectionHost):
         max_requests: after how many requests that were started `on_max_requests` is called; 0: never.
         on_max_requests: called once, from the event loop; the server itself goes on.
         access_log: gets each request that has ended, and is closed with the server; None: requests are not logged.
+        request_ids: gives requests their ids; None: they have none.
 
     Raises:
         OSError: the event loop's handles can't be made.
@@ -117,7 +118,7 @@ cdef class Server(ConnectionHost):
 
     def __cinit__(self, loop, app, *, config, context=None, state=None, on_error=None,
                   SecureContext secure=None, dict extensions=None, long long max_requests=0, on_max_requests=None,
-                  AccessLog access_log=None):
+                  AccessLog access_log=None, RequestIds request_ids=None):
         if context is None:
             context = contextvars.copy_context()
         self.loop = loop
@@ -133,6 +134,7 @@ cdef class Server(ConnectionHost):
             self.on_max_requests = on_max_requests
             self.interface.max_requests = max_requests
             self.interface.on_max_requests = self._on_max_requests
+        self.interface.request_ids = request_ids
         self.rejections = Rejections(loop)
         self.max_connections = config.max_connections
         if config.max_connections_per_ip or config.max_requests_per_ip:

@@ -145,6 +145,7 @@ class Config:
     access_log_file: str
     access_log_fmt: str | None
     access_log_exclude: tuple[str, ...]
+    request_id_header: str | None
     syslog_facility: str
     syslog_tag: str
     log_config: str | dict[str, object] | None

@@ -24,6 +24,7 @@ __all__ = [
     "boolean",
     "choice",
     "destination",
+    "field_name",
     "flag_choice",
     "header_value",
     "items",
@@ -36,6 +37,14 @@ __all__ = [
 
 _TRUE = frozenset(("1", "true", "yes", "on"))
 _FALSE = frozenset(("0", "false", "no", "off"))
+# Fields of messages that servers read or write themselves.
+_NO_NAMES = frozenset(
+    (
+        *("connection", "content-length", "content-type", "cookie", "date", "expect", "host"),
+        *("keep-alive", "server", "set-cookie", "te", "trailer", "transfer-encoding", "upgrade"),
+        *("authorization", "forwarded", "x-forwarded-for", "x-forwarded-proto"),
+    )
+)
 
 
 def text(*, optional: bool = False) -> Kind:
@@ -65,6 +74,27 @@ def header_value() -> Kind:
         return value
 
     return Kind("printable ASCII", "TEXT", read)
+
+
+def field_name() -> Kind:
+    """The name of an HTTP field, in letters, digits and hyphens; None and the empty text: none."""
+
+    def read(value: object) -> str | None:
+        if is_absent(value):
+            return None
+        if not isinstance(value, str) or not value.isascii():
+            raise ValueError
+        name = value.lower()
+        if not name.replace("-", "").isalnum() or len(name) > 64 or name in _NO_NAMES:
+            raise ValueError
+        return name
+
+    return Kind(
+        "the name of a field that is nobody else's, such as x-request-id",
+        "NAME",
+        read,
+        show=show_optional,
+    )
 
 
 def account() -> Kind:

@@ -1,7 +1,7 @@
 """Settings of the section "Logging": what is written about the server's work. Declarations only."""
 
 from granite.settings.base import Section, Setting
-from granite.settings.kinds import boolean, choice, destination, items, log_config, text
+from granite.settings.kinds import boolean, choice, destination, field_name, items, log_config, text
 
 SECTION = Section(
     "Logging",
@@ -74,6 +74,14 @@ SECTION = Section(
         items("a path that starts with a slash, such as /healthz or /static/*", "PATH"),
         (),
         "Paths that are not logged; one that ends with * stands for all that begin so.",
+    ),
+    Setting(
+        "request_id_header",
+        field_name(),
+        None,
+        "Field that carries a request's id, such as x-request-id: taken from trusted peers, else "
+        "made anew; in the scope, in the response and in the access log. Empty: requests have no "
+        "id.",
     ),
     Setting(
         "syslog_facility",

@@ -30,6 +30,9 @@ cdef extern from "Python.h":
     PySendResult PyIter_Send(PyObject *, PyObject *, PyObject **) except PYGEN_ERROR
     object PyCFunction_New(PyMethodDef *, object)
     object PyContext_Copy(object)
+    int PyContext_Enter(object) except -1
+    int PyContext_Exit(object) except -1
+    object PyContextVar_Set(object, object)
     bint PyCoro_CheckExact(object)
 
     # borrowed; NULL without an exception when missing

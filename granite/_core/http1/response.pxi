@@ -5,6 +5,7 @@ cdef enum:
     SEEN_SERVER = 2
     SEEN_CLOSE = 4
     SEEN_UPGRADE = 8
+    SEEN_REQUEST_ID = 16
     END_ROOM = 96                       # what _end_head() may add to the fields that are known before
 
 
@@ -163,6 +164,22 @@ cdef bytes _lines(object headers, frozenset refused=frozenset()):
     return b"".join(lines)
 
 
+cdef inline size_t _size_of_id(Http1Context context, bytes request_id) noexcept:
+    return PyBytes_GET_SIZE(<PyObject *>context.interface.request_ids.name) + PyBytes_GET_SIZE(<PyObject *>request_id) + 4
+
+
+cdef inline char *_put_id(char *place, Http1Context context, bytes request_id) noexcept:
+    place = _put(place, context.interface.request_ids.name)
+    place = _put_text(place, b": ", 2)
+    place = _put(place, request_id)
+    return _put_text(place, b"\r\n", 2)
+
+
+cdef inline bint _is_id_name(Http1Context context, const char *name, Py_ssize_t size) noexcept:
+    cdef PyObject *known = <PyObject *>context.interface.request_ids.name
+    return size == PyBytes_GET_SIZE(known) and _equals(name, PyBytes_AS_STRING(known), size)
+
+
 cdef class ResponseWriter(Protocol):
     """Serialises the responses of one connection."""
 
@@ -184,6 +201,8 @@ cdef class ResponseWriter(Protocol):
         context.tick()
         line = context.status_line(status)
         size += PyBytes_GET_SIZE(<PyObject *>line) + PyBytes_GET_SIZE(<PyObject *>context.default_lines)
+        if exchange.request_id is not None:
+            size += _size_of_id(context, exchange.request_id)
         start = out_reserve(transport.pool, &transport.out, size)
         place = _put(start, line)
         # What the fields may take. The collector can run the application's code in between, which may change its list.
@@ -204,6 +223,8 @@ cdef class ResponseWriter(Protocol):
                 place = _put(place, context.date_line)
             if not self.seen & SEEN_SERVER:
                 place = _put(place, context.server_line)
+        if exchange.request_id is not None and not self.seen & SEEN_REQUEST_ID:
+            place = _put_id(place, context, exchange.request_id)
         if self.seen & SEEN_CLOSE:
             self.keep_alive = False
         transport.held = place - start
@@ -247,6 +268,8 @@ cdef class ResponseWriter(Protocol):
             self.seen |= SEEN_DATE
         elif name_size == 6 and _equals(n, b"server", 6):
             self.seen |= SEEN_SERVER
+        elif exchange.request_id is not None and _is_id_name(self.context, n, name_size):
+            self.seen |= SEEN_REQUEST_ID
         memcpy(place, n, name_size)
         place += name_size
         place[0] = 58
@@ -452,7 +475,7 @@ cdef class ResponseWriter(Protocol):
         exchange._set_response(RESPONSE_DONE)
         return self._response_done(exchange)
 
-    cdef int _write_refusal(self, int status, int retry_after, bint head_only) except -1:
+    cdef int _write_refusal(self, int status, int retry_after, bint head_only, bytes request_id) except -1:
         """Append a whole answer of the server's own, for which there is no exchange; `retry_after` in seconds, 0 leaves it out."""
         cdef Http1Context context = self.context
         cdef Transport transport = self.transport
@@ -464,6 +487,7 @@ cdef class ResponseWriter(Protocol):
         count_response(context.responses, status)
         start = place = out_reserve(
             transport.pool, &transport.out, END_ROOM + len(refusal.line) + len(context.default_lines) + len(refusal.fields) + len(refusal.text)
+            + (_size_of_id(context, request_id) if request_id is not None else 0)
         )
         place = _put(place, refusal.line)
         place = _put(place, context.default_lines)
@@ -472,6 +496,8 @@ cdef class ResponseWriter(Protocol):
             place = _put_text(place, b"retry-after: ", 13)
             place = _put_number(place, retry_after, 10)
             place = _put_text(place, b"\r\n", 2)
+        if request_id is not None:
+            place = _put_id(place, context, request_id)
         place = self._put_connection(place)
         place = _put_text(place, b"\r\n", 2)
         if not head_only:

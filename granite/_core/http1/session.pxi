@@ -167,10 +167,15 @@ cdef class Http1Session(RequestReader):
     cdef int _turn_down(self, Exchange exchange, int status, int retry_after) except -1:
         """Write an answer of the server's own to a request, for which there need not be an exchange."""
         cdef size_t queued = self.transport.out.pending
-        self._write_refusal(status, retry_after, self.head_only)
+        cdef RequestIds ids = self.context.interface.request_ids
+        cdef bytes request_id = exchange.request_id if exchange is not None else None
+        if ids is not None and request_id is None:
+            request_id = ids.fresh()
+        self._write_refusal(status, retry_after, self.head_only, request_id)
         if self.context.access_log is not None:
             if exchange is None:
                 exchange = _record_of(self)
+                exchange.request_id = request_id
             exchange.status = status
             exchange.sent = len(_REASONS[status])
             exchange.bytes_in = self.raw_size
@@ -429,6 +434,8 @@ cdef class Http1Session(RequestReader):
         exchange.trusted = transport.trusted
         if told is not NULL:
             self.context.forwarding.apply(told, exchange)
+        if self.context.interface.request_ids is not None:
+            self.context.interface.request_ids.give(exchange)
         self._set_target(exchange)
         if self.codings:
             exchange.trailers = []

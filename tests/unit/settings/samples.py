@@ -119,6 +119,7 @@ SAMPLES: dict[str, str | tuple[str, ...]] = {
     "access_log_file": ("/var/log/access.log", "stderr", "syslog:///dev/log"),
     "access_log_fmt": ("%(h)s %(s)s", "combined"),
     "access_log_exclude": ("/healthz", "/healthz,/static/*"),
+    "request_id_header": ("X-Request-ID", "x-correlation-id"),
     "syslog_facility": ("local7", "security"),
     "syslog_tag": "shop",
     "log_config": ("log.json", '{"version": 1}'),
