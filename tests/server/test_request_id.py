@@ -45,7 +45,7 @@ def test_off(connect):
 )
 @both_loops
 def test_a_strangers_id_is_replaced(connect, fields):
-    response = connect(telling, **ON).ask("/", *fields)
+    response = connect(telling, forwarded_allow_ips="10.0.0.1", **ON).ask("/", *fields)
     given = response.get("x-request-id")
     assert given is not None
     assert ID.fullmatch(given)
@@ -133,3 +133,35 @@ def test_pipelined_requests_have_different_ones(connect):
     bodies = [json.loads(client.response().body) for _ in range(3)]
     assert len({body[0] for body in bodies}) == 3
     assert all(body == [body[0], [body[0]], body[0]] for body in bodies)
+
+
+TRUSTING = {**ON, "forwarded_allow_ips": "127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    "given", ["a", "0af7651916cd43dd8448eb211c80319c", "A.b_c~d:e/f+g=h@i-j", "x" * 128]
+)
+def test_a_trusted_peers_id_is_taken(connect, given):
+    response = connect(telling, **TRUSTING).ask("/", f"X-Request-Id: {given}")
+    assert response.get("x-request-id") == given
+    assert json.loads(response.body) == [given, [given], given]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        (),
+        ("X-Request-Id: ",),
+        ("X-Request-Id: a b",),
+        ('X-Request-Id: "a"',),
+        ("X-Request-Id: \xe9",),
+        ("X-Request-Id: " + "x" * 129,),
+        ("X-Request-Id: a", "X-Request-Id: a"),
+    ],
+)
+def test_what_is_no_id_is_replaced(connect, fields):
+    response = connect(telling, **TRUSTING).ask("/", *fields)
+    given = response.get("x-request-id")
+    assert given is not None
+    assert ID.fullmatch(given)
+    assert json.loads(response.body) == [given, [given], given]
