@@ -11,7 +11,7 @@ cdef Exchange _record_of(RequestReader reader):
     exchange.secure = exchange.scheme == "https"
     exchange.headers = reader.fields
     exchange.head_only = reader.head_only
-    if reader.declined and reader.forwarded:    # the head is complete: in a part of it the client could name itself
+    if reader.declined and reader.forwarded and reader.fields is not None:     # the head is complete: in a part of it the client could name itself
         reader.context.forwarding.read(reader.fields, reader.forwarded, &told)
         reader.context.forwarding.apply(&told, exchange)
     if reader.method is not None:
