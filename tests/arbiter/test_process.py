@@ -194,7 +194,8 @@ def test_the_service_manager_hears_of_each_change(run_granite, notifications):
 def test_the_watchdog_hears_of_a_loop_that_turns(run_granite, notifications, monkeypatch):
     monkeypatch.setenv("WATCHDOG_USEC", "100000")
     granite = run_granite("process_apps:told", cwd=APPS)
-    beats, others = 0, []
+    beats = 0
+    others: list[str] = []
     while beats < 8 or not others:  # it turns while the worker starts, too
         message = notifications()
         if message == ["WATCHDOG=1"]:
