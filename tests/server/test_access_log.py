@@ -266,7 +266,7 @@ def test_refused_requests(logged, connect, data, line):
 
 def test_refused_in_the_middle(logged, connect):
     """What came is known, in however many reads."""
-    client = connect(logged(hello, request_head_timeout=0.5))
+    client = connect(logged(hello, request_head_timeout=1.5))
     for piece in (b"GET /a", b"bc HTTP/1.1\r\nUs", b"er-Agent: x\r\n"):
         client.send(piece)
         time.sleep(0.02)
@@ -282,7 +282,7 @@ def test_a_client_that_goes(logged, connect):
 
     client = connect(logged(app))
     client.request("/slow")
-    assert gate.reached.wait(5)
+    assert gate.reached.wait(30)
     client.reset()
     assert logged.line().endswith(' - "GET /slow HTTP/1.1" - aborted')
     gate.open()

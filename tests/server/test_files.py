@@ -556,7 +556,7 @@ def test_a_file_is_sent_to_its_end_by_a_server_that_drains(connect, serve, make,
     stopping.start()
     assert client.read(5 * MIB) == data[: 5 * MIB]
     client.close()
-    stopping.join(5)
+    stopping.join(30)
     assert not stopping.is_alive()
 
 

@@ -40,7 +40,7 @@ def test_who_only_sends_does_not_notice(connect, state, data):
 
     client = connect(app)
     client.request("/", "TE: trailers", method="POST", body=data)
-    assert gate.reached.wait(5)
+    assert gate.reached.wait(30)
     client.end()
     if state == "after an early hint":
         assert client.response().status == 103

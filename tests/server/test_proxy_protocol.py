@@ -359,7 +359,7 @@ def test_over_a_unix_socket(serve, tmp_path: Path, scopes):
         (b"PROXY UNKNOWN\r\n", None, (path, None)),
     ]:
         with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(5)
+            sock.settimeout(30)
             sock.connect(path)
             sock.sendall(header + request("/", "Connection: close"))
             assert sock.recv(15) == b"HTTP/1.1 200 OK"

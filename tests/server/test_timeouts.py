@@ -13,7 +13,7 @@ import time
 import pytest
 
 from tests.server.apps import Gate, Seen, answer, body, body_of, echo_body, eventually, hello, start
-from tests.server.inside import counted
+from tests.server.inside import counted, wait_for
 from tests.server.loops import both_loops
 from tests.server.raw import chunked, request
 
@@ -64,7 +64,7 @@ def test_a_body_that_stops_is_a_408(connect, serve, coding, log):
     else:
         client.send(request("/", "Transfer-Encoding: chunked", method="POST") + b"a\r\n12345")
     assert refused(client)
-    assert 0.25 < time.monotonic() - began < 3
+    assert 0.25 < time.monotonic() - began < 10
     assert [seen.get() for _ in range(3)] == [b"12345", "http.disconnect", "ClientDisconnected"]
     assert [message for message in log.messages if "408" in message and "0.3 s" in message]
     assert counted(server)["rejected_body_timeout"] == 1
@@ -80,12 +80,12 @@ def test_a_body_that_stops_is_a_408_for_an_application_that_does_not_read(connec
 
 
 def test_each_byte_of_a_body_puts_its_deadline_off(connect):
-    client = connect(echo_body, request_body_timeout=0.5, min_body_rate=0)
-    client.send(post(12))
-    for _ in range(12):
-        assert client.silent(0.1)
+    client = connect(echo_body, request_body_timeout=1, min_body_rate=0)
+    client.send(post(6))
+    for _ in range(6):
+        assert client.silent(0.25)
         client.send(b"x")
-    assert client.response().body == b"x" * 12
+    assert client.response().body == b"x" * 6
 
 
 def test_a_pause_that_the_application_makes_does_not_count(connect):
@@ -99,15 +99,15 @@ def test_a_pause_that_the_application_makes_does_not_count(connect):
         await rest.wait()
         await answer(send, data + await body_of(receive))
 
-    client = connect(app, request_body_timeout=0.3, min_body_rate_grace=0.3, body_high_water=1024)
+    client = connect(app, request_body_timeout=1, min_body_rate_grace=1, body_high_water=1024)
     client.send(post(10_000) + b"x" * 5000)
-    assert gate.reached.wait(5)
-    assert client.silent(0.9)
+    assert gate.reached.wait(30)
+    assert client.silent(1.7)
     gate.open()
     client.send(b"x" * 3000)
-    assert rest.reached.wait(5)
+    assert rest.reached.wait(30)
     client.send(b"x" * 2000)
-    assert client.silent(0.9)
+    assert client.silent(1.7)
     rest.open()
     assert client.response().body == b"x" * 10_000
 
@@ -150,14 +150,14 @@ def test_a_body_below_the_least_rate_is_a_408(connect, log):
     with contextlib.suppress(OSError):
         while client.silent(0.05):
             client.send(b"x" * 10)
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 30
     assert client.response().status == 408
     assert time.monotonic() - began > 0.45
     assert [message for message in log.messages if "1000 bytes per second" in message]
 
 
 def test_a_body_above_the_least_rate_is_served(connect):
-    client = connect(echo_body, min_body_rate=1000, min_body_rate_grace=0.3)
+    client = connect(echo_body, min_body_rate=200, min_body_rate_grace=0.3)
     client.send(post(15 * 300))
     for _ in range(14):
         client.send(b"x" * 300)
@@ -184,15 +184,15 @@ def test_a_client_that_was_fast_may_not_be_slow_for_ever(connect):
     with contextlib.suppress(OSError):
         while client.silent(0.1):
             client.send(b"x")
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 30
     assert client.response().status == 408
 
 
 def test_the_rate_is_one_of_each_body(connect):
-    client = connect(echo_body, min_body_rate=1000, min_body_rate_grace=0.6)
+    client = connect(echo_body, min_body_rate=1000, min_body_rate_grace=1.2)
     for _ in range(4):
         client.send(post(10) + b"12345")
-        assert client.silent(0.3)
+        assert client.silent(0.4)
         client.send(b"67890")
         assert client.response().body == b"1234567890"
 
@@ -290,7 +290,7 @@ def test_a_client_that_pipelines_and_takes_nothing_is_cut(connect, serve):
     server = serve(app, write_timeout=0.5)
     client = connect(server, receive_buffer=4096)
     client.request()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     with contextlib.suppress(OSError):
         while server.counters()["connections"]:
             assert time.monotonic() < deadline
@@ -304,10 +304,10 @@ def test_a_client_that_takes_little_is_served(connect):
     async def app(scope, receive, send):
         await answer(send, b"x" * KERNEL)
 
-    client = connect(app, receive_buffer=4096, write_timeout=0.4, keep_alive_timeout=0.2)
+    client = connect(app, receive_buffer=4096, write_timeout=1, keep_alive_timeout=0.2)
     client.request()
     began = time.monotonic()
-    while time.monotonic() - began < 2:
+    while time.monotonic() - began < 3:
         client.read(4000)
         time.sleep(0.05)
     client.sock.settimeout(20)
@@ -342,13 +342,13 @@ def test_the_deadline_of_writes_can_be_switched_off(connect):
 
 @both_loops
 def test_a_connection_of_age_is_closed_when_it_is_idle(connect, serve):
-    server = serve(hello, connection_timeout=0.4)
-    fresh, used = connect(server), connect(server)
+    server = serve(hello, connection_timeout=1)
     began = time.monotonic()
+    fresh, used = connect(server), connect(server)
     assert used.ask().get("connection") is None
     assert used.ended()
     assert fresh.ended()
-    assert time.monotonic() - began > 0.35
+    assert time.monotonic() - began > 0.95
 
 
 def test_a_connection_of_age_ends_with_the_request_in_progress(connect):
@@ -358,9 +358,9 @@ def test_a_connection_of_age_ends_with_the_request_in_progress(connect):
         await gate.wait()
         await answer(send, b"late")
 
-    client = connect(app, connection_timeout=0.3)
+    client = connect(app, connection_timeout=1)
     client.send(request("/") + request("/behind"))
-    assert client.silent(0.8)
+    assert client.silent(1.6)
     gate.open()
     response = client.response()
     assert (response.body, response.get("connection")) == (b"late", "close")
@@ -368,9 +368,9 @@ def test_a_connection_of_age_ends_with_the_request_in_progress(connect):
 
 
 def test_a_connection_of_age_ends_with_the_head_in_progress(connect):
-    client = connect(hello, connection_timeout=0.3)
+    client = connect(hello, connection_timeout=1)
     client.send(b"GET / HTTP/1.1\r\n")
-    assert client.silent(0.8)
+    assert client.silent(1.6)
     client.send(b"Host: test\r\n\r\n")
     assert client.response().get("connection") == "close"
     assert client.ended()
@@ -385,9 +385,9 @@ def test_a_connection_of_age_completes_its_response(connect):
         await gate.wait()
         await send(body(b"last"))
 
-    client = connect(app, connection_timeout=0.3)
+    client = connect(app, connection_timeout=1)
     client.request()
-    time.sleep(0.8)
+    time.sleep(1.6)
     gate.open()
     assert client.response().body == b"firstlast"
     assert client.ended()
@@ -397,16 +397,18 @@ def test_a_busy_connection_ends_at_its_age(connect):
     client = connect(hello, connection_timeout=0.5)
     began = time.monotonic()
     while client.ask().get("connection") is None:
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
     assert time.monotonic() - began > 0.45
     assert client.ended()
 
 
-def test_chunked_bodies_are_counted_with_their_framing(connect):
-    client = connect(echo_body, min_body_rate=100, min_body_rate_grace=0.3)
+def test_chunked_bodies_are_counted_with_their_framing(connect, serve):
+    """Here that is 600 bytes, enough for six seconds, and not 100."""
+    server = serve(echo_body, min_body_rate=100, min_body_rate_grace=0.3)
+    client = connect(server)
     client.send(request("/", "Transfer-Encoding: chunked", method="POST"))
-    for _ in range(10):
-        client.send(b"1\r\nx\r\n" * 4)
-        assert client.silent(0.1)
+    wait_for(server, requests_active=1)  # what comes with the head counts without it
+    client.send(b"1\r\nx\r\n" * 100)
+    assert client.silent(2)
     client.send(chunked())
-    assert client.response().body == b"x" * 40
+    assert client.response().body == b"x" * 100

@@ -51,7 +51,7 @@ def test_a_request_without_an_answer_is_a_504(connect, serve, log):
     began = time.monotonic()
     client.request("/slow")
     assert gets_504(client)
-    assert 0.25 < time.monotonic() - began < 3
+    assert 0.25 < time.monotonic() - began < 10
     assert [seen.get(), seen.get()] == ["http.disconnect", "ClientDisconnected"]
     eventually(lambda: not server.counters()["exchanges"])
     (line,) = [message for message in log.messages if "504" in message]
@@ -78,7 +78,7 @@ def test_a_call_that_goes_on_is_cancelled_after_the_grace(connect, serve, log):
     client.request("/hangs")
     assert gets_504(client)
     assert server.counters()["running"] == 1
-    assert 0.75 < seen.get() < 5
+    assert 0.75 < seen.get() < 25
     eventually(lambda: not server.counters()["exchanges"])
     eventually(lambda: not server.counters()["timers"])
     (line,) = cancellations(log)
@@ -95,11 +95,11 @@ def test_calls_that_go_on_are_cancelled_one_after_the_other(connect, serve, log)
         finally:
             seen.put(scope["path"])
 
-    server = serve(app, request_timeout=0.2, request_timeout_grace=0.5)
+    server = serve(app, request_timeout=1, request_timeout_grace=0.5)
     clients = [connect(server) for _ in range(4)]
     for number, client in enumerate(clients):
         client.request(f"/{number}")
-        assert client.silent(0.1) or number > 1
+        assert client.silent(0.1)
     for client in clients:
         assert gets_504(client)
     assert {seen.get() for _ in clients} == {"/0", "/1", "/2", "/3"}
@@ -188,10 +188,10 @@ def test_the_time_counts_from_the_end_of_the_head(connect):
     async def app(scope, receive, send):
         await answer(send, await body_of(receive))
 
-    client = connect(app, request_timeout=0.5)
+    client = connect(app, request_timeout=1)
     data = request("/", "Content-Length: 5", method="POST")
     client.send(data[:20])
-    assert client.silent(0.8)
+    assert client.silent(1.6)
     client.send(data[20:] + b"he")
     assert client.silent(0.2)
     client.send(b"llo")
@@ -205,12 +205,12 @@ def test_requests_in_time_are_served(connect, serve, log):
         await asyncio.sleep(0.2)
         await hello(scope, receive, send)
 
-    server = serve(app, request_timeout=0.6, request_timeout_grace=0)
+    server = serve(app, request_timeout=1, request_timeout_grace=0)
     client = connect(server)
     client.send(request() * 3)
     for _ in range(3):
         assert client.response().body == b"hello"
-    assert client.silent(0.8)
+    assert client.silent(1.6)
     assert client.ask().body == b"hello"
     assert not [message for message in log.messages if "took longer" in message]
 
