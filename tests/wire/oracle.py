@@ -164,7 +164,7 @@ def _note(head: _Head, name: bytes, raw: bytes) -> None:
             raise _RefusedError
         head.length = value
     elif name == b"transfer-encoding":
-        if head.length is not None or head.chunked or raw.endswith(b"\t"):
+        if head.length is not None or head.chunked or b"\t" in raw[len(value) :]:
             raise _RefusedError
         status = coding_status(value)
         if status:

@@ -196,6 +196,8 @@ cdef class RequestReader(LineReader):
         self.codings += 1
         if self.codings > 1:
             return self._deny(400, "there are several Transfer-Encoding fields")
+        if memchr(value + size, 9, self.value.size - size) is not NULL:
+            return self._deny(400, "there is a tab behind the transfer coding")     # which llhttp does not take either, but later
         return self._check_coding(value, size)
 
     cdef int _check_coding(self, const char *value, size_t size) except -1:
