@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import json
 import os
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
@@ -24,13 +23,6 @@ async def plain(scope, receive, send) -> None:
     assert scope["type"] == "http"
     told = {"/pid": str(os.getpid()), "/cwd": os.getcwd(), "/root": scope["root_path"]}  # noqa: PTH109
     await respond(send, told.get(scope["path"], "plain"))
-
-
-async def scope(scope, receive, send) -> None:
-    """Show what the scope says of client and server."""
-    shown = {name: scope[name] for name in ("client", "scheme", "root_path", "path")}
-    host = dict(scope["headers"])[b"host"].decode()
-    await respond(send, json.dumps({**shown, "host": host}))
 
 
 async def upload(scope, receive, send) -> None:

@@ -61,7 +61,7 @@ FIELDS = "x-forwarded-for,x-forwarded-proto,x-forwarded-prefix"
 def nginx(tmp_path: Path, run_granite) -> Iterator[int]:
     """The port of an nginx in front of a granite that believes 127.0.0.1 and Unix sockets."""
     granite = run_granite(
-        *("apps:scope", "--bind", "127.0.0.1:0", "--bind", f"unix:{tmp_path}/granite.sock"),
+        *("proxied_app:app", "--bind", "127.0.0.1:0", "--bind", f"unix:{tmp_path}/granite.sock"),
         *("--forwarded-headers", FIELDS),
         cwd=Path(__file__).parent,
     )
