@@ -58,7 +58,8 @@ def test_what_is_included(hot):
     for number, name in enumerate(("page.html", "templates/mail.txt", "new/page.html"), 1):
         (hot.folder / name).parent.mkdir(exist_ok=True)
         hot.put(name, "")
-        assert hot.reloads(number) == number, granite
+        # A directory that is new may be looked at while the file comes into it.
+        assert hot.reloads(number) >= number, granite
     hot.expect_nothing(lambda: (hot.folder / "mail.txt").write_text(""))
 
 

@@ -39,7 +39,7 @@ SECONDS = float(os.environ.get("GRANITE_SOAK", "6"))
 # The share of the time after which memory has to stay what it is. Buffers that the server keeps for
 # reuse have been made by then.
 WARM_UP = 0.3
-ALLOWED = 4 * 1024 * 1024  # bytes: at the first look the server is busy, and has not seen it all
+ALLOWED = 8 * 1024 * 1024  # bytes: at the first look the server is busy, and has not seen it all
 SETTINGS = {
     "request_head_timeout": 1.0,
     "request_body_timeout": 1.0,
