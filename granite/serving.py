@@ -20,6 +20,7 @@ from granite.access_log import access_log
 from granite.errors import BootError
 from granite.interfaces.asgi import Lifespan
 from granite.interfaces.loading import require_asgi
+from granite.request_id import VARIABLE
 from granite.settings.config import Config
 
 __all__ = ["GRACE", "Serving", "find_event_loop", "new_event_loop", "run"]
@@ -164,11 +165,8 @@ class Serving:
 
 
 def _request_ids(config: Config) -> RequestIds | None:
-    if config.request_id_header is None:
-        return None
-    from granite.request_id import VARIABLE
-
-    return RequestIds(config.request_id_header, VARIABLE)
+    name = config.request_id_header
+    return None if name is None else RequestIds(name, VARIABLE)
 
 
 def _tell_cut(server: Server, seconds: float) -> None:

@@ -33,6 +33,8 @@ class AccessLog:
     def lost(self) -> int:
         """Lines that nobody has taken since the last one that was written."""
 
+    @property
+    def closed(self) -> bool: ...
     def flush(self) -> None:
         """Write what was collected, as far as the destination takes it."""
 

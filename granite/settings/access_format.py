@@ -73,7 +73,7 @@ ATOMS = (
     Atom("pid", NUMBER, (), "id of the worker's process"),
     Atom("clf_pid", TEXT, ("p",), "the same, `<4711>`"),
     Atom("worker", NUMBER, (), "number of the worker's slot, from 1"),
-    Atom("aborted", TEXT, (), "`aborted` for a response that is not whole: the client left, or …"),
+    Atom("aborted", TEXT, (), "`aborted` where the client has not got all of a response"),
     Atom("mark", TEXT, (), "the same behind a blank, or nothing"),
 )
 # With the name of a field or variable in them.

@@ -126,6 +126,27 @@ def test_rotation(run_granite, tmp_path):
     assert granite.output == ""
 
 
+def test_lines_of_several_workers_do_not_mix(run_granite, tmp_path):
+    path = tmp_path / "access.log"
+    granite = run_granite(
+        *("apps:plain", "--workers", "3", "--access-log", "--access-log-file", str(path)),
+        *("--access-log-fmt", "%(worker)s %(user_agent)s %(worker)s"),
+        cwd=APPS,
+    )
+    message = b"GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: %b\r\n\r\n" % (b"y" * 3000)
+    clients = [socket.create_connection(("127.0.0.1", granite.port)) for _ in range(12)]
+    for _ in range(5):
+        for client in clients:
+            client.sendall(message * 10)
+    eventually(lambda: path.read_bytes().count(b"\n") == 600)
+    for client in clients:
+        client.close()
+    assert granite.stop() == 0
+    lines = path.read_text().splitlines()
+    assert [line for line in lines if not re.fullmatch(r"(\d) y{3000} \1", line)] == []
+    assert len({line[0] for line in lines}) > 1
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can run workers as somebody else")
 def test_rotation_in_a_folder_of_root(run_granite):
     """The worker, who may not create files there, opens what the arbiter has made for it."""

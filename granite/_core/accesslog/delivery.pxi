@@ -118,7 +118,8 @@ cdef class AccessLog(Deferred):
 
     def reopened(self):
         """The sink's descriptor stands for something else now."""
-        self._open()
+        if not self.closed:
+            self._open()
 
     def close(self, double patience=1.0):
         """Write what was collected, waiting up to `patience` seconds for a destination that is full. Idempotent; what comes later is not

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from granite._core.accesslog import AccessLog
@@ -111,3 +113,12 @@ def test_the_core_has_every_atom(atom):
 def test_names_of_atoms_are_unique():
     names = [name for atom in ATOMS for name in (atom.name, *atom.aliases)]
     assert len(set(names)) == len(names)
+
+
+def test_the_guide_has_every_atom():
+    guide = Path(__file__).resolve().parents[3] / "docs" / "guides" / "logging.md"
+    rows = [
+        f"| `{atom.name}` | {', '.join(f'`{name}`' for name in atom.aliases)} | {atom.help} |"
+        for atom in ATOMS
+    ]
+    assert "\n".join(rows) in guide.read_text()
