@@ -6,6 +6,10 @@ import http.client
 import socket
 import threading
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 # Seconds after which a connection that was not used may be closed by the server, so that a request
 # on it may have to be sent again (RFC 9112, section 9.3.1). On a busy machine, clients are slow.
@@ -27,21 +31,14 @@ class Loss:
         return f"<lost at {self.at:.3f}, worker {self.pid}, idle {self.idle:.3f}: {self.reason!r}>"
 
 
-class Load:
-    """Threads with a connection each, `kept` or new for every request, to an application that
-    answers with its process id. Used as a context; `lost` and `answers` are final afterwards.
-    """
+class Clients:
+    """Threads that ask until the end of the context."""
 
-    def __init__(self, port: int, *, kept: int = 0, coming: int = 0) -> None:
-        self.port = port
-        self.answers: dict[int, int] = {}
-        self.lost: list[Loss] = []
+    def __init__(self) -> None:
         self._done = threading.Event()
-        self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._stay) for _ in range(kept)]
-        self._threads += [threading.Thread(target=self._come) for _ in range(coming)]
+        self._threads: list[threading.Thread] = []
 
-    def __enter__(self) -> Load:
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
@@ -49,8 +46,23 @@ class Load:
     def __exit__(self, *exc: object) -> None:
         self._done.set()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(60)
             assert not thread.is_alive()
+
+
+class Load(Clients):
+    """Threads with a connection each, `kept` or new for every request, to an application that
+    answers with its process id. Used as a context; `lost` and `answers` are final afterwards.
+    """
+
+    def __init__(self, port: int, *, kept: int = 0, coming: int = 0) -> None:
+        super().__init__()
+        self.port = port
+        self.answers: dict[int, int] = {}
+        self.lost: list[Loss] = []
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._stay) for _ in range(kept)]
+        self._threads += [threading.Thread(target=self._come) for _ in range(coming)]
 
     @property
     def count(self) -> int:

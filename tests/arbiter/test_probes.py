@@ -14,7 +14,7 @@ import pytest
 
 from tests.arbiter.asking import until
 from tests.arbiter.changing import Changing, hang_up, told, workers
-from tests.arbiter.loads import IDLE
+from tests.arbiter.loads import IDLE, Clients
 from tests.arbiter.test_drain import HEAD, connect, read_response
 from tests.arbiter.upgrading import TAKEN, Upgrading, alive
 from tests.granite_process import GraniteProcess
@@ -59,31 +59,20 @@ class Probe:
         self.kept = False
 
 
-class Probing:
+class Probing(Clients):
     """Threads that ask for health and readiness, on a connection that is kept and on new ones.
     Used as a context; `answers` are those that were not the best ones.
     """
 
     def __init__(self, granite: GraniteProcess) -> None:
+        super().__init__()
         self._granite = granite
-        self._done = threading.Event()
         self._counts = [0, 0]
         self._threads = [
             threading.Thread(target=self._run, args=(index, kept))
             for index, kept in enumerate((True, False))
         ]
         self.answers: list[object] = []
-
-    def __enter__(self) -> Probing:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._done.set()
-        for thread in self._threads:
-            thread.join(30)
-            assert not thread.is_alive()
 
     def go_on(self) -> None:
         """Return when both have been answered some more times."""

@@ -40,6 +40,14 @@ class Seen:
         return self._queue.empty()
 
 
+class Scopes(Seen):
+    """An application that shows its scopes to the test."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.put(scope)
+        await answer(send)
+
+
 class Gate:
     """Something that the application waits for until the test opens it, from another thread."""
 
@@ -150,3 +158,12 @@ def with_lifespan(app: App, startup: Callable[[dict[str, Any]], object]) -> App:
         return await send({"type": "lifespan.shutdown.complete"})
 
     return outer
+
+
+async def until_it_waits(task: asyncio.Task[Any], sent: list[Any]) -> int:
+    """How much a task has `sent` when it sends no more."""
+    before = -1
+    while len(sent) != before:
+        before = len(sent)
+        await asyncio.wait([task], timeout=0.1)
+    return before

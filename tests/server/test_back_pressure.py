@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.server.apps import Gate, Seen, answer, body, body_of, hello, start
+from tests.server.apps import Gate, Seen, answer, body, body_of, hello, start, until_it_waits
 from tests.server.loops import both_loops
 from tests.server.raw import request
 
@@ -33,11 +33,7 @@ def test_send_waits_for_a_client_that_does_not_read(connect, piece):
 
         sent: list[int] = []
         task = asyncio.create_task(stream())
-        before = -1
-        while len(sent) != before:
-            before = len(sent)
-            await asyncio.wait([task], timeout=0.1)
-        seen.put(len(sent))
+        seen.put(await until_it_waits(task, sent))
         await task
         seen.put(len(sent))
 

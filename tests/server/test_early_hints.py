@@ -6,7 +6,17 @@ import asyncio
 
 import pytest
 
-from tests.server.apps import Gate, Seen, answer, attempt, body, body_of, hello, start
+from tests.server.apps import (
+    Gate,
+    Seen,
+    answer,
+    attempt,
+    body,
+    body_of,
+    hello,
+    start,
+    until_it_waits,
+)
 from tests.server.inside import counted
 from tests.server.loops import both_loops
 from tests.server.raw import request
@@ -236,11 +246,7 @@ def test_hints_without_end_wait_for_the_client(connect):
 
         sent: list[None] = []
         task = asyncio.create_task(flood())
-        before = -1
-        while len(sent) != before:
-            before = len(sent)
-            await asyncio.wait([task], timeout=0.1)
-        seen.put(len(sent))
+        seen.put(await until_it_waits(task, sent))
         task.cancel()
         await asyncio.wait([task])
         await hello(scope, receive, send)

@@ -15,7 +15,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.apps import Gate, Seen, answer, attempt, body, eventually, sending, start
+from tests.server.apps import (
+    Gate,
+    Seen,
+    answer,
+    attempt,
+    body,
+    eventually,
+    sending,
+    start,
+    until_it_waits,
+)
 from tests.server.descriptors import no_more_files
 from tests.server.loops import both_loops
 from tests.server.raw import request
@@ -419,11 +429,7 @@ def test_send_waits_for_a_client_that_does_not_read(connect, make):
 
         sent: list[int] = []
         task = asyncio.create_task(stream())
-        before = -1
-        while len(sent) != before:
-            before = len(sent)
-            await asyncio.wait([task], timeout=0.1)
-        seen.put(len(sent))
+        seen.put(await until_it_waits(task, sent))
         await task
 
     client = connect(app, receive_buffer=4096)

@@ -7,20 +7,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.server.apps import Seen, answer
+from tests.server.apps import Scopes
 from tests.server.raw import request
 
 TRUSTED = "127.0.0.1,10.0.0.0/8,2001:db8:1::/48"
 ALL = "x-forwarded,x-real-ip"
 OWN = ("127.0.0.1", None)  # the peer's own address and port
-
-
-class Scopes(Seen):
-    """An application that shows its scopes to the test."""
-
-    async def __call__(self, scope, receive, send):
-        self.put(scope)
-        await answer(send)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.apps import Seen, answer, eventually
+from tests.server.apps import Scopes, eventually
 from tests.server.raw import Client, request
 from tests.server.tls import SecureSocket
 
@@ -56,14 +56,6 @@ def checked(before: bytes = b"", behind: bytes = b"", wrong: int = 0) -> bytes:
     header = v2(V4 + before + tlv(3, bytes(4)) + behind)
     at = 16 + len(V4) + len(before) + 3
     return header[:at] + struct.pack("!I", crc32c(header) ^ wrong) + header[at + 4 :]
-
-
-class Scopes(Seen):
-    """An application that shows its scopes to the test."""
-
-    async def __call__(self, scope, receive, send):
-        self.put(scope)
-        await answer(send)
 
 
 @pytest.fixture

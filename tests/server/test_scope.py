@@ -6,16 +6,8 @@ import socket
 
 import pytest
 
-from tests.server.apps import Seen, answer, with_lifespan
+from tests.server.apps import Scopes, Seen, answer, with_lifespan
 from tests.server.raw import Client, request
-
-
-class Scopes(Seen):
-    """An application that shows its scopes to the test."""
-
-    async def __call__(self, scope, receive, send):
-        self.put(scope)
-        await answer(send)
 
 
 @pytest.fixture

@@ -12,15 +12,7 @@ import pytest
 
 from granite.errors import BootError
 from granite.testing import TestServer
-from tests.server.apps import Seen, answer, eventually, hello
-
-
-class Scopes(Seen):
-    """An application that shows its scopes to the test."""
-
-    async def __call__(self, scope, receive, send):
-        self.put(scope)
-        await answer(send)
+from tests.server.apps import Scopes, answer, eventually, hello
 
 
 def ask(address: str | bytes) -> bytes:
