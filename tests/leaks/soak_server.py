@@ -17,6 +17,7 @@ from granite._core import asgi
 from granite.testing import TestServer
 
 LARGE = bytes(1 << 20)
+servers: list[TestServer] = []
 
 
 async def app(scope, receive, send) -> None:
@@ -32,6 +33,7 @@ async def app(scope, receive, send) -> None:
     if path == "/later":
         await asyncio.sleep(0.01)
     if path == "/wrong":
+        servers[0].exceptions.clear()  # which hold tracebacks, and what these hold
         raise ValueError(path)
     if path == "/hinted":
         await send({"type": "http.response.early_hint", "links": [b"</style.css>; rel=preload"]})
@@ -59,6 +61,7 @@ def private_bytes() -> int:
 def main() -> None:
     settings = json.loads(sys.argv[1])
     with TestServer(app, lifespan="off", **settings) as server:
+        servers.append(server)
         print(server.port, flush=True)
         for _ in sys.stdin:
             server.exceptions.clear()
