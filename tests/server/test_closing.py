@@ -59,7 +59,7 @@ def test_a_request_in_flight_is_answered_with_connection_close(connect, serve):
         await gate.wait()
         await answer(send, b"done")
 
-    server = serve(app)
+    server = serve(app, graceful_timeout=60)
     client, idle = connect(server), connect(server)
     client.request()
     assert gate.reached.wait(30)
