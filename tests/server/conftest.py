@@ -135,7 +135,7 @@ def serve(loop: str, log: Log, transport: str, request: pytest.FixtureRequest) -
             settings = {
                 "lifespan": "off",
                 "loop": loop,
-                "graceful_timeout": 1.0,
+                "graceful_timeout": 5.0,
                 **secured,
                 **settings,
             }
