@@ -14,7 +14,7 @@ import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from granite.arbiter.channel import ACCEPT, BEAT, NOTICE, RECYCLE, RELEASE, Reporter
+from granite.arbiter.channel import ACCEPT, BEAT, DRAINING, NOTICE, RECYCLE, RELEASE, Reporter
 
 if TYPE_CHECKING:
     from granite._core.server import Server
@@ -63,6 +63,10 @@ class Link:
     def recycle(self) -> None:
         """Ask to be replaced: the requests are enough."""
         self._reporter.send(RECYCLE)
+
+    def draining(self) -> None:
+        """Say that no more connections are accepted."""
+        self._reporter.send(DRAINING)
 
     def _beat(self) -> None:
         now = self._loop.time()

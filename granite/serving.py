@@ -126,7 +126,11 @@ class Serving:
         self._stopping.set()
 
     async def stop(
-        self, timeout: float, hurry: asyncio.Event | None = None, grace: float = 0.0
+        self,
+        timeout: float,
+        hurry: asyncio.Event | None = None,
+        grace: float = 0.0,
+        on_draining: Callable[[], object] | None = None,
     ) -> bool:
         """Drain, close the server, and run the lifespan's shutdown, all within `timeout` seconds.
 
@@ -134,6 +138,7 @@ class Serving:
         that may be on its way; idle ones are closed at once.
         Requests in flight may finish until the time is up or `hurry` is set; then their connections
         are aborted, and the lifespan's shutdown gets what time is left, but at least one second.
+        `on_draining` is called when no more connections are accepted.
         Return True if nothing was cut short.
         """
         loop = asyncio.get_running_loop()
@@ -142,7 +147,10 @@ class Serving:
         self._draining = True
         self.notice()
         if self.server is not None:
-            drained = await self._drain(self.server, timeout, hurry, min(grace, timeout / 2))
+            idle = self._begin_drain(self.server, min(grace, timeout / 2))
+            if on_draining is not None:
+                on_draining()
+            drained = await self._wait(idle, timeout, hurry)
             if not drained:
                 _tell_cut(self.server, timeout - (deadline - loop.time()))
             self.server.close()
@@ -150,12 +158,16 @@ class Serving:
         shut_down = await self._lifespan.shutdown(max(left, 1.0))
         return drained and shut_down
 
-    async def _drain(
-        self, server: Server, timeout: float, hurry: asyncio.Event | None, grace: float
-    ) -> bool:
+    @staticmethod
+    def _begin_drain(server: Server, grace: float) -> asyncio.Event:
+        """Accept no longer; return what is set when nothing is in progress any more."""
         idle = asyncio.Event()
         server.drain(idle.set, grace)
         logger.debug("draining: %d connections left", server.connections)
+        return idle
+
+    @staticmethod
+    async def _wait(idle: asyncio.Event, timeout: float, hurry: asyncio.Event | None) -> bool:
         # Tasks of our own make, since the application's task factory may be anything.
         waits = {asyncio.Task(event.wait()) for event in (idle, hurry) if event is not None}
         await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)

@@ -249,7 +249,7 @@ async def _serve(
     for listener in start.listeners:
         os.close(listener)
     await stopping
-    await serving.stop(start.config.graceful_timeout, hurry, GRACE)
+    await serving.stop(start.config.graceful_timeout, hurry, GRACE, link.draining)
     link.stop()
     return EXIT_OK
 

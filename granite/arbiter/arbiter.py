@@ -235,7 +235,7 @@ class Arbiter:
         if self._exit_code is not None:
             return until
         until = min(until, self._stop_at, self._fleet.next_refill())
-        until = min(until, self._watchdog.next_deadline())
+        until = min(until, self._watchdog.next_deadline(), self._reload.next_deadline())
         if self._is_stopping():
             return until
         until = min(until, self._renewal.next_deadline())

@@ -28,6 +28,7 @@ __all__ = [
     "ACCEPT",
     "BEAT",
     "BROKEN",
+    "DRAINING",
     "FAILED",
     "NOTICE",
     "READY",
@@ -43,6 +44,7 @@ READY = b"R"  # it accepts connections
 FAILED = b"F"  # it could not start: the exit status in one byte, then why
 BEAT = b"B"  # its event loop turns: nothing, or a snapshot of its metrics
 RECYCLE = b"C"  # it has served enough requests, and wants to be replaced
+DRAINING = b"D"  # it accepts connections no longer
 BROKEN = b"X"  # it serves the page of an error in place of the application: the error
 
 # From the arbiter.

@@ -106,6 +106,10 @@ class Fleet:
                 return slot.next
         return None
 
+    def leaving(self) -> list[Worker]:
+        """Return the workers that were told to end, but may still accept a connection."""
+        return [worker for slot in self._every() for worker in slot.retiring if worker.accepts]
+
     def slot_of(self, worker: Worker) -> Slot:
         """Return the slot of a worker that has not been collected yet."""
         return next(slot for slot in self._every() if worker in slot.workers())

@@ -7,7 +7,9 @@ Theory of operation: one slot after the other gets a next worker, and the reload
 one is ready. So no more than one worker boots at a time, as many as before serve, and code that
 cannot start is met by the first slot, where it ends the reload and nothing else; slots that were
 replaced before stay so. The former workers finish their requests meanwhile and afterwards: the
-reload is over when the last replacement serves. What is asked for during a reload becomes one more
+reload is over when the last replacement serves and no former worker accepts connections any more,
+so that whoever connects then meets the new code. One that does not even react is not waited for
+longer than some seconds. What is asked for during a reload becomes one more
 after it, however often; a replacement that hangs in its start is given up for it. So is one that
 boots for another reason when a reload begins.
 """
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Reload"]
 
+# Seconds that the former workers have to stop accepting before the reload is over without it.
+_LEAVE = 5.0
+
 
 class Reload:
     """The reload that is under way, if one is. `fork` starts a worker in a slot, because of a
@@ -40,8 +45,8 @@ class Reload:
     """
 
     __slots__ = (
-        *("_asked", "_asked_at", "_calls", "_fleet", "_fork", "_held", "_left", "_log", "_since"),
-        "_worker",
+        *("_asked", "_asked_at", "_calls", "_fleet", "_fork", "_held", "_leave_by", "_left"),
+        *("_log", "_since", "_worker"),
     )
 
     def __init__(
@@ -57,6 +62,8 @@ class Reload:
         # The slots that are still to come; None while there is no reload.
         self._left: list[Slot] | None = None
         self._worker: Worker | None = None
+        # While it is all that is missing: when the former workers are not waited for any longer.
+        self._leave_by = NEVER
 
     def ask(self) -> None:
         """Reload, as soon as a reload that is under way is over."""
@@ -68,15 +75,20 @@ class Reload:
         if worker is not None and worker.state == BOOTING and worker.slow_at == NEVER:
             self._log.info(f"{worker} is given up for another reload")
             self._give_up(worker)
-            self._left = None
+            self._forget()
         else:
-            waits = f", which waits for {worker}" if worker is not None else ""
+            boots = worker is not None and worker.state == BOOTING
+            waits = f", which waits for {worker}" if boots else ""
             self._log.info(f"another reload follows the one that is under way{waits}")
 
     @property
     def under_way(self) -> bool:
         """Whether a reload goes on, or is about to begin."""
         return self._asked or self._left is not None
+
+    def next_deadline(self) -> float:
+        """Return the monotonic time at which there may be something to do by itself."""
+        return self._leave_by
 
     def waits_for(self, worker: Worker) -> bool:
         """Say whether the reload goes on when `worker` is ready."""
@@ -93,8 +105,7 @@ class Reload:
         reload that is under way is over. Raises HookFailed if a hook ends the server.
         """
         self._asked = False
-        self._left = None
-        self._worker = None
+        self._forget()
         self._log.info(f"reloading: {why}")
         self._calls.call("on_reload")
         config = self._held.config
@@ -119,8 +130,10 @@ class Reload:
                 slot = self._left.pop(0)
                 if slot in self._fleet.slots:  # else it was scaled away meanwhile
                     self._replace(slot)
-            else:
+            elif self._may_finish():
                 self._finish()
+            else:
+                return
 
     def failed(self, text: str) -> None:
         """End the reload, since its worker has died; `text` says of what, its details in further
@@ -151,6 +164,14 @@ class Reload:
         else:
             self._left = list(self._fleet.slots)
             self._renew_template()
+
+    def _may_finish(self) -> bool:
+        """Say whether the former workers have stopped accepting, or have had the time for it."""
+        now = time.monotonic()
+        if self._leave_by == NEVER:
+            self._worker = None
+            self._leave_by = now + _LEAVE
+        return now >= self._leave_by or not self._fleet.leaving()
 
     def _finish(self) -> None:
         if self._fleet.slots:
@@ -194,6 +215,10 @@ class Reload:
         self.failed("a hook raised")
 
     def _end(self, status: str) -> None:
+        self._forget()
+        self._held.notifier.ready(status)
+
+    def _forget(self) -> None:
         self._left = None
         self._worker = None
-        self._held.notifier.ready(status)
+        self._leave_by = NEVER

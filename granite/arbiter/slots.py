@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 
-from granite.arbiter.channel import BEAT, BROKEN, FAILED, READY, RECYCLE
+from granite.arbiter.channel import BEAT, BROKEN, DRAINING, FAILED, READY, RECYCLE
 from granite.arbiter.poller import NEVER, doubled
 from granite.arbiter.signals import SIGQUIT, SIGTERM
 from granite.errors import EXIT_BOOT
@@ -45,8 +45,9 @@ class Worker:
     of it; `pid` is 0 until a template has forked it.
 
     Of what it has said: `failure` is the status and text with which it could not start, `wish` why
-    it wants to be replaced, `broken` the error that it serves in place of the application;
-    `heard_at` is when it spoke last, `silent_since` when that was before it was asked for a report.
+    it wants to be replaced, `broken` the error that it serves in place of the application,
+    `accepts` whether it accepts connections; `heard_at` is when it spoke last, `silent_since` when
+    that was before it was asked for a report.
     Of what follows, in monotonic time and NEVER as long as it does not: it is late with getting
     ready at `slow_at`, is to be replaced at `expires_at`, has not answered for too long and
     explains itself until `report_at`, is killed at `kill_at`. It may be silent for `timeout`
@@ -57,6 +58,7 @@ class Worker:
 
     __slots__ = (
         "_kept",
+        "accepts",
         "broken",
         "cause",
         "channel",
@@ -102,6 +104,7 @@ class Worker:
         self.state = BOOTING
         self.started_at = self.heard_at = self.silent_since = now
         self.ready_at = 0.0
+        self.accepts = False
         self.slow_at = now + _SLOW
         self.expires_at = self.report_at = self.kill_at = NEVER
         self.timeout = 0.0
@@ -130,12 +133,15 @@ class Worker:
                 beats.append(payload)
             elif kind == READY and self.state == BOOTING:
                 self.state = READY_STATE
+                self.accepts = True
                 self.ready_at = now
                 self.slow_at = self.report_at = NEVER
             elif kind == FAILED:
                 self.failure = (*payload[:1], EXIT_BOOT)[0], payload[1:].decode("utf-8", "replace")
                 # It ends by itself, unless a thread of the application holds it up.
                 self.kill_at = min(self.kill_at, now + QUICK)
+            elif kind == DRAINING:
+                self.accepts = False
             elif kind == RECYCLE:
                 self.wish = REQUESTS
             elif kind == BROKEN:

@@ -45,6 +45,31 @@ def test_the_new_code_is_served(changing):
     assert granite.output.count("shutdown ran") == 4
 
 
+def test_who_connects_after_it_is_served_by_the_new_code(changing):
+    granite = changing.start("--workers", "2")
+    for count in range(12):
+        changing.write(str(count))
+        hang_up(granite)
+        assert [told(granite)[0] for _ in range(3)] == [str(count)] * 3
+    assert granite.stop() == 0
+
+
+def test_a_former_worker_that_does_not_react_holds_nothing_up(changing):
+    changing.write("old", STUCK.replace("time.sleep(600)", "time.sleep(30)"))
+    granite = changing.start("--graceful-timeout", "1", "--workers-kill-timeout", "40")
+    with socket.create_connection(("127.0.0.1", granite.port)) as client:
+        client.sendall(HEAD)
+        granite.wait_for("begun")
+        old = workers(granite)
+        changing.write("new")
+        hang_up(granite)
+        assert workers(granite) >= old, "nobody has waited for its end"
+        assert told(granite)[0] == "new"
+        for pid in old:
+            os.kill(pid, signal.SIGKILL)
+    assert granite.stop() == 0
+
+
 BROKEN = [
     ("not Python", "cannot load 'changing:app'"),
     ("import os\nos._exit(5)", r"worker 1 \(pid \d+\) exited with status 5 before it took over"),
