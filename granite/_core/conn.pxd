@@ -73,29 +73,47 @@ cdef class ConnectionHost:
     cdef int _on_overrun(self) except -1
     cdef int on_room(self) except -1
 
-cdef class Connection(StreamHandle):
+cdef class AcceptedStream(StreamHandle):
     cdef ConnectionHost host
-    cdef Http1Session session           # None while the connection is idle
-    cdef PyObject *c_next
-    cdef PyObject *c_previous
-    cdef uint64_t opened_at             # ms
-    cdef char *c_head                   # the beginning of a head whose end has not come; NULL if there is none
-    cdef uint32_t head_size
-    cdef uint32_t head_tried            # how much of it there was when a session looked at it last
-    cdef uint64_t until                 # ms: when what is waited for must have come; 0: whenever. Of a body, the session knows
-    cdef Waiting waiting
     cdef int32_t place                  # of its address among the peers
-    cdef unsigned int requests          # that were begun by sessions which are gone
     cdef uint8_t handshake              # Handshake
     cdef uint8_t introduction           # Introduction
-    cdef int accept(self, ConnectionHost host, Listener listener, int fd, const uv.sockaddr_storage *peer) except -1
     cdef int _turn_away(self, ConnectionHost host, int fd) except -1
     cdef int _send_away(self) except -1
     cdef int _note_turned_away(self, ConnectionHost host) except -1
+    cdef int _on_introduction(self, const char *data, size_t size) except -1
+    cdef int _introduced(self, const ProxyHeader *header) except -1
+    cdef int _on_records(self, const char *data, size_t size) except -1
+    # for the connection to fill in
+    cdef int _on_bytes(self, const char *data, size_t size) except -1
+    cdef int _on_insecure(self) except -1
+
+cdef class HeadKeeper(AcceptedStream):
+    cdef Http1Session session           # None while the connection is idle
+    cdef char *c_head                   # the beginning of a head whose end has not come; NULL if there is none
+    cdef uint32_t head_size
+    cdef uint32_t head_tried            # how much of it there was when a session looked at it last
+    cdef Waiting waiting
+    cdef unsigned int requests          # that were begun by sessions which are gone
+    cdef Http1Session _lend(self)
+    cdef int _feed(self, const char *data, size_t size) except -1
+    cdef int _on_more_head(self, const char *data, size_t size) except -1
+    cdef int _feed_head(self) except -1
+    cdef int _give_head_up(self, int status, str why) except -1
+    cdef void _drop_head(self) noexcept
+    # for the connection to fill in
+    cdef int _wait(self, Waiting waiting) except -1
+    cdef int _settle(self) except -1
+
+cdef class Connection(HeadKeeper):
+    cdef PyObject *c_next
+    cdef PyObject *c_previous
+    cdef uint64_t opened_at             # ms
+    cdef uint64_t until                 # ms: when what is waited for must have come; 0: whenever. Of a body, the session knows
+    cdef int accept(self, ConnectionHost host, Listener listener, int fd, const uv.sockaddr_storage *peer) except -1
     cdef int drain(self) except -1
     cdef int _retire(self, uint64_t grace) except -1
     cdef int _expect_last(self, uint64_t grace) except -1
-    cdef int _wait(self, Waiting waiting) except -1
     cdef int _await_body(self) except -1
     cdef int64_t _most_surplus(self, int64_t size) noexcept
     cdef int _note_pace(self, Pace *pace, size_t size) except -1
@@ -106,14 +124,3 @@ cdef class Connection(StreamHandle):
     cdef int _on_overdue(self, uint64_t now) except -1
     cdef int _on_request_late(self) except -1
     cdef int _log_sent(self, Http1Session session) except -1
-    cdef int _settle(self) except -1
-    cdef int _on_introduction(self, const char *data, size_t size) except -1
-    cdef int _introduced(self, const ProxyHeader *header) except -1
-    cdef int _on_records(self, const char *data, size_t size) except -1
-    cdef int _on_bytes(self, const char *data, size_t size) except -1
-    cdef Http1Session _lend(self)
-    cdef int _feed(self, const char *data, size_t size) except -1
-    cdef int _on_more_head(self, const char *data, size_t size) except -1
-    cdef int _feed_head(self) except -1
-    cdef int _give_head_up(self, int status, str why) except -1
-    cdef void _drop_head(self) noexcept

@@ -39,7 +39,6 @@ cdef enum:
     FIRST_REQUEST_GRACE = 500           # ms that a drain leaves a new connection for its first request
     LAST_REQUEST_GRACE = 500            # ms after its last answer in which a connection that has reached its age may ask again
     LOOK_OUT = 1000                     # ms between two looks whether a client that is not read from has gone
-    PATIENCE = 16                       # a head that comes in pieces is looked at again when it has grown by this fraction
 
 
 cdef inline uint64_t _earlier(uint64_t first, uint64_t other) noexcept:
@@ -47,87 +46,14 @@ cdef inline uint64_t _earlier(uint64_t first, uint64_t other) noexcept:
     return other if other and (other < first or first == 0) else first
 
 
-cdef void _cb_host_overrun(void *owner) noexcept:
-    cdef ConnectionHost self = <ConnectionHost>owner
-    try:
-        self._on_overrun()
-    except BaseException as exc:
-        self.reactor.report(exc)
-
-
-cdef class ConnectionHost:
-    """What connections need of the server that accepted them: settings, and a place in its list."""
-
-    def __cinit__(self):
-        self.overrun.on_due = _cb_host_overrun
-        self.overrun.owner = <void *>self
-        self.introductions = {}
-
-    cdef int add(self, Connection connection) except -1:
-        connection.c_previous = NULL
-        connection.c_next = self.c_first
-        if self.c_first is not NULL:
-            (<Connection>self.c_first).c_previous = <PyObject *>connection
-        self.c_first = <PyObject *>connection
-        self.connections += 1
-        if self.board is not None:
-            self.board.note(self.connections)
-        return 0
-
-    cdef int remove(self, Connection connection) except -1:
-        """A connection has closed."""
-        if connection.c_previous is not NULL:
-            (<Connection>connection.c_previous).c_next = connection.c_next
-        else:
-            self.c_first = connection.c_next
-        if connection.c_next is not NULL:
-            (<Connection>connection.c_next).c_previous = connection.c_previous
-        self.connections -= 1
-        if self.board is not None:
-            self.board.note(self.connections)
-        if connection.lingering:
-            self.lingering -= 1
-        if self.peers is not None:
-            self.peers.leave(connection.place)
-        if self.connections == self.max_connections - 1:
-            self.on_room()
-        return self.check_idle()
-
-    cdef int check_idle(self) except -1:
-        """Something has ended that a drain may wait for."""
-        return 0
-
-    cdef int on_room(self) except -1:
-        """There are not max_connections any more."""
-        return 0
-
-    cdef int _overrun(self, Exchange exchange) except -1:
-        """A request took too long and was told so: leave its call a grace."""
-        exchange.overrun_at = clock()
-        if self.overrun.deadline == 0:
-            self.reactor.wheel.arm(&self.overrun, self.reactor.now() + self.timeouts.grace)
-        return 0
-
-    cdef int _on_overrun(self) except -1:
-        cdef Interface interface = self.http1.interface
-        cdef Exchange exchange
-        cdef int64_t now = clock()
-        cdef int64_t first
-        for exchange in interface.overrun(now - <int64_t>self.timeouts.grace * 1000000):
-            _log.warning(
-                "the request took longer than %g s and goes on, its call is cancelled: %s %s (%.1f s)",
-                self.timeouts.request / 1000.0, exchange.method, exchange.path, (now - exchange.began_at) / 1e9,
-            )
-            exchange.abort()
-        first = interface.first_overrun()
-        if first:
-            self.reactor.wheel.arm(&self.overrun, first // 1000000 + self.timeouts.grace + 1)
-        return 0
+include "conn/host.pxi"
+include "conn/accepted.pxi"
+include "conn/heads.pxi"
 
 
 @cython.final
 @cython.no_gc
-cdef class Connection(StreamHandle):
+cdef class Connection(HeadKeeper):
     """One client's connection.
 
     The garbage collector does not see connections: libuv keeps each alive until it has closed, and closing drops its references.
@@ -167,33 +93,6 @@ cdef class Connection(StreamHandle):
                 self._close()
             raise
         return 0
-
-    cdef int _turn_away(self, ConnectionHost host, int fd) except -1:
-        """Its address has too many already: answer without a look at what it wants, and without waiting for its end."""
-        cdef bytes answer = b""
-        if host.secure is None:
-            answer = host.http1.turned_away()
-        turn_away(fd, answer, len(answer))
-        return self._note_turned_away(host)
-
-    cdef int _send_away(self) except -1:
-        """The same, for one that is known only since its proxy has introduced it."""
-        cdef bytes answer
-        self._note_turned_away(self.host)
-        if self.layer is not None:
-            self._close()
-            return 0
-        answer = self.host.http1.turned_away()
-        out_copy(self.pool, &self.out, answer, len(answer))
-        return self.shut(True)
-
-    cdef int _note_turned_away(self, ConnectionHost host) except -1:
-        if host.rejections.note(REJECTED_CONNECTIONS_PER_IP):
-            _log.info("%s: 429, too many connections", name_of((host.reactor.host_of(&self.peer), self.peer.port)))
-        return 0
-
-    cdef int must_wait(self, const Address *client) noexcept:
-        return self.host.peers.take(self.place) if client is &self.peer else self.host.peers.take_of(client)
 
     cdef int drain(self) except -1:
         """Close if nothing is in progress; what is will be answered with `Connection: close`."""
@@ -255,6 +154,17 @@ cdef class Connection(StreamHandle):
         """What `size` bytes are worth. A client that was fast may pause for a while, and not live on it for ever."""
         cdef Timeouts *timeouts = &self.host.timeouts
         return min(size * 1000, timeouts.body_rate * <int64_t>max(timeouts.body, timeouts.body_grace))
+
+    cdef int _note_pace(self, Pace *pace, size_t size) except -1:
+        cdef uint64_t now = self.reactor.now()
+        pace.surplus = self._most_surplus(pace.surplus // 1000 + size) - <int64_t>(now - pace.at) * self.host.timeouts.body_rate
+        pace.elapsed += now - pace.at
+        pace.at = now
+        return 0
+
+    cdef int resume_reading(self) except -1:
+        StreamHandle.resume_reading(self)
+        return self._await_body()
 
     cdef int _settle(self) except -1:
         cdef Http1Session session = self.session
@@ -390,85 +300,6 @@ cdef class Connection(StreamHandle):
 
     # what the stream tells
 
-    cdef int _on_read(self, const char *data, size_t size) except -1:
-        if self.introduction != INTRODUCED:
-            return self._on_introduction(data, size)
-        return self._on_bytes(data, size) if self.layer is None else self._on_records(data, size)
-
-    cdef int _on_introduction(self, const char *data, size_t size) except -1:
-        """The first bytes of a connection where proxies introduce their clients."""
-        cdef ProxyHeader header
-        cdef HeaderState outcome
-        cdef bytes joined
-        if self.introduction == INTRODUCTION_REFUSED:
-            self.introduction = INTRODUCED
-            if is_header(data, size) and self.host.http1.rejections.note(REJECTED_PROXY_HEADER):
-                _log.info("%s: a PROXY header, from an address that is not in proxy_protocol_allow_ips", name_of(self.client()))
-            return self._on_read(data, size)    # whose protocol refuses it
-        joined = self.host.introductions.pop(self, None)
-        if joined is not None:
-            joined += data[:size]
-            data, size = joined, len(joined)
-        outcome = read_header(data, size, self.host.proxy_versions, &header)
-        if outcome == HEADER_PART:
-            self.host.introductions[self] = data[:size] if joined is None else joined
-            return 0
-        if outcome == HEADER_WRONG:
-            if self.host.http1.rejections.note(REJECTED_PROXY_HEADER):
-                _log.info("%s: PROXY protocol: %s", name_of(self.client()), (<bytes>header.wrong).decode("ascii"))
-            self._close()
-            return 0
-        self.introduction = INTRODUCED
-        self._introduced(&header)
-        if header.client.family and header.client.family != FAMILY_UNIX and not self.trusted and self.host.peers is not None:
-            self.place = self.host.peers.enter(&self.peer)
-            if self.place == PEER_TURNED_AWAY:
-                self.place = PEER_NONE
-                return self._send_away()
-        return self._on_read(data + header.size, size - header.size) if size > header.size else 0
-
-    cdef int _introduced(self, const ProxyHeader *header) except -1:
-        """From now on it is known who the client is: the peer, or whom the peer speaks for."""
-        if header is not NULL:
-            if header.client.family:
-                self.peer = header.client
-            if header.server.family:
-                self.set_server(&header.server)
-            self.secured = header.secured
-        # A client of a proxy that has no address is not one that comes over a Unix socket here.
-        self.trusted = self.host.proxies.contain(&self.peer) and (self.is_pipe or self.peer.family != FAMILY_UNIX)
-        return 0
-
-    cdef int _on_records(self, const char *data, size_t size) except -1:
-        cdef SecureLayer layer = self.layer     # closing drops it
-        cdef Unwrapped outcome
-        if self.handshake != HANDSHAKE_DONE:
-            self.handshake = HANDSHAKE_BEGUN
-        outcome = layer.unwrap(self.pool, data, size)
-        if layer.complete and self.handshake == HANDSHAKE_BEGUN:
-            self.handshake = HANDSHAKE_DONE
-            self.host.handshakes += 1
-        try:
-            if layer.plain_size and not self.shutting:
-                self._on_bytes(layer.plain, layer.plain_size)
-            elif layer.wire.head is not NULL:
-                self.flush()
-        finally:
-            layer.release()
-        if outcome == UNWRAP_OK or self.state != HANDLE_OPEN:
-            return 0
-        if outcome == UNWRAP_ENDED:
-            self.pause_reading()
-            self.read_ended = True
-            return self._on_read_ended()
-        _log.info("%s: TLS: %s", name_of(self.client()), layer.reason)
-        if self.session is None:
-            return self.shut(True)
-        # What is being answered cannot be told from what was tampered with.
-        self.flush()
-        self._close()
-        return 0
-
     cdef int _on_bytes(self, const char *data, size_t size) except -1:
         if self.shutting and self.session is None:
             return 0
@@ -480,97 +311,13 @@ cdef class Connection(StreamHandle):
         self._feed(data, size)
         return self._settle()
 
-    cdef Http1Session _lend(self):
-        cdef Http1Session session = self.session
-        if session is None:
-            session = self.session = self.host.http1.session(self)
-            session.served = self.requests
-        return session
-
-    cdef int _feed(self, const char *data, size_t size) except -1:
-        cdef Http1Session session = self._lend()
-        session.read_at = self.reactor.polled_at
-        self.corked += 1
-        try:
-            session.feed(data, size)
-        finally:
-            self.corked -= 1
+    cdef int _on_insecure(self) except -1:
+        if self.session is None:
+            return self.shut(True)
+        # What is being answered cannot be told from what was tampered with.
+        self.flush()
+        self._close()
         return 0
-
-    # heads in pieces
-
-    cdef int keep(self, const char *base, size_t size) except -1:
-        cdef char *kept
-        self.head_tried = <uint32_t>size
-        if base == self.c_head:         # the same as before, longer
-            return 0
-        kept = <char *>PyMem_RawMalloc(size)
-        if kept is NULL:
-            raise MemoryError()
-        memcpy(kept, base, size)
-        self.c_head = kept
-        self.head_size = <uint32_t>size
-        self.host.heads += 1
-        # Its deadline counts from its first byte on, however slowly the rest comes.
-        return self._wait(WAITING_HEAD)
-
-    cdef int _on_more_head(self, const char *data, size_t size) except -1:
-        cdef uint32_t before = self.head_size
-        cdef char *grown = <char *>PyMem_RawRealloc(self.c_head, before + size)
-        if grown is NULL:
-            raise MemoryError()
-        memcpy(grown + before, data, size)
-        self.c_head = grown
-        self.head_size += <uint32_t>size
-        # Reading it anew with each byte would cost the square of its size.
-        before -= min(before, 2)
-        if self.head_size - self.head_tried < self.head_tried // PATIENCE and not has_head_end(grown + before, self.head_size - before):
-            return 0
-        self._feed_head()
-        return self._settle()
-
-    cdef int _feed_head(self) except -1:
-        """Have a session look at what is kept; keep() says that it is still not enough."""
-        cdef char *fed = self.c_head
-        self.head_tried = 0
-        try:
-            self._feed(fed, self.head_size)
-        finally:
-            if self.c_head is not fed:  # the next one, behind it
-                PyMem_RawFree(fed)
-                self.host.heads -= 1
-            elif self.head_tried == 0:
-                self._drop_head()
-        return 0
-
-    cdef int _give_head_up(self, int status, str why) except -1:
-        """The rest of a head does not come."""
-        cdef Http1Session session
-        self._feed_head()               # what has come since the last look may be wrong, which says more
-        session = self.session
-        if self.c_head is not NULL:
-            self._drop_head()
-            session.refuse(status, why)
-        return self._settle()
-
-    cdef void _drop_head(self) noexcept:
-        if self.c_head is not NULL:
-            PyMem_RawFree(self.c_head)
-            self.c_head = NULL
-            self.host.heads -= 1
-
-    # bodies
-
-    cdef int _note_pace(self, Pace *pace, size_t size) except -1:
-        cdef uint64_t now = self.reactor.now()
-        pace.surplus = self._most_surplus(pace.surplus // 1000 + size) - <int64_t>(now - pace.at) * self.host.timeouts.body_rate
-        pace.elapsed += now - pace.at
-        pace.at = now
-        return 0
-
-    cdef int resume_reading(self) except -1:
-        StreamHandle.resume_reading(self)
-        return self._await_body()
 
     cdef int _on_soon(self) except -1:
         cdef Http1Session session = self.session

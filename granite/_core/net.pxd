@@ -115,30 +115,16 @@ cdef class Reactor(LoopTurn):
     cdef object server_of(self, const Address *address)
     cdef void report(self, object exc) noexcept
 
-cdef class StreamHandle(Transport):
+cdef class StreamWriter(Transport):
     cdef StreamUnion h
     cdef Reactor reactor
-    cdef WheelNode timer
     cdef WriteRequest *inflight
     cdef SecureLayer layer              # None: what is written and read is what is on the wire
-    cdef Address peer
-    cdef object local
     cdef HandleState state
-    cdef bint is_pipe
-    cdef bint reading
-    cdef bint read_ended                # the peer sent its FIN
-    cdef bint shutting                  # close when everything has left
-    cdef bint linger                    # ... after the peer's end
-    cdef bint lingering
-    cdef bint in_soon
-    cdef int _open(self, Listener listener, int fd, const uv.sockaddr_storage *peer) except -1
-    cdef void _close(self) noexcept
-    cdef void _on_closing(self) noexcept
-    cdef void _closed(self) noexcept
-    cdef int start_reading(self) except -1
-    cdef int arm(self, uint64_t deadline) except -1
-    cdef bint stalled(self, uint64_t limit) noexcept
-    cdef bint gone(self) noexcept
+    cdef uint8_t is_pipe
+    cdef uint8_t shutting               # close when everything has left
+    cdef uint8_t linger                 # ... after the peer's end
+    cdef uint8_t in_soon
     cdef int _write_now(self) except -1
     cdef ssize_t _write_more(self, iovec *vector, unsigned int count) noexcept
     cdef ssize_t _write_file(self, size_t most) except -1
@@ -146,17 +132,35 @@ cdef class StreamHandle(Transport):
     cdef int _seal(self) except -1
     cdef void _consume(self, OutQueue *out, size_t size) noexcept
     cdef int _write_rest(self, OutQueue *out) except -1
-    cdef int set_server(self, const Address *address) except -1
-    cdef int _finish_shut(self) except -1
-    cdef bint _has_unread(self) noexcept
-    cdef void _fail(self, object exc) noexcept
     cdef void _on_write_done(self, WriteRequest *request, int status) noexcept
+    # for the stream to fill in
+    cdef void _close(self) noexcept
+    cdef void _fail(self, object exc) noexcept
+    cdef int _finish_shut(self) except -1
     # for the owner to fill in
-    cdef int _on_read(self, const char *data, size_t size) except -1
-    cdef int _on_read_ended(self) except -1
     cdef int _on_error(self, int code) except -1
     cdef int _on_writable(self) except -1
     cdef int _on_blocked(self) except -1
+
+cdef class StreamHandle(StreamWriter):
+    cdef WheelNode timer
+    cdef Address peer
+    cdef object local
+    cdef uint8_t reading
+    cdef uint8_t read_ended             # the peer sent its FIN
+    cdef uint8_t lingering
+    cdef int _open(self, Listener listener, int fd, const uv.sockaddr_storage *peer) except -1
+    cdef void _on_closing(self) noexcept
+    cdef void _closed(self) noexcept
+    cdef int start_reading(self) except -1
+    cdef int arm(self, uint64_t deadline) except -1
+    cdef bint stalled(self, uint64_t limit) noexcept
+    cdef bint gone(self) noexcept
+    cdef int set_server(self, const Address *address) except -1
+    cdef bint _has_unread(self) noexcept
+    # for the owner to fill in
+    cdef int _on_read(self, const char *data, size_t size) except -1
+    cdef int _on_read_ended(self) except -1
     cdef int _on_soon(self) except -1
     cdef int _on_timeout(self) except -1
     cdef int _on_lingering(self) except -1

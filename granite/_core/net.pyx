@@ -48,6 +48,7 @@ cdef object _uv_error(int code, str what):
 
 include "net/wheel.pxi"
 include "net/reactor.pxi"
+include "net/writer.pxi"
 include "net/stream.pxi"
 include "net/listener.pxi"
 include "net/board.pxi"

@@ -1,0 +1,94 @@
+# Heads in pieces. What has come of a head is kept as it came, and a session reads it from the start when there is more of it.
+
+cdef enum:
+    PATIENCE = 16                       # a head that comes in pieces is looked at again when it has grown by this fraction
+
+
+@cython.no_gc
+cdef class HeadKeeper(AcceptedStream):
+    """Feeds what is read to a session, and keeps the beginning of a head in its place."""
+
+    cdef Http1Session _lend(self):
+        cdef Http1Session session = self.session
+        if session is None:
+            session = self.session = self.host.http1.session(self)
+            session.served = self.requests
+        return session
+
+    cdef int _feed(self, const char *data, size_t size) except -1:
+        cdef Http1Session session = self._lend()
+        session.read_at = self.reactor.polled_at
+        self.corked += 1
+        try:
+            session.feed(data, size)
+        finally:
+            self.corked -= 1
+        return 0
+
+    cdef int keep(self, const char *base, size_t size) except -1:
+        cdef char *kept
+        self.head_tried = <uint32_t>size
+        if base == self.c_head:         # the same as before, longer
+            return 0
+        kept = <char *>PyMem_RawMalloc(size)
+        if kept is NULL:
+            raise MemoryError()
+        memcpy(kept, base, size)
+        self.c_head = kept
+        self.head_size = <uint32_t>size
+        self.host.heads += 1
+        # Its deadline counts from its first byte on, however slowly the rest comes.
+        return self._wait(WAITING_HEAD)
+
+    cdef int _on_more_head(self, const char *data, size_t size) except -1:
+        cdef uint32_t before = self.head_size
+        cdef char *grown = <char *>PyMem_RawRealloc(self.c_head, before + size)
+        if grown is NULL:
+            raise MemoryError()
+        memcpy(grown + before, data, size)
+        self.c_head = grown
+        self.head_size += <uint32_t>size
+        # Reading it anew with each byte would cost the square of its size.
+        before -= min(before, 2)
+        if self.head_size - self.head_tried < self.head_tried // PATIENCE and not has_head_end(grown + before, self.head_size - before):
+            return 0
+        self._feed_head()
+        return self._settle()
+
+    cdef int _feed_head(self) except -1:
+        """Have a session look at what is kept; keep() says that it is still not enough."""
+        cdef char *fed = self.c_head
+        self.head_tried = 0
+        try:
+            self._feed(fed, self.head_size)
+        finally:
+            if self.c_head is not fed:  # the next one, behind it
+                PyMem_RawFree(fed)
+                self.host.heads -= 1
+            elif self.head_tried == 0:
+                self._drop_head()
+        return 0
+
+    cdef int _give_head_up(self, int status, str why) except -1:
+        """The rest of a head does not come."""
+        cdef Http1Session session
+        self._feed_head()               # what has come since the last look may be wrong, which says more
+        session = self.session
+        if self.c_head is not NULL:
+            self._drop_head()
+            session.refuse(status, why)
+        return self._settle()
+
+    cdef void _drop_head(self) noexcept:
+        if self.c_head is not NULL:
+            PyMem_RawFree(self.c_head)
+            self.c_head = NULL
+            self.host.heads -= 1
+
+    # for the connection to fill in
+
+    cdef int _wait(self, Waiting waiting) except -1:
+        raise NotImplementedError
+
+    cdef int _settle(self) except -1:
+        raise NotImplementedError
