@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +12,7 @@ from pathlib import Path
 import httpx
 
 from tests.arbiter.changing import MODULE
+from tests.arbiter.loads import Load
 from tests.granite_process import PATIENCE, GraniteProcess
 
 __all__ = ["MODULE", "Hot", "visitors"]
@@ -94,38 +93,12 @@ class Hot:
 
 
 @contextmanager
-def visitors(granite: GraniteProcess, count: int = 3) -> Iterator[list[tuple[int, bytes]]]:
-    """Have visitors ask, each on new connections, one after the other; each has to be answered.
-
-    Yields the list of status and body, which grows meanwhile.
-    """
-    port, done = granite.port, threading.Event()
-    answers: list[tuple[int, bytes]] = []
-    failures: list[BaseException] = []
-
-    def visit() -> None:
-        try:
-            while not done.is_set():
-                client = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-                client.request("GET", "/")
-                response = client.getresponse()
-                answers.append((response.status, response.read()))
-                client.close()
-                time.sleep(0.002)
-        except BaseException as exc:
-            failures.append(exc)
-
-    threads = [threading.Thread(target=visit) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield answers
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join(30)
-    assert failures == []
-    assert answers
+def visitors(granite: GraniteProcess, count: int = 3) -> Iterator[Load]:
+    """Have visitors ask, each on new connections, one after the other; each has to be answered."""
+    with Load(granite.port, coming=count, pause=0.002, statuses=(200, 500)) as load:
+        yield load
+    assert load.lost == []
+    assert load.answers
 
 
 def descriptors(pid: int) -> int:

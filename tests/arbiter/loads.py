@@ -6,29 +6,38 @@ import http.client
 import socket
 import threading
 import time
+from collections import Counter
+from collections.abc import Collection
 from typing import TYPE_CHECKING
+
+from tests.granite_process import PATIENCE
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-# Seconds after which a connection that was not used may be closed by the server, so that a request
-# on it may have to be sent again (RFC 9112, section 9.3.1). On a busy machine, clients are slow.
+Address = str | tuple[str, int]  # a socket's path, or host and port
+
+# Seconds after which a connection that was not used, or not yet, may be closed by the server, so
+# that a request on it may have to be sent again (RFC 9112, section 9.3.1). Any client may be slow:
+# what was sent later than that proves nothing.
 IDLE = 0.4
 
 
 class Loss:
-    """One request that got no answer: when, from which worker if that is known, after how many
-    seconds without a request on its connection, and why.
+    """One request that got no answer: when, what its connection was answered before, after how many
+    seconds without a request on it, and why.
     """
 
-    def __init__(self, pid: int | None, idle: float, reason: BaseException) -> None:
+    def __init__(self, last: bytes | None, idle: float, reason: BaseException) -> None:
         self.at = time.monotonic()
-        self.pid = pid
+        self.last = last
         self.idle = idle
         self.reason = reason
 
     def __repr__(self) -> str:
-        return f"<lost at {self.at:.3f}, worker {self.pid}, idle {self.idle:.3f}: {self.reason!r}>"
+        return (
+            f"<lost at {self.at:.3f}, after {self.last!r}, idle {self.idle:.3f}: {self.reason!r}>"
+        )
 
 
 class Clients:
@@ -46,86 +55,94 @@ class Clients:
     def __exit__(self, *exc: object) -> None:
         self._done.set()
         for thread in self._threads:
-            thread.join(60)
+            thread.join(PATIENCE)
             assert not thread.is_alive()
 
 
 class Load(Clients):
-    """Threads with a connection each, `kept` or new for every request, to an application that
-    answers with its process id. Used as a context; `lost` and `answers` are final afterwards.
+    """Threads that ask on one connection after the other: `kept` as long as the server keeps it, or
+    `coming` anew for each request, every time after a `pause`. Used as a context; `lost` and
+    `answers`, which count status and body, are final afterwards.
     """
 
-    def __init__(self, port: int, *, kept: int = 0, coming: int = 0) -> None:
+    def __init__(
+        self,
+        address: int | Address,  # or a port
+        *,
+        kept: int = 0,
+        coming: int = 0,
+        pause: float = 0.0,
+        statuses: Collection[int] = (200,),
+    ) -> None:
         super().__init__()
-        self.port = port
-        self.answers: dict[int, int] = {}
+        self.answers: Counter[tuple[int, bytes]] = Counter()
         self.lost: list[Loss] = []
+        self._address = ("127.0.0.1", address) if isinstance(address, int) else address
+        self._pause = pause
+        self._statuses = statuses
         self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._stay) for _ in range(kept)]
-        self._threads += [threading.Thread(target=self._come) for _ in range(coming)]
+        fields = [b""] * kept + [b"Connection: close\r\n"] * coming
+        self._threads = [threading.Thread(target=self._run, args=(field,)) for field in fields]
 
     @property
     def count(self) -> int:
         with self._lock:
             return sum(self.answers.values())
 
-    def wait_for(self, more: int, patience: float = 20.0) -> None:
+    def wait_for(self, more: int) -> None:
         """Return when so many requests more have been answered."""
-        wanted, deadline = self.count + more, time.monotonic() + patience
+        wanted, deadline = self.count + more, time.monotonic() + PATIENCE
         while self.count < wanted:
-            assert time.monotonic() < deadline
+            assert time.monotonic() < deadline, self.lost
             time.sleep(0.005)
 
-    def _stay(self) -> None:
-        client: http.client.HTTPConnection | None = None
-        pid: int | None = None
-        asked = 0.0  # last, or connected: what the server counts from is no earlier
+    def _run(self, field: bytes) -> None:
+        request = b"GET / HTTP/1.1\r\nHost: x\r\n" + field + b"\r\n"
         while not self._done.is_set():
-            if client is None:
-                client, pid = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20), None
-                asked = time.monotonic()
-            since, asked, sent = asked, time.monotonic(), 0.0
+            begun = time.monotonic()
             try:
-                client.request("GET", "/")
-                sent = time.monotonic()
-                response = client.getresponse()
-                pid = self._note(response.status, response.read())
-                closing = response.will_close
-            except (OSError, http.client.HTTPException, ValueError) as exc:
-                self._lose(pid, (sent or time.monotonic()) - since, exc)
-                closing = True
-            if closing:
-                client.close()
-                client = None
-        if client is not None:
-            client.close()
+                client = connect(self._address)
+            except OSError as exc:
+                self._lose(None, 0.0, exc)
+            else:
+                with client:
+                    self._ask(client, request, begun)
 
-    def _come(self) -> None:
-        while not self._done.is_set():
-            self._come_once()
-
-    def _come_once(self) -> None:
-        since, sent = time.monotonic(), 0.0
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=20) as client:
-                client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-                sent = time.monotonic()
+    def _ask(self, client: socket.socket, request: bytes, asked: float) -> None:
+        """Ask on a connection that was begun at `asked`, until it ends."""
+        last, kept = None, True
+        while kept and not self._done.is_set():
+            # What the server counts from is no earlier than the last request was begun.
+            since, asked, idle = asked, time.monotonic(), None
+            try:
+                client.sendall(request)
+                idle = time.monotonic() - since
                 with http.client.HTTPResponse(client) as response:
                     response.begin()
-                    self._note(response.status, response.read())
-        except (OSError, http.client.HTTPException, ValueError) as exc:
-            self._lose(None, (sent or time.monotonic()) - since, exc)
+                    idle = 0.0  # there is an answer
+                    body, kept = response.read(), not response.will_close
+                if response.status not in self._statuses:
+                    raise http.client.HTTPException(f"{response.status} {body!r}")
+            except (OSError, http.client.HTTPException) as exc:
+                self._lose(last, time.monotonic() - since if idle is None else idle, exc)
+                return
+            last = body
+            with self._lock:
+                self.answers[response.status, body] += 1
+            self._done.wait(self._pause)
 
-    def _note(self, status: int, body: bytes) -> int:
-        if status != 200:
-            raise ValueError(f"{status} {body!r}")
-        pid = int(body)
-        with self._lock:
-            self.answers[pid] = self.answers.get(pid, 0) + 1
-        return pid
+    def _lose(self, last: bytes | None, idle: float, reason: BaseException) -> None:
+        if idle < IDLE:
+            with self._lock:
+                self.lost.append(Loss(last, idle, reason))
 
-    def _lose(self, pid: int | None, idle: float, reason: BaseException) -> None:
-        if idle >= IDLE:
-            return
-        with self._lock:
-            self.lost.append(Loss(pid, idle, reason))
+
+def connect(address: Address) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
+    client.settimeout(PATIENCE)
+    try:
+        client.connect(address)
+    except BaseException:
+        client.close()
+        raise
+    return client

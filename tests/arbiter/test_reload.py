@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import re
 import signal
 import socket
 import ssl
-import threading
 from pathlib import Path
 
 import pytest
 
 from tests.arbiter.asking import until
 from tests.arbiter.changing import MODULE, hang_up, told, workers
+from tests.arbiter.loads import Load
 from tests.arbiter.test_drain import HEAD, connect, read_response
-from tests.arbiter.test_systemd import answer, ask
+from tests.arbiter.test_systemd import answer
 
 APPS = Path(__file__).parent
 
@@ -108,57 +107,18 @@ def test_what_was_replaced_before_a_failure_stays(changing):
     assert granite.stop() == 0
 
 
-@pytest.mark.parametrize("kept", [False, True])
-def test_no_request_is_lost(changing, kept):
+@pytest.mark.parametrize("clients", [{"coming": 4}, {"kept": 4}])
+def test_no_request_is_lost(changing, clients):
     granite = changing.start("--workers", "2")
-    port, done = granite.port, threading.Event()
-    answers: list[bytes] = []
-    failures: list[BaseException] = []
-
-    def come() -> None:
-        try:
-            while not done.is_set():
-                answers.append(answer(ask(("127.0.0.1", port))))
-        except BaseException as exc:
-            failures.append(exc)
-
-    def stay() -> None:
-        client = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-        try:
-            while not done.is_set():
-                answers.append(ask_again(client))
-        except BaseException as exc:
-            failures.append(exc)
-        finally:
-            client.close()
-
-    clients = [threading.Thread(target=stay if kept else come) for _ in range(4)]
-    for client in clients:
-        client.start()
-    for count in range(1, 6):
-        changing.write(f"{count}" * count)
-        hang_up(granite)
-    done.set()
-    for client in clients:
-        client.join(20)
-    assert failures == []
-    assert len(answers) > 10
-    pattern = rb"(one|(\d)\2*) \d+\Z"
-    assert [text for text in answers if not re.search(pattern, text)] == []
+    with Load(granite.port, **clients) as load:
+        for count in range(1, 6):
+            changing.write(f"{count}" * count)
+            hang_up(granite)
+            load.wait_for(2)
+    assert load.lost == []
+    pattern = rb"(one|(\d)\2*) \d+"
+    assert [body for _, body in load.answers if not re.fullmatch(pattern, body)] == []
     assert granite.stop() == 0
-
-
-def ask_again(client: http.client.HTTPConnection) -> bytes:
-    """Ask on the same connection; on a new one if the server has closed it while it was idle."""
-    fresh = client.sock is None
-    try:
-        client.request("GET", "/")
-        return client.getresponse().read()
-    except (BrokenPipeError, ConnectionResetError, http.client.RemoteDisconnected):
-        client.close()
-        if fresh:  # then the connection was not idle
-            raise
-        return ask_again(client)
 
 
 def test_a_request_in_flight_is_finished_by_the_former_worker(run_granite):

@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,6 +23,7 @@ from granite.arbiter.systemd import Notifier, listen_fds
 from granite.cli.arguments import read
 from granite.errors import BootError
 from granite.settings.load import load
+from tests.arbiter.loads import Load
 from tests.granite_process import ROOT, GraniteProcess
 
 APPS = Path(__file__).parent
@@ -163,25 +163,14 @@ def test_a_restart_loses_no_connection(
 
 def test_restarts_while_clients_come(activate: Activate, tcp: socket.socket) -> None:
     """Whenever a client connects, and however far it is when the server is told to end."""
-    answers: list[bytes] = []
-    done = threading.Event()
-
-    def come() -> None:
-        while not done.is_set():
-            answers.append(answer(ask(tcp.getsockname())))
-
-    clients = [threading.Thread(target=come) for _ in range(4)]
     granite = activate([tcp], "apps:plain")
-    for client in clients:
-        client.start()
-    for _ in range(4):
-        assert granite.stop() == 0
-        granite = activate([tcp], "apps:plain")
-    done.set()
-    for client in clients:
-        client.join(20)
-    assert len(answers) > 4
-    assert [text for text in answers if not text.endswith(b"plain")] == []
+    with Load(tcp.getsockname(), coming=4) as load:
+        for _ in range(4):
+            load.wait_for(4)
+            assert granite.stop() == 0
+            granite = activate([tcp], "apps:plain")
+    assert load.lost == []
+    assert list(load.answers) == [(200, b"plain")]
     assert granite.stop() == 0
 
 

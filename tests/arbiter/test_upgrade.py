@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import re
 import signal
-import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,8 +15,8 @@ import pytest
 
 from tests.arbiter.asking import facts, until
 from tests.arbiter.changing import told
+from tests.arbiter.loads import Load
 from tests.arbiter.test_drain import HEAD, connect, read_response
-from tests.arbiter.test_reload import ask_again
 from tests.arbiter.test_systemd import answer, ask
 from tests.arbiter.upgrading import TAKEN, Upgrading, alive, descriptors
 from tests.granite_process import GraniteProcess
@@ -74,57 +72,6 @@ def test_the_successor_serves_new_code_by_new_settings(changing, start):
     assert server.granite.output.count("info: stopped\n") == 3
 
 
-class Clients:
-    """Clients that come, or stay, until they are told to end."""
-
-    def __init__(self, address: str | tuple[str, int]) -> None:
-        self._address = address
-        self._done = threading.Event()
-        self.answers: list[bytes] = []
-        self.failures: list[BaseException] = []
-        self._threads = [
-            threading.Thread(target=self._run, args=(client,))
-            for client in (self._come, self._come, self._stay, self._stay)
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def _run(self, client: Callable[[], None]) -> None:
-        try:
-            client()
-        except BaseException as exc:
-            self.failures.append(exc)
-
-    def _come(self) -> None:
-        while not self._done.is_set():
-            self.answers.append(answer(ask(self._address)).rpartition(b"\r\n")[2])
-
-    def _stay(self) -> None:
-        client = Connection(self._address)
-        while not self._done.is_set():
-            self.answers.append(ask_again(client))
-        client.close()
-
-    def end(self) -> None:
-        self._done.set()
-        for thread in self._threads:
-            thread.join(20)
-
-
-class Connection(http.client.HTTPConnection):
-    """A client's connection, to a TCP port or a Unix socket."""
-
-    def __init__(self, address: str | tuple[str, int]) -> None:
-        super().__init__("localhost", timeout=20)
-        self._address = address
-
-    def connect(self) -> None:
-        family = socket.AF_UNIX if isinstance(self._address, str) else socket.AF_INET
-        self.sock = socket.socket(family)
-        self.sock.settimeout(20)
-        self.sock.connect(self._address)
-
-
 @pytest.mark.parametrize("kind", ["shared", "reuse_port", "unix"])
 def test_five_upgrades_lose_no_request_and_refuse_no_connection(changing, start, kind):
     path = str(changing.folder / "sock")
@@ -134,18 +81,18 @@ def test_five_upgrades_lose_no_request_and_refuse_no_connection(changing, start,
         "unix": ("--uds", path),
     }
     server = start("--workers", "2", *options[kind])
-    clients = Clients(path if kind == "unix" else ("127.0.0.1", server.granite.port))
+    address = path if kind == "unix" else ("127.0.0.1", server.granite.port)
     pids = []
-    for count in range(1, 6):
-        changing.write(f"{count}" * count)
-        answered = len(clients.answers)
-        pids.append(server.upgrade())
-        until(lambda: len(clients.answers) > answered + 20 or clients.failures)  # noqa: B023
-    clients.end()
-    assert clients.failures == []
-    pattern = rb"(one|(\d)\2*) \d+\Z"
-    assert [text for text in clients.answers if not re.match(pattern, text)] == []
-    assert clients.answers[-1].startswith(b"55555 ")
+    with Load(address, kept=2, coming=2) as load:
+        for count in range(1, 6):
+            text = f"{count}" * count
+            changing.write(text)
+            pids.append(server.upgrade())
+            assert answer(ask(address)).rpartition(b"\r\n")[2].startswith(text.encode() + b" ")
+            load.wait_for(20)
+    assert load.lost == []
+    pattern = rb"(one|(\d)\2*) \d+"
+    assert [body for _, body in load.answers if not re.fullmatch(pattern, body)] == []
     assert len(set(pids)) == 5
     server.stop()
     assert not Path(path).exists()
