@@ -143,6 +143,8 @@ def fault(scenario: Scenario, result: LoadResult) -> str:
     fault.
     """
     errors = dict(result.errors)
+    if scenario.refused and errors.pop("status", 0) < result.requests - 1:
+        return "requests were served that had to be refused"
     if scenario.closes and errors.get("read", 0) <= result.requests:
         errors.pop("read", None)
     if errors:

@@ -6,9 +6,10 @@ load on another.
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import client, load, memory
@@ -20,6 +21,7 @@ from bench.servers import SERVERS, Launch
 START_SECONDS = 20.0
 _SETTLE_SECONDS = 1.0
 _FLAT_WARM_UP = 100_000
+_SHARE_ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,13 @@ class Started:
     """A server that answers: ``with Started(name, scenario, settings) as running``."""
 
     def __init__(
-        self, name: str, scenario: Scenario, settings: Settings, extra: tuple[str, ...] = ()
+        self,
+        name: str,
+        scenario: Scenario,
+        settings: Settings,
+        extra: tuple[str, ...] = (),
+        *,
+        access_log: bool = False,
     ) -> None:
         self.name = name
         self._prefix = Prefix()
@@ -51,6 +59,7 @@ class Started:
             peers_bin=settings.peers_bin,
             prefix=self._prefix.path,
             extra=extra,
+            access_log=access_log,
         )
         try:
             self.running = Running(SERVERS[name], self.at, settings.server_core)
@@ -111,6 +120,32 @@ def load_round(running: Running, scenario: Scenario, settings: Settings, seconds
     }
     details |= {f"{name}_errors": float(count) for name, count in result.errors.items()}
     return Sample(running.server.name, result.rate, not fault, fault, details)
+
+
+def share(name: str, scenario: Scenario, settings: Settings) -> Sample:
+    """The rate with what the scenario adds ÷ the rate without: the median of alternating rounds.
+
+    A rate is the requests for each second of processor time, that is, what the server does with a
+    full core: the generator could not ask for as much.
+    """
+    plain = replace(scenario, refused=False)
+    with (
+        Started(name, plain, settings) as base,
+        Started(name, scenario, settings, scenario.extra, access_log=scenario.access_log) as other,
+    ):
+        both = ((base, plain), (other, scenario))
+        for running, which in both:
+            load_round(running, which, settings, 1)  # warms up
+        ratios = []
+        for _ in range(_SHARE_ROUNDS):
+            pair = [
+                load_round(running, which, settings, settings.seconds) for running, which in both
+            ]
+            for sample in pair:
+                if not sample.valid:
+                    return sample
+            ratios.append(pair[0].details["cpu_us"] / pair[1].details["cpu_us"])
+    return Sample(name, statistics.median(ratios), details={"rounds": float(len(ratios))})
 
 
 def memory_after_traffic(name: str, scenario: Scenario, settings: Settings) -> Sample:
@@ -206,6 +241,7 @@ def start_time(name: str, scenario: Scenario, settings: Settings) -> Sample:
 
 
 FRESH: dict[str, Callable[[str, Scenario, Settings], Sample]] = {
+    "share": share,
     "memory": memory_after_traffic,
     "idle": memory_per_idle_connection,
     "flat": growth,

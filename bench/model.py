@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["load", "memory", "idle", "flat", "startup", "preload"]
+Kind = Literal["load", "share", "memory", "idle", "flat", "startup", "preload"]
+
+MORE_IS_BETTER = ("load", "share")
 
 
 class BenchError(Exception):
@@ -39,6 +41,9 @@ class Scenario:
     verbatim. ``body`` is the number of bytes that each response carries at least; a round that
     moved fewer is invalid. ``targets`` maps a peer to the bound of the ratio subject ÷ peer,
     ``absolute`` bounds the subject's own figure. ``peers`` limits who takes part (empty: all).
+
+    The figure of a share is the rate per core with ``access_log`` and, for granite, the arguments
+    ``extra``, divided by the rate without. ``refused``: that is a rate of error responses.
     """
 
     name: str
@@ -59,6 +64,9 @@ class Scenario:
     rounds: int = 0
     """Upper bound of the number of rounds; 0: as many as the command line asks for."""
     ratios: bool = True
+    access_log: bool = False
+    extra: tuple[str, ...] = ()
+    refused: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bench.model import MORE_IS_BETTER
+
 _BAR = "#4477aa"
 _MISSED = "#cc6677"
 _TARGET = "#222222"
@@ -49,7 +51,7 @@ def _draw(axes: Any, scenario: dict[str, Any]) -> None:
     axes.invert_yaxis()
     axes.tick_params(axis="x", labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-    better = "more" if scenario["kind"] == "load" else "less"
+    better = "more" if scenario["kind"] in MORE_IS_BETTER else "less"
     axes.set_title(f"{scenario['title']}\n({better} is better)", fontsize=9, loc="left")
 
 
@@ -80,8 +82,14 @@ def draw(results: dict[str, Any], directory: Path) -> list[str]:
     pyplot = importlib.import_module("matplotlib.pyplot")
     shown = [one for one in results["scenarios"] if any(row["ratio"] for row in one["servers"])]
     groups = {
-        "throughput": ("Requests per second", [one for one in shown if one["kind"] == "load"]),
-        "footprint": ("Memory and start", [one for one in shown if one["kind"] != "load"]),
+        "throughput": (
+            "Requests per second",
+            [one for one in shown if one["kind"] in MORE_IS_BETTER],
+        ),
+        "footprint": (
+            "Memory and start",
+            [one for one in shown if one["kind"] not in MORE_IS_BETTER],
+        ),
     }
     written = []
     for name, (title, scenarios) in groups.items():

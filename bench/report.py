@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from bench.model import Scenario, ScenarioResult, Target
+from bench.model import MORE_IS_BETTER, Scenario, ScenarioResult, Target
 from bench.servers import SERVERS
 from bench.stats import summarise
 
@@ -166,8 +166,8 @@ def overview(results: Sequence[ScenarioResult]) -> list[str]:
 
 
 def _title(scenario: Scenario) -> str:
-    lower = scenario.kind in {"memory", "idle", "flat", "startup", "preload"}
-    return f"{scenario.title} (less is better)" if lower else scenario.title
+    more = scenario.kind in MORE_IS_BETTER
+    return scenario.title if more else f"{scenario.title} (less is better)"
 
 
 def _overview_cell(result: ScenarioResult, peer: str) -> str:

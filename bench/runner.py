@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 from bench import client, load, measure, nginx, stats
 from bench.measure import Settings, Started
@@ -45,6 +46,11 @@ def run(
 def _note_commands(result: ScenarioResult, started: Started, settings: Settings) -> None:
     scenario, at = result.scenario, started.at
     result.commands[started.name] = anonymous(started.running.server.command(at), at)
+    if scenario.kind == "share":
+        other = replace(at, extra=scenario.extra, access_log=scenario.access_log)
+        result.commands[f"{started.name}, {scenario.name}"] = anonymous(
+            started.running.server.command(other), other
+        )
     if scenario.kind != "startup":
         line = load.command(scenario, at.port, settings.seconds)
         result.commands["load"] = anonymous(line, at)

@@ -9,12 +9,14 @@ from bench.model import Scenario, Target
 
 CONNECTIONS = 64
 PIPELINE = 16
-IDLE_CONNECTIONS = 5000
+IDLE_CONNECTIONS = 10_000
 FLAT_REQUESTS = 1_000_000
 PRELOADED_WORKERS = 4
 KIB = 1024
 
 _KEEPALIVE = ("-t1", f"-c{CONNECTIONS}")
+# From the second request on; the load generator is no trusted proxy then, which would be exempt.
+_REFUSE_ALL = ("--max-requests-per-ip", "1/m", "--forwarded-allow-ips", "")
 
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
@@ -102,6 +104,48 @@ SCENARIOS: tuple[Scenario, ...] = (
         body=27,
         targets={"uvicorn": Target(1.25)},
         peers=("granian", "uvicorn", "saltare", "fastpysgi", "hypercorn", "gunicorn"),
+    ),
+    Scenario(
+        name="log",
+        title="requests per second of CPU time: access log on ÷ off",
+        unit="×",
+        app="raw:hello",
+        kind="share",
+        options=_KEEPALIVE,
+        body=13,
+        access_log=True,
+        absolute=Target(0.85),
+        peers=("granian", "uvicorn", "gunicorn"),
+        rounds=1,
+    ),
+    Scenario(
+        name="refuse",
+        title="requests per second of CPU time: refused (429) ÷ served",
+        unit="×",
+        app="raw:hello",
+        kind="share",
+        options=_KEEPALIVE,
+        extra=_REFUSE_ALL,
+        refused=True,
+        absolute=Target(3.0),
+        peers=("granite",),
+        rounds=1,
+        ratios=False,
+    ),
+    Scenario(
+        name="refuse-pipelined",
+        title=f"the same, {PIPELINE} pipelined",
+        unit="×",
+        app="raw:hello",
+        kind="share",
+        script="pipeline.lua",
+        options=_KEEPALIVE,
+        extra=_REFUSE_ALL,
+        refused=True,
+        absolute=Target(3.0),
+        peers=("granite",),
+        rounds=1,
+        ratios=False,
     ),
     Scenario(
         name="memory",

@@ -3,8 +3,9 @@
 Owns command lines and what has to be installed for them; must not start anything. Pure functions,
 apart from nginx, whose configuration file is written before its start.
 
-The same rules for everybody: one worker, one thread, the same event loop, no access log, keep-alive
-timeouts and per-connection request limits so high that they don't take part in the measurement.
+The same rules for everybody: one worker, one thread, the same event loop, no access log where it is
+not what is measured, keep-alive timeouts and per-connection request limits so high that they don't
+take part in the measurement.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Launch:
     """What a command line depends on: ``app`` is ``module:attribute``, paths are absolute.
 
     ``prefix`` is a directory for this start alone, ``extra`` are further arguments for granite.
+    Access logs go to the standard output.
     """
 
     app: str
@@ -38,6 +40,7 @@ class Launch:
     peers_bin: Path
     prefix: Path
     extra: tuple[str, ...] = ()
+    access_log: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ def _granite(at: Launch) -> list[str]:
     return [
         *(str(at.subject_bin / "granite"), "run", at.app),
         *("--host", "127.0.0.1", "--port", str(at.port), "--loop", at.loop),
-        *("--working-dir", str(APPS), "--log-level", "warning", "--no-access-log"),
+        *("--working-dir", str(APPS), "--log-level", "warning"),
+        "--access-log" if at.access_log else "--no-access-log",
         *("--keep-alive-timeout", str(KEEP_ALIVE), *at.extra),
     ]
 
@@ -67,7 +71,8 @@ def _granian(at: Launch) -> list[str]:
         *(str(at.peers_bin / "granian"), "--interface", "asgi"),
         *("--host", "127.0.0.1", "--port", str(at.port), "--loop", at.loop),
         *("--workers", "1", "--runtime-threads", "1", "--runtime-mode", "st"),
-        *("--http", "1", "--no-ws", "--no-log", "--no-access-log"),
+        *("--http", "1", "--no-ws"),
+        *(("--log", "--access-log") if at.access_log else ("--no-log", "--no-access-log")),
         *("--backlog", "2048", "--backpressure", str(CONNECTION_LIMIT)),
         *("--http1-header-read-timeout", "60000", at.app),
     ]
@@ -77,7 +82,8 @@ def _uvicorn(at: Launch) -> list[str]:
     return [
         *(str(at.peers_bin / "uvicorn"), "--host", "127.0.0.1", "--port", str(at.port)),
         *("--loop", at.loop, "--http", "httptools", "--ws", "none"),
-        *("--no-access-log", "--log-level", "warning", "--no-proxy-headers"),
+        *(("--access-log",) if at.access_log else ("--no-access-log", "--log-level", "warning")),
+        "--no-proxy-headers",
         *("--timeout-keep-alive", str(KEEP_ALIVE), at.app),
     ]
 
@@ -111,7 +117,9 @@ def _gunicorn(at: Launch) -> list[str]:
         *(str(at.peers_bin / "gunicorn"), "--bind", f"127.0.0.1:{at.port}"),
         *("--worker-class", "asgi", "--asgi-loop", at.loop, "--http-parser", "fast"),
         *("--workers", "1", "--worker-connections", str(CONNECTION_LIMIT), "--backlog", "2048"),
-        *("--keep-alive", str(KEEP_ALIVE), "--log-level", "warning", at.app),
+        *("--keep-alive", str(KEEP_ALIVE), "--log-level", "warning"),
+        *(("--access-logfile", "-") if at.access_log else ()),
+        at.app,
     ]
 
 
