@@ -193,7 +193,6 @@ cdef class Http1Session(RequestReader):
     cdef Pace pace                      # the owner's; the session only begins it anew with each request
     cdef int messages                   # read since the session was lent, but for a head that is put off
     cdef unsigned int served            # of the connection, before that; the owner's to set
-    cdef bint put_off                   # what was fed last ends inside a head, which the connection keeps
     cdef bint suspended                 # reading is paused because the application does not read
     cdef size_t body_size               # without its framing
     cdef Exchange unlogged              # the last response, which the socket has not taken yet

@@ -254,6 +254,7 @@ REFUSED = [
     (request("/" + "x" * 5000), f'"GET /{"x" * 4091}" 414'),
     (request("/b", "A: " + "x" * 5000), '"GET /b HTTP/1.1" 431'),
     (b'GET /" HTTP/1.1" 200\r\nHost: a\r\n\r\n', r'"GET /\x22 HTTP/1.1\x22 200" 400'),
+    (b"TRACE /a?b HTTP/1.1\r\nHost: a\r\n\r\n", '"TRACE /a?b HTTP/1.1" 501'),
 ]
 
 
@@ -264,6 +265,33 @@ def test_refused_requests(logged, connect, data, line):
     client.rest()
     port = client.sock.getsockname()[1]
     assert logged.line()[20:] == f"127.0.0.1:{port} - {line}"
+
+
+def test_of_another_request_nothing_is_said(logged, connect):
+    """What refuses a request for its method has not looked at its target."""
+    server = logged(hello, access_log_fmt="%(r)s")
+    for data in (b"GET /secret HTTP/1.1\r\nno field\r\n\r\n", b"CONNECT a:1 HTTP/1.1\r\n\r\n"):
+        client = connect(server)
+        client.send(data)
+        client.rest()
+    assert logged.lines(2) == ["GET /secret HTTP/1.1", "CONNECT a:1 HTTP/1.1"]
+
+
+def test_the_client_ends_within_a_pipelined_head(logged, connect):
+    """It is refused, once, when its turn has come."""
+    gate = Gate()
+
+    async def app(scope, receive, send):
+        await gate.wait()
+        await answer(send, b"x")
+
+    client = connect(logged(app, access_log_fmt="%(r)s %(s)s %(aborted)s"))
+    client.send(request("/a") + b"GET /b HTTP/1.1\r\nHo")
+    client.end()
+    gate.open()
+    assert [client.response().status for _ in range(2)] == [200, 400]
+    assert client.gone()
+    assert logged.lines(2) == ["GET /a HTTP/1.1 200 -", "GET /b HTTP/1.1 400 -"]
 
 
 def test_refused_in_the_middle(logged, connect):

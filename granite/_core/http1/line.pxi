@@ -55,17 +55,17 @@ cdef class LineReader(ResponseWriter):
             return 0
         version = base + size - 9 if size >= 12 else base
         space = <const char *>memchr(base, 32, size)
-        if space is NULL or version < space + 2 or memcmp(version, b" HTTP/", 6) != 0 or version[7] != 46 \
+        if space is NULL or space == base or version < space + 2 or memcmp(version, b" HTTP/", 6) != 0 or version[7] != 46 \
                 or not _is_digit(version[6]) or not _is_digit(version[8]) \
                 or memchr(space + 1, 32, version - space - 1) is not NULL:
             return self._deny(400, "the request line is not a method, a target and a version with a space between")
         if version[6] != 49 or version[8] > 49:
             return self._deny(505, "the version is not 1.0 or 1.1")
         self.http11 = version[8] == 49
-        if self._set_method(base, space - base):
-            return 0
         self.target = space + 1
         self.target_size = version - space - 1
+        if self._set_method(base, space - base):
+            return 0
         return self._split_target(self.target, self.target_size)
 
     cdef int _set_method(self, const char *base, size_t size) except -1:

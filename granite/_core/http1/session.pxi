@@ -45,7 +45,6 @@ cdef class Http1Session(RequestReader):
         if self.state == SESSION_COMPLETE or self.c_pending is not NULL:
             return self._stash(base, size)
         self.feeding = True
-        self.put_off = False
         try:
             self._execute(base, size)
         finally:
@@ -60,7 +59,7 @@ cdef class Http1Session(RequestReader):
             return 0
         if self.c_pending is not NULL:
             self.feeding = self.resuming = True
-            self.stashed_again = self.put_off = False
+            self.stashed_again = False
             try:
                 self._execute(self.c_pending + self.pending_start, self.pending_size - self.pending_start)
             finally:
@@ -84,8 +83,6 @@ cdef class Http1Session(RequestReader):
         if exchange is not None and exchange.turn == TURN_WAITING and self.state == SESSION_COMPLETE:
             return self._leave_queue()
         if exchange is None:
-            if self.put_off:
-                return self.refuse(400, "the connection ended inside the request's head")
             if self.c_pending is not NULL:
                 return 0                # resume() goes on with it
             self.state = SESSION_CLOSING
@@ -314,12 +311,13 @@ cdef class Http1Session(RequestReader):
 
     cdef int _put_off(self, const char *head, const char *end) except -1:
         """The head is not complete. It is kept as it came, and read from its start when there is more of it: so it needs no session."""
-        self.messages -= 1
-        self.put_off = True
         self.raw_size = end - head
         if self.context.access_log is not None:
             self._keep_line(head, end)  # in case that no more comes
         self.method = None              # what is known of the line lies in what was read
+        if self.input_ended:
+            return self.refuse(400, "the connection ended inside the request's head")
+        self.messages -= 1
         self._set_state(SESSION_IDLE)
         return self.transport.keep(head, end - head)
 
