@@ -212,9 +212,9 @@ cdef class AsgiExchange(Exchange):
             if self.gone_told:
                 return self._leave()    # it returned because the client has gone: nothing is wrong
             if self.response == RESPONSE_NONE:
-                _log.error("the application returned without a response: %s %s", self.method, self.path)
+                _log.error("the application returned without a response: %s", self.name())
             else:
-                _log.error("the application returned without completing its response: %s %s", self.method, self.path)
+                _log.error("the application returned without completing its response: %s", self.name())
             self.fail()
         return 0
 
@@ -245,7 +245,7 @@ cdef class AsgiExchange(Exchange):
 
     cdef int _report(self, object exc) except -1:
         try:
-            _log.error("exception in the application: %s %s", self.method, self.path, exc_info=exc)
+            _log.error("exception in the application: %s", self.name(), exc_info=exc)
             if self.asgi.on_error is not None:
                 self.asgi.on_error(exc)
         except Exception as failure:

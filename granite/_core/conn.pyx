@@ -287,7 +287,7 @@ cdef class Connection(HeadKeeper):
     cdef int _on_request_late(self) except -1:
         cdef Http1Session session = self.session
         cdef Exchange exchange = session.exchange
-        why = f"the request took longer than {self.host.timeouts.request / 1000.0:g} s: {exchange.method} {exchange.path}"
+        why = f"the request took longer than {self.host.timeouts.request / 1000.0:g} s: {exchange.name()}"
         if exchange.response == RESPONSE_BODY:
             # What waits for the client goes as well: it would not be a response.
             if self.host.http1.rejections.note(REJECTED_REQUEST_TIMEOUT):

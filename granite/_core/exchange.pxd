@@ -145,6 +145,7 @@ cdef class Exchange:
     cdef object response_fields         # as the application gave them; likewise
     cdef bint aborted                   # it is not whole: the client has gone, or the application has failed
 
+    cdef str name(self)
     cdef bint may_start(self) except -1
     cdef int withdraw(self, bint gone) except -1
     cdef int64_t body_bytes(self) noexcept

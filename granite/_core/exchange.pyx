@@ -201,6 +201,10 @@ cdef class Exchange:
                 self.interface.admission._pop(self)
             self.interface.live -= 1
 
+    cdef str name(self):
+        """How a log line names it: by its method and its path as they came, in which nothing ends a line."""
+        return f"{self.method} {self.raw_path.decode('ascii', 'backslashreplace')}"
+
     # before it runs
 
     cdef bint may_start(self) except -1:

@@ -80,7 +80,7 @@ def test_two_files(run_granite, app_folder, tmp_path):
     stamp = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[\d+\] [a-z]+: \S"
     lines = [line for line in errors.read_text().splitlines() if not line.startswith("  ")]
     assert [line for line in lines if not re.match(stamp, line)] == []
-    assert any(line.endswith(r"error: exception in the application: GET /a\nb") for line in lines)
+    assert any(line.endswith("error: exception in the application: GET /a%0Ab") for line in lines)
     assert "\n  Traceback (most recent call last):\n" in errors.read_text()
 
 

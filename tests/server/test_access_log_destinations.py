@@ -165,6 +165,24 @@ def test_after_the_file_was_moved(serve, connect, tmp_path):
         granite_log.close()
 
 
+def test_a_logger_of_the_standard_library(serve, connect, caplog):
+    """Its handlers may write the message as it is: it is one line, and closes no quotes."""
+    with caplog.at_level("INFO", "granite.access"):
+        client = connect(serve(hello, access_log=True))
+        client.send(
+            b'GET /a%0ab?"c HTTP/1.1\r\nHost: a\r\n\r\nG\x1b\rT\xe9 /\x85" 200 HTTP/\x0b\r\n\r\n'
+        )
+        client.rest()
+        texts = [
+            record.getMessage() for record in caplog.records if record.name == "granite.access"
+        ]
+    port = client.sock.getsockname()[1]
+    assert texts == [
+        rf'127.0.0.1:{port} - "GET /a%0ab?\x22c HTTP/1.1" 200',
+        rf'127.0.0.1:{port} - "G\x1B\x0DT\xE9 /\x85\x22 200 HTTP/\x0B" 400',
+    ]
+
+
 def test_after_its_end():
     made = AccessLog(compile_format(FORM), sink=Descriptor(1))
     made.close()

@@ -93,9 +93,10 @@ cdef class AccessLog(Deferred):
             target = exchange.raw_path if exchange.raw_path is not None else b"-"
             if exchange.query_string:
                 target += b"?" + exchange.query_string
+            # Nobody knows what the logger's handlers make of what a client may have sent.
             self.logger.info(
                 '%s - "%s %s HTTP/%s" %d aborted' if exchange.aborted else '%s - "%s %s HTTP/%s" %d', name_of(exchange.client),
-                exchange.method or "-", target.decode("ascii", "backslashreplace"), exchange.http_version or "-", exchange.status,
+                _escaped(exchange.method or "-"), _escaped(target), _escaped(exchange.http_version or "-"), exchange.status,
             )
             return 0
         memset(&line, 0, sizeof(line))

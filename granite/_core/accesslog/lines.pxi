@@ -86,6 +86,21 @@ cdef int _put_bytes(Lines *lines, object data, bint json) except -1:
     return _put_text(lines, PyBytes_AS_STRING(<PyObject *>data), PyBytes_GET_SIZE(<PyObject *>data), json)
 
 
+cdef str _escaped(object text):
+    """A str or bytes as they are in a line of text."""
+    cdef Lines line
+    memset(&line, 0, sizeof(line))
+    line.room = <size_t>-1
+    try:
+        if isinstance(text, bytes):
+            _put_bytes(&line, text, False)
+        else:
+            _put_str(&line, text, False)
+        return PyUnicode_DecodeUTF8(line.base, line.size, NULL)
+    finally:
+        PyMem_RawFree(line.base)
+
+
 cdef int _put_digits(Lines *lines, uint64_t number, int least) except -1:
     """Append a number with `least` digits or more."""
     cdef char digits[24]

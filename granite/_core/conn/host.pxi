@@ -68,8 +68,8 @@ cdef class ConnectionHost:
         cdef int64_t first
         for exchange in interface.overrun(now - <int64_t>self.timeouts.grace * 1000000):
             _log.warning(
-                "the request took longer than %g s and goes on, its call is cancelled: %s %s (%.1f s)",
-                self.timeouts.request / 1000.0, exchange.method, exchange.path, (now - exchange.began_at) / 1e9,
+                "the request took longer than %g s and goes on, its call is cancelled: %s (%.1f s)",
+                self.timeouts.request / 1000.0, exchange.name(), (now - exchange.began_at) / 1e9,
             )
             exchange.abort()
         first = interface.first_overrun()

@@ -458,8 +458,8 @@ cdef class ResponseWriter(Protocol):
             return 0
         if exchange.sent < exchange.declared and not _has_no_content(exchange):
             _log.error(
-                "the response's body is shorter than its content-length: %d declared, %d sent: %s %s",
-                exchange.declared, exchange.sent, exchange.method, exchange.path,
+                "the response's body is shorter than its content-length: %d declared, %d sent: %s",
+                exchange.declared, exchange.sent, exchange.name(),
             )
             return self.cut_short(exchange)
         exchange._set_response(RESPONSE_DONE)
