@@ -8,9 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import httpx
 import pytest
 
-from tests.granite_process import GraniteProcess
+from tests.granite_process import LAUNCHER, PATIENCE, GraniteProcess
 
 if TYPE_CHECKING:
     from tests.server.tls import Authority
@@ -27,6 +28,7 @@ class RunGranite(Protocol):
         *arguments: str,
         cwd: Path | None = None,
         env: dict[str, str] | None = None,
+        launcher: tuple[str, ...] = LAUNCHER,
         ready: bool = True,
     ) -> GraniteProcess: ...
 
@@ -38,6 +40,16 @@ def no_authorities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_DIR", str(tmp_path_factory.mktemp("authorities")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> Iterator[None]:
+    """Let HTTP clients wait as long as everything else for what must happen."""
+    with pytest.MonkeyPatch.context() as patch:
+        for call in (httpx.get, httpx.Client.__init__, httpx.AsyncClient.__init__):
+            assert call.__kwdefaults__ is not None
+            patch.setitem(call.__kwdefaults__, "timeout", httpx.Timeout(PATIENCE))
         yield
 
 
@@ -58,10 +70,11 @@ def run_granite() -> Iterator[RunGranite]:
             *arguments: str,
             cwd: Path | None = None,
             env: dict[str, str] | None = None,
+            launcher: tuple[str, ...] = LAUNCHER,
             ready: bool = True,
         ) -> GraniteProcess:
             port = () if "--port" in arguments else ("--port", "0")
-            process = GraniteProcess("run", *arguments, *port, cwd=cwd, env=env)
+            process = GraniteProcess("run", *arguments, *port, cwd=cwd, env=env, launcher=launcher)
             stack.callback(process.destroy)
             if ready:
                 process.wait_for("listening on ")

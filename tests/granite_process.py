@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+LAUNCHER = ("-m", "granite")
 PATIENCE = 60.0  # seconds, for what must happen; a busy machine is slow
 
 
@@ -27,7 +28,7 @@ class GraniteProcess:
         *arguments: str,
         cwd: Path | None = None,
         env: dict[str, str] | None = None,
-        launcher: tuple[str, ...] = ("-m", "granite"),
+        launcher: tuple[str, ...] = LAUNCHER,
         pass_fds: tuple[int, ...] = (),
     ):
         environ = {k: v for k, v in os.environ.items() if not k.startswith("GRANITE_")}

@@ -74,6 +74,16 @@ class Hot:
             assert time.monotonic() - begun < PATIENCE, f"{answer}\n{self.granite}"
             time.sleep(0.01)
 
+    def failed(self, **headers: str) -> httpx.Response:
+        """Wait for a page that says what is wrong, and return it; a former worker may answer until
+        the system lets it see that it is to end.
+        """
+        begun = time.monotonic()
+        while (answer := self.ask(**headers)).status_code != 500:
+            assert time.monotonic() - begun < PATIENCE, f"{answer.text}\n{self.granite}"
+            time.sleep(0.01)
+        return answer
+
     def reloads(self, count: int | None = None) -> int:
         """Return how often it has reloaded, after at least `count` times."""
         begun = time.monotonic()

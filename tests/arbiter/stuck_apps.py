@@ -27,6 +27,10 @@ async def app(scope, receive, send) -> None:
     elif path == "/nap":
         print("napping", flush=True)
         time.sleep(float(scope["query_string"]))  # noqa: ASYNC251
+    elif path == "/nap-until":
+        print("napping", flush=True)
+        while not os.path.exists(scope["query_string"]):  # noqa: ASYNC240, PTH110
+            time.sleep(0.01)  # noqa: ASYNC251
     elif path == "/nap-until-asked":
         ASKED.wait()
     elif path == "/c":

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.arbiter.asking import until
 from tests.arbiter.changing import hang_up
 from tests.arbiter.test_drain import connect, read_response
 
@@ -63,11 +64,11 @@ def test_what_comes_in_the_delay_is_too_late(run_granite):
     granite.wait_for("stopping in")
     granite.signal(signal.SIGHUP)
     granite.signal(signal.SIGTTIN)
+    until(lambda: granite.output.count("is ignored: the server is stopping") == 2)
     assert httpx.get(granite.url()).text == "plain"
     granite.signal(signal.SIGTERM)
     assert granite.wait() == 0
     assert "reload" not in granite.output
-    assert granite.output.count("is ignored: the server is stopping") == 2
     assert "workers" not in granite.output
 
 

@@ -193,8 +193,9 @@ def test_a_working_directory_of_its_own(hot, tmp_path_factory):
     config = elsewhere / "granite.conf.py"
     config.write_text(f"working_dir = {str(hot.folder)!r}\nraw_env = ['ANSWER=one']\n")
     hot.save("", VARIABLE)
-    granite = hot._run("changing:app", "--reload", cwd=elsewhere)
+    granite = hot._run("changing:app", "--reload", "--log-level", "debug", cwd=elsewhere)
     hot.granite = granite
+    granite.wait_for("directories that are watched: ")
     assert hot.told() == "one"
     hot.put(str(config), config.read_text().replace("one", "two"))
     hot.expect("two")

@@ -10,6 +10,7 @@ import pytest
 
 from tests.arbiter.asking import until
 from tests.arbiter.changing import told, workers
+from tests.arbiter.loads import Load
 from tests.granite_process import GraniteProcess
 
 APPS = Path(__file__).parent
@@ -43,11 +44,11 @@ def test_jitter_spreads_the_requests(run_granite):
 
 def test_no_request_is_lost_when_all_are_replaced(run_granite):
     granite = run_granite("stuck_apps:app", "--max-requests", "40", "--workers", "2", cwd=APPS)
-    pids = set()
-    with httpx.Client(headers={"Connection": "close"}, timeout=20) as client:
+    with Load(granite.port, coming=1) as load:
         while granite.output.count("is replaced") < 8:
-            pids.add(int(client.get(granite.url()).text))
-    assert len(pids) > 3
+            load.wait_for(20)
+    assert load.lost == []
+    assert len(load.answers) > 3
     assert "error" not in granite.output
     assert granite.stop() == 0
 

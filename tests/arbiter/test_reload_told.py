@@ -8,7 +8,7 @@ import pytest
 
 from tests.arbiter.asking import until
 from tests.arbiter.changing import Changing, hang_up, told, workers
-from tests.arbiter.test_systemd import Manager
+from tests.arbiter.managing import Manager
 from tests.granite_process import GraniteProcess
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +17,8 @@ from granite.arbiter.inherited import Inherited
 from granite.arbiter.origin import INHERITED, Origin
 from granite.errors import BootError
 from tests.arbiter.asking import facts, until
+from tests.arbiter.managing import Main
+from tests.arbiter.test_probes import Probing
 from tests.arbiter.test_systemd import answer, ask
 from tests.arbiter.upgrading import Upgrading, alive
 from tests.granite_process import ROOT, GraniteProcess
@@ -192,37 +192,9 @@ def test_process_1(monkeypatch):
 # systemd
 
 
-class Main:
-    """A service manager that listens to the main process alone (NotifyAccess=main)."""
-
-    def __init__(self, path: Path) -> None:
-        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        self._sock.bind(str(path))
-        self._sock.settimeout(20)
-        self.pid = 0
-
-    def receive(self) -> tuple[int, dict[str, str]]:
-        """Return who has said what; raise BlockingIOError if there is nothing."""
-        data, ancillary, _, _ = self._sock.recvmsg(4096, 1024)
-        sender = int.from_bytes(ancillary[0][2][:4], sys.byteorder)
-        message = dict(line.split("=", 1) for line in data.decode().splitlines())
-        assert sender == (self.pid or sender), message
-        self.pid = int(message.get("MAINPID", sender))
-        return sender, message
-
-    def wait_for(self, field: str) -> tuple[int, dict[str, str]]:
-        while field not in (found := self.receive())[1]:
-            assert "STOPPING" not in found[1]
-        return found
-
-    def close(self) -> None:
-        self._sock.close()
-
-
 @pytest.fixture
 def manager(tmp_path: Path) -> Iterator[Main]:
-    manager = Main(tmp_path / "notify")
+    manager = Main(str(tmp_path / "notify"))
     yield manager
     manager.close()
 
@@ -230,33 +202,33 @@ def manager(tmp_path: Path) -> Iterator[Main]:
 def test_the_service_manager_hears_the_main_process_alone(tmp_path, start, manager):
     env = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
     server = start("run", "apps:plain", "--port", "0", cwd=APPS, env=env)
-    assert manager.wait_for("READY")[0] == server.pid
+    assert manager.hear("READY")[0] == server.pid
     for _ in range(2):
         first = server.upgrade()
-        sender, message = manager.wait_for("RELOADING")
+        sender, message = manager.hear("RELOADING")
         assert (sender, message["STATUS"]) == (first, f"upgrading: pid {server.pid} starts")
-        assert manager.wait_for("MAINPID") == (first, {"MAINPID": str(server.pid)})
+        assert manager.hear("MAINPID") == (first, {"MAINPID": str(server.pid)})
         ready = {"READY": "1", "MAINPID": str(server.pid), "STATUS": "1 of 1 workers ready"}
-        assert manager.wait_for("READY") == (server.pid, ready)
-        assert manager.wait_for("WATCHDOG") == (server.pid, {"WATCHDOG": "1"})
-        assert manager.wait_for("WATCHDOG")[0] == server.pid
+        assert manager.hear("READY") == (server.pid, ready)
+        assert manager.hear("WATCHDOG") == (server.pid, {"WATCHDOG": "1"})
+        assert manager.hear("WATCHDOG")[0] == server.pid
     server.stop()
-    assert manager.wait_for("STOPPING")[0] == server.pid
+    assert manager.hear("STOPPING")[0] == server.pid
 
 
 def test_the_service_manager_is_told_of_a_failure(tmp_path, start, manager):
     (tmp_path / "app.py").write_text("from tests.arbiter.apps import plain as app")
     env = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "PYTHONDONTWRITEBYTECODE": "1"}
     server = start("run", "app:app", "--port", "0", cwd=tmp_path, env=env)
-    manager.wait_for("READY")
+    manager.hear("READY")
     (tmp_path / "app.py").write_text("from tests.arbiter.apps import failing as app")
     server.fail()
-    manager.wait_for("RELOADING")
-    status = manager.wait_for("READY")[1]["STATUS"]
+    manager.hear("RELOADING")
+    status = manager.hear("READY")[1]["STATUS"]
     assert status.startswith("1 of 1 workers ready; the upgrade failed: ")
     assert status.endswith("the database is not there")
     server.stop()
-    assert manager.wait_for("STOPPING")[0] == server.pid
+    assert manager.hear("STOPPING")[0] == server.pid
 
 
 def test_sockets_of_systemd(tmp_path, start):
@@ -365,20 +337,11 @@ def test_metrics_are_served_all_the_time(start):
         *("run", "apps:plain", "--port", "0", "--metrics", "--metrics-port", "0"), cwd=APPS
     )
     url = server.wait_for(r"metrics on (http://\S+)/metrics").group(1)
-    codes: list[int] = []
-    done = threading.Event()
-
-    def look() -> None:
-        while not done.is_set():
-            codes.append(httpx.get(f"{url}/readyz", timeout=20).status_code)
-
-    watching = threading.Thread(target=look)
-    watching.start()
-    for _ in range(3):
-        server.upgrade()
-    done.set()
-    watching.join(20)
-    assert set(codes) == {200}
+    with Probing(server.granite) as probing:
+        for _ in range(3):
+            server.upgrade()
+            probing.go_on()
+    assert probing.answers == []
     assert server.granite.output.count(f"metrics on {url}/metrics\n") == 4
     assert "granite_" in httpx.get(f"{url}/metrics").text
     server.stop()
@@ -408,7 +371,7 @@ def test_the_application_is_preloaded_by_the_successor(tmp_path, start):
     (tmp_path / "app.py").write_text("not Python")
     server.fail()
     assert httpx.get(server.granite.url()).text == "plain"
-    assert len(server.granite.members()) == size
+    until(lambda: len(server.granite.members()) == size)
     server.stop()
 
 

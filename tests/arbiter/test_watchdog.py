@@ -28,9 +28,9 @@ def in_flight(granite, path: str):
         yield client
 
 
-def start(run_granite, *arguments: str, timeout: str = "1", kill: str = "2"):
+def start(run_granite, *arguments: str, timeout: str = "1", kill: str = "2", **options):
     arguments = ("--worker-timeout", timeout, "--workers-kill-timeout", kill, *arguments)
-    return run_granite("stuck_apps:app", *arguments, cwd=APPS)
+    return run_granite("stuck_apps:app", *arguments, cwd=APPS, **options)
 
 
 def ask(granite, path: str = "/") -> str:
@@ -84,20 +84,25 @@ def test_a_stopped_process_is_replaced(run_granite):
 
 
 def test_busy_is_not_blocked(run_granite):
-    granite = start(run_granite)
+    granite = start(run_granite, timeout="3")
     old = workers(granite)
-    # Three times the timeout, in steps that keep the loop from nothing but speed.
-    assert ask(granite, "/busy?60") == str(min(old))
+    # Longer than the timeout, in steps that keep the loop from nothing but speed.
+    assert ask(granite, "/busy?80") == str(min(old))
     assert workers(granite) == old
     assert "warning" not in granite.output
     assert granite.stop() == 0
 
 
 def test_who_comes_back_stays(run_granite, tmp_path):
-    """It answers again between the report and the end that follows half a second later."""
+    """It answers again between the report and the end that follows."""
+    code = (
+        "import sys; from granite.arbiter import watchdog; watchdog._REPORT = 30.0\n"
+        "from granite.cli import main; sys.exit(main())"
+    )
     hooks = tmp_path / "hooks.py"
     hooks.write_text("import stuck_apps\ndef worker_abort(worker): stuck_apps.ASKED.set()\n")
-    granite = start(run_granite, "--config", str(hooks), "--pythonpath", str(APPS))
+    options = ("--config", str(hooks), "--pythonpath", str(APPS))
+    granite = start(run_granite, *options, launcher=("-c", code))
     old = workers(granite)
     assert ask(granite, "/nap-until-asked") == str(min(old))
     granite.wait_for(
@@ -109,11 +114,13 @@ def test_who_comes_back_stays(run_granite, tmp_path):
     assert granite.stop() == 0
 
 
-def test_who_comes_back_late_finishes(run_granite):
-    granite = start(run_granite, timeout="1", kill="20")
+def test_who_comes_back_late_finishes(run_granite, tmp_path):
+    granite = start(run_granite, timeout="1", kill="60")
     old = workers(granite)
-    assert ask(granite, "/nap?3") == str(min(old))
-    granite.wait_for("is told to end")
+    with in_flight(granite, f"/nap-until?{tmp_path}/end") as client:
+        granite.wait_for("is told to end")
+        (tmp_path / "end").touch()
+        assert client.recv(1000).endswith(f"\r\n\r\n{min(old)}".encode())
     until(lambda: not workers(granite) & old)
     assert "is killed" not in granite.output
     assert granite.stop() == 0
