@@ -426,7 +426,7 @@ cdef class AsgiExchange(Exchange):
         headers = PyDict_GetItemWithError(message, _HEADERS)
         found = PyDict_GetItemWithError(message, _TRAILERS)
         self.trailing = found is not NULL and bool(<object>found)
-        protocol = self.protocol
+        protocol = self.carrier()
         protocol.start_response(self, code, () if headers is NULL else <object>headers)
         return _DONE
 
@@ -449,7 +449,7 @@ cdef class AsgiExchange(Exchange):
         found = PyDict_GetItemWithError(message, _MORE_BODY)
         if found is not NULL:
             more = bool(<object>found)
-        protocol = self.protocol
+        protocol = self.carrier()
         protocol.send_body(self, body, more or self.trailing)
         self.body_ended = not more
         return self._sent()

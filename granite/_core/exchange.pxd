@@ -155,6 +155,7 @@ cdef class Exchange:
     cdef bint takes_trailers(self) except -1
     cdef int64_t send_path(self, str path, int64_t offset, int64_t count, bint more) except -1
     cdef int64_t send_range(self, int fd, int64_t offset, int64_t count, bint more) except -1
+    cdef Protocol carrier(self)
     cdef int _set_response(self, ResponseState state) except -1
     cdef int respond(self, int status, bytes text) except -1
     cdef int fail(self) except -1

@@ -300,7 +300,7 @@ cdef class Exchange:
             OSError: it can't be looked at, or the process has no descriptor left to keep it.
             ValueError: it is no regular file: others have no length, and reading them may wait.
         """
-        cdef Protocol protocol = self.protocol
+        cdef Protocol protocol = self.carrier()
         cdef struct_stat status
         cdef int64_t left
         if fstat(fd, &status) < 0:
@@ -315,6 +315,13 @@ cdef class Exchange:
         else:
             protocol.send_file(self, fd, offset, left, more)
         return left
+
+    cdef Protocol carrier(self):
+        """Who takes a piece of the response. To look at what an application gives may run its code, which may end the response: to be asked behind
+        that."""
+        if self.protocol is None:
+            raise RuntimeError("the response was ended while a message of it was being looked at")
+        return self.protocol
 
     cdef int _set_response(self, ResponseState state) except -1:
         if GRANITE_IS_DEBUG:

@@ -252,3 +252,57 @@ def test_the_disconnect_of_one_client_is_not_told_to_another(connect, serve):
     assert seen.get() == "http.disconnect"
     gate.open()
     assert staying.response().body == b"still here"
+
+
+class Meddling(int):
+    """Part of a message; to look at it sends other messages, as far as they are accepted."""
+
+    def __new__(cls, value, send, *messages):
+        self = super().__new__(cls, value)
+        self.send, self.messages = send, messages
+        return self
+
+    def meddle(self):
+        for message in self.messages:
+            self.send(message)
+
+    def __bool__(self):
+        self.meddle()
+        return False
+
+    __ge__ = __le__ = lambda self, other: self.meddle() is None
+
+    def __iter__(self):
+        self.meddle()
+        return iter(())
+
+
+MEDDLING = {
+    "status": (0, "status", (START, DONE)),
+    "headers": (0, "headers", (START, DONE)),
+    "headers of a start": (0, "headers", (START,)),
+    "trailers": (0, "trailers", (START, DONE)),
+    "trailers of a start": (0, "trailers", (START,)),
+    "more_body": (1, "more_body", (DONE,)),
+    "the fields of trailers": (2, "headers", ({"type": "http.response.trailers", "headers": []},)),
+}
+
+
+@pytest.mark.parametrize("case", MEDDLING)
+def test_a_message_that_sends_others_while_it_is_looked_at(connect, case):
+    """It is refused if they took its place, and breaks neither the response nor the server."""
+    at, key, nested = MEDDLING[case]
+    seen = Seen()
+
+    async def app(scope, receive, send):
+        messages = [head(), body(b"ok"), {"type": "http.response.trailers", "headers": []}]
+        if at == 2:
+            messages[0]["trailers"] = True
+        messages[at][key] = Meddling(200, send, *nested)
+        seen.put(await attempt(send, *messages))
+
+    client = connect(app)
+    for _ in range(2):
+        response = client.ask("/", "TE: trailers")
+        assert (response.status, response.body) == (200, b"ok")
+        assert {type(error) for error in seen.get()} == {RuntimeError}

@@ -88,7 +88,7 @@ cdef object _send_range(AsgiExchange self, object message):
 
 
 cdef object _send_trailers(AsgiExchange self, object message):
-    cdef Protocol protocol = self.protocol
+    cdef Protocol protocol
     cdef PyObject *more = PyDict_GetItemWithError(message, _MORE_TRAILERS)
     cdef list fields = _items(message, _HEADERS, "pairs (name, value)")
     if self.sent_trailers is not None:
@@ -96,6 +96,7 @@ cdef object _send_trailers(AsgiExchange self, object message):
     if more is not NULL and bool(<object>more):
         self.sent_trailers = fields
         return _DONE
+    protocol = self.carrier()
     protocol.send_trailers(self, fields)
     return self._sent()
 

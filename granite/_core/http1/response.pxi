@@ -195,6 +195,8 @@ cdef class ResponseWriter(Protocol):
         cdef bytes line
         if not _is_plain(headers):
             headers = _plain(headers)
+        if exchange.response != RESPONSE_NONE:
+            raise RuntimeError("the response was started while its fields were being looked at")
         for field in headers:
             _pair(field, &name, &value)
             size += PyBytes_GET_SIZE(name) + PyBytes_GET_SIZE(value) + 4
