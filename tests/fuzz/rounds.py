@@ -17,7 +17,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from granite.testing import TestServer
+from tests.fuzz import proxies
 from tests.fuzz.apps import APPLICATIONS
+from tests.fuzz.logged import Lines, logged
 from tests.fuzz.mutate import mutated
 from tests.wire import corpus, oracle
 from tests.wire.client import DELIVERIES, Talk, converse, split_responses
@@ -45,6 +47,18 @@ SETTINGS: tuple[dict, ...] = (
     {"http1_keep_alive": False},
     {"max_requests_per_connection": 2, "header_map": "refuse"},
     {"header_map": "dangerous", "body_high_water": 1024},
+)
+# Behind proxies that are believed whatever they say.
+BELIEVING: tuple[dict, ...] = (
+    {
+        "forwarded_allow_ips": "*",
+        "forwarded_headers": (
+            *("forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"),
+            *("x-forwarded-port", "x-forwarded-prefix", "x-real-ip"),
+        ),
+        "request_id_header": "x-request-id",
+    },
+    {"forwarded_allow_ips": "*", "proxy_protocol": "on"},
 )
 
 
@@ -74,11 +88,12 @@ def _compare(rng: random.Random, batches: int) -> int:
     """The same messages in every delivery, for an application that tells what it has seen."""
     recorder = Recorder(rng.random() < 0.5)
     settings = SPACIOUS if rng.random() < 0.7 else rng.choice(SETTINGS)
-    with _serving(recorder, settings) as server:
+    with _serving(recorder, settings) as (server, lines):
         for _ in range(batches):
             messages = [mutated(MESSAGES, rng) for _ in range(AT_ONCE)]
             readings = [
-                _read_all(server, recorder, messages, delivery, rng) for delivery in DELIVERIES
+                _read_all(server, lines, recorder, messages, delivery, rng)
+                for delivery in DELIVERIES
             ]
             for message, *by_delivery in zip(messages, *readings, strict=True):
                 _check_same(message, dict(zip(DELIVERIES, by_delivery, strict=True)))
@@ -89,24 +104,33 @@ def _compare(rng: random.Random, batches: int) -> int:
 
 def _try(rng: random.Random, batches: int) -> int:
     """Messages for applications that answer early, late, or in pieces."""
-    with _serving(rng.choice(APPLICATIONS), rng.choice(SETTINGS)) as server:
+    settings = rng.choice((*SETTINGS, *BELIEVING))
+    with _serving(rng.choice(APPLICATIONS), settings) as (server, lines):
         for _ in range(batches):
-            talks = [Talk(mutated(MESSAGES, rng), ends=True) for _ in range(AT_ONCE)]
+            messages = [mutated(MESSAGES, rng) for _ in range(AT_ONCE)]
+            if "proxy_protocol" in settings:
+                messages = [mutated(proxies.HEADERS, rng) + message for message in messages]
+            talks = [Talk(message, ends=True) for message in messages]
             _converse(server, talks, rng.choice(list(DELIVERIES)), rng)
             for talk in talks:
-                _outcome(talk)
+                _expect(lines, talk, _outcome(talk))
     return batches * AT_ONCE
 
 
 @contextmanager
-def _serving(app, settings: dict) -> Iterator[TestServer]:
+def _serving(app, settings: dict) -> Iterator[tuple[TestServer, Lines]]:
+    believing = settings in BELIEVING
+    if not believing:
+        settings = {**settings, "forwarded_headers": ()}
     errors = _Errors()
     logger = logging.getLogger("granite.error")
     logger.addHandler(errors)
     try:
-        with TestServer(app, lifespan="off", **settings) as server:
-            yield server
-            _check_alive(server)
+        with logged() as lines, TestServer(app, lifespan="off", **settings) as server:
+            yield server, lines
+            _check_alive(
+                server, lines, b"PROXY UNKNOWN\r\n" if "proxy_protocol" in settings else b""
+            )
     finally:
         logger.removeHandler(errors)
     left = {name: count for name, count in server.counters().items() if count}
@@ -115,6 +139,8 @@ def _serving(app, settings: dict) -> Iterator[TestServer]:
     failed = [exc for exc in server.exceptions if not isinstance(exc, OSError)]
     if failed or errors.lines:
         raise FindingError(f"errors: {failed} {errors.lines}", b"")
+    for fault, sent in lines.faults(ports=not believing):
+        raise FindingError(f"the access log: {fault}", sent)
 
 
 class _Errors(logging.Handler):
@@ -133,6 +159,7 @@ def _converse(server: TestServer, talks: list[Talk], delivery: str, rng: random.
 
 def _read_all(
     server: TestServer,
+    lines: Lines,
     recorder: Recorder,
     messages: list[bytes],
     delivery: str,
@@ -145,6 +172,7 @@ def _read_all(
     for talk in talks:
         seen = recorder.seen.pop(talk.port, [])
         outcome = _outcome(talk)
+        _expect(lines, talk, outcome)
         last = outcome.statuses[-1] if outcome.statuses else 200
         answered = outcome.statuses.count(200)
         if answered != len(seen):
@@ -152,6 +180,13 @@ def _read_all(
             raise FindingError(f"{what}: received {talk.received!r}", talk.data)
         readings.append(oracle.Reading(seen, 0 if last == 200 else last))
     return readings
+
+
+def _expect(lines: Lines, talk: Talk, outcome: _Outcome) -> None:
+    answers = [outcome.statuses]
+    if outcome.rest:  # a response that was cut, or one that only the connection's end ends
+        answers.append([*outcome.statuses, 200])
+    lines.expect(talk, *answers)
 
 
 def _outcome(talk: Talk) -> _Outcome:
@@ -197,8 +232,9 @@ def _check_oracle(message: bytes, reading: oracle.Reading) -> None:
         raise FindingError(f"expected {wanted}, got {reading}", message)
 
 
-def _check_alive(server: TestServer) -> None:
-    talk = Talk(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+def _check_alive(server: TestServer, lines: Lines, introduction: bytes) -> None:
+    talk = Talk(introduction + b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
     _converse(server, [talk], "whole", random.Random())
+    lines.expect(talk, [200])
     if _outcome(talk) != _Outcome([200], b""):
         raise FindingError(f"a plain request is not served: {talk.received!r}", talk.data)

@@ -10,6 +10,8 @@ import random
 import re
 from collections.abc import Callable
 
+from tests.fuzz import proxies
+
 __all__ = ["WAYS"]
 
 _LINE_ENDS = (
@@ -53,6 +55,7 @@ _FIELDS = (
     *(b"Connection: upgrade\r\nUpgrade: h2c", b"Connection: closed", b"Proxy-Connection: close"),
     *(b"Expect: 100-continue", b"Expect: 100-continue, x", b"Expect:", b"X: a\x00b", b"X: \xff\t"),
     *(b" X: y", b"\tX: y", b"X y", b": y", b"X\x0b: y", b"X: " + b"y" * 300, b"x" * 70 + b": y"),
+    *proxies.FIELDS,
 )
 _NUMBERS = (
     *(

@@ -11,10 +11,10 @@ import os
 import random
 import re
 import socket
-import struct
 
 from granite.testing import TestServer
 from tests.fuzz.mutate import mutated
+from tests.fuzz.proxies import HEADERS, SIGNATURE
 from tests.server.raw import Client, request
 from tests.wire.client import DELIVERIES, Talk, converse, split_responses
 
@@ -139,18 +139,7 @@ def test_forwarded() -> None:
                 assert scheme == (proto or "http"), note
 
 
-SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 PORT = rb"0|[1-9]\d{0,4}"
-V4 = bytes([192, 0, 2, 1, 10, 0, 0, 1]) + struct.pack("!HH", 5000, 443)
-HEADERS = (
-    b"PROXY TCP4 192.0.2.1 10.0.0.1 5000 443\r\n",
-    b"PROXY TCP6 2001:db9::1 ::2 5000 443\r\n",
-    b"PROXY UNKNOWN\r\n",
-    SIGNATURE + b"\x21\x11\0\x0c" + V4,
-    SIGNATURE + b"\x21\x11\0\x16" + V4 + b"\x04\0\0\x20\0\x04\0\0\0\0",
-    SIGNATURE + b"\x21\x21\0\x24" + bytes(range(36)),
-    SIGNATURE + b"\x20\0\0\0",
-)
 
 
 def introduced(data: bytes) -> tuple[int, tuple[str, int] | None] | None:
