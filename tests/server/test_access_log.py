@@ -253,6 +253,8 @@ REFUSED = [
     (b"\x16\x03\x01\x02\x00\x01", r'"\x16\x03\x01\x02\x00\x01" 400'),
     (request("/" + "x" * 5000), f'"GET /{"x" * 4091}" 414'),
     (request("/b", "A: " + "x" * 5000), '"GET /b HTTP/1.1" 431'),
+    (b"TRACE /a?b HTTP/1.1\r\nHost: a\r\n\r\n", '"TRACE /a?b HTTP/1.1" 501'),
+    (b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", '"CONNECT a:80 HTTP/1.1" 501'),
     (b'GET /" HTTP/1.1" 200\r\nHost: a\r\n\r\n', r'"GET /\x22 HTTP/1.1\x22 200" 400'),
     (b"TRACE /a?b HTTP/1.1\r\nHost: a\r\n\r\n", '"TRACE /a?b HTTP/1.1" 501'),
 ]
