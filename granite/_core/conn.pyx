@@ -268,7 +268,7 @@ cdef class Connection(HeadKeeper):
         cdef Http1Session session = self.session
         cdef Timeouts *timeouts = &self.host.timeouts
         if self.c_head is not NULL:
-            return self._give_head_up(408, "the request's head took too long")
+            return self._give_head_up(408, f"the request's head took longer than {timeouts.head / 1000.0:g} s")
         if self.introduction == INTRODUCTION_AWAITED:
             self._close()
             return 0

@@ -31,7 +31,7 @@ from granite._core.capi.python cimport (
 )
 from granite._core.counters cimport (
     REJECTED_BAD_REQUEST, REJECTED_BODY_SIZE, REJECTED_BODY_TIMEOUT, REJECTED_HEAD_SIZE, REJECTED_HEAD_TIMEOUT, REJECTED_OVERLOAD,
-    REJECTED_REQUESTS_PER_IP, REJECTED_REQUEST_TIMEOUT, Rejection, clock, coarse_clock, count_response, observe,
+    REJECTED_QUEUE_TIME, REJECTED_REQUESTS_PER_IP, REJECTED_REQUEST_TIMEOUT, Rejection, clock, coarse_clock, count_response, observe,
 )
 from granite._core.exchange cimport (
     RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE, TURN_COME, TURN_WAITING, Admission, Exchange, Interface, Protocol, Rejections,

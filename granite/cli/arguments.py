@@ -58,12 +58,17 @@ def read(arguments: Iterable[str], switches: tuple[str, ...] = ()) -> Arguments:
     known = options()
     found = Arguments()
     targets: list[str] = []
+    flag: str | None = None  # the argument before, if it is an option that takes no value
+    misplaced: list[tuple[str, str]] = []
     rest = iter(arguments)
     for argument in rest:
+        before, flag = flag, None
         if argument == "--":
             targets.extend(rest)
         elif not argument.startswith("-") or argument == "-":
             targets.append(argument)
+            if before is not None:
+                misplaced.append((before, argument))
         elif argument in HELP_OPTIONS:
             found.help = True
             return found
@@ -71,7 +76,10 @@ def read(arguments: Iterable[str], switches: tuple[str, ...] = ()) -> Arguments:
             found.switches.add(argument)
         else:
             _read_option(*_split(argument, known), rest, known, found)
+            flag = argument if argument in known and known[argument][2] is not None else None
     if len(targets) > 1:
+        for option, text in misplaced:
+            _refuse_value(option, text, known[option][1])
         raise UsageError(
             'expected one target, "module:attribute" such as package.main:app, got '
             + " ".join(map(repr, targets))
@@ -123,7 +131,7 @@ def _read_option(
         found.values["interface"] = interface_of(option, text)
         return
     setting, kind, flag = _find(option, known)
-    if flag is not None and not (text is not None and kind.choices):
+    if flag is not None and not (text is not None and _takes_value(option, kind)):
         if text is not None:
             raise UsageError(f"{option}: expected no value, got {text!r}")
         found.values[setting.name] = flag[0]
@@ -135,6 +143,22 @@ def _read_option(
     if isinstance(earlier, tuple) and isinstance(value, tuple):
         value = earlier + value
     found.values[setting.name] = value
+
+
+def _refuse_value(option: str, text: str, kind: Kind) -> None:
+    """Raise UsageError if `text`, which follows a flag, is meant as its value."""
+    try:
+        kind.read(text)
+    except ValueError:
+        return
+    if _takes_value(option, kind):
+        raise UsageError(f"{option}: expected {option}={text}, got {option} {text}")
+    raise UsageError(f"{option}: expected no value, got {text!r}")
+
+
+def _takes_value(option: str, kind: Kind) -> bool:
+    """Say whether a flag may have a value, behind an equals sign."""
+    return bool(kind.choices) and not option.startswith("--no-")
 
 
 def _following(rest: Iterator[str], option: str, expected: str) -> str:

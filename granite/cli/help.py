@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from granite.settings.base import Setting
 
-__all__ = ["METAVARS", "SWITCHES", "default_of", "metavar_of", "of_command", "overview"]
+__all__ = ["METAVARS", "SWITCHES", "default_of", "of_command", "overview", "value_of"]
 
 _COLUMN = 30
 # A list of words that is longer is moved to the right-hand column.
@@ -151,7 +151,7 @@ def _option_of(setting: Setting) -> str:
     if setting.kind.flags:
         name = f"[no-]{name}"
     short = f"{setting.short}, " if setting.short else "    "
-    return f"{short}--{name} {metavar_of(setting)}".rstrip()
+    return f"{short}--{name}{value_of(setting)}"
 
 
 def default_of(setting: Setting) -> str:
@@ -162,12 +162,13 @@ def default_of(setting: Setting) -> str:
     return f" [default:\xa0{default}]"
 
 
-def metavar_of(setting: Setting) -> str:
-    """Return the word that stands for the value of a setting's option; empty for a flag."""
-    metavar = setting.kind.metavar
-    if setting.kind.flags:
-        return ""
-    return metavar if len(metavar) <= _LONGEST_METAVAR or not setting.kind.choices else "WORD"
+def value_of(setting: Setting) -> str:
+    """Return what stands behind a setting's option for its value; nothing for a flag."""
+    kind = setting.kind
+    if kind.flags:
+        return f"[={kind.metavar}]" if kind.choices else ""
+    is_long = kind.choices and len(kind.metavar) > _LONGEST_METAVAR
+    return " WORD" if is_long else f" {kind.metavar}"
 
 
 def _options() -> str:
@@ -188,7 +189,7 @@ def _options() -> str:
 def _meaning(setting: Setting) -> str:
     text = setting.help
     kind = setting.kind
-    if kind.choices and (kind.flags or metavar_of(setting) == "WORD"):
+    if value_of(setting) == " WORD":
         text += f" One of {', '.join(kind.choices)}."
     if kind.several:
         text += " May be repeated."

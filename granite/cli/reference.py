@@ -6,7 +6,7 @@ the main thread. docs/settings.md is `granite settings --markdown`; a test fails
 
 from __future__ import annotations
 
-from granite.cli.help import default_of, metavar_of
+from granite.cli.help import default_of, value_of
 from granite.cli.output import bold, entry, width, wrap, write
 from granite.errors import EXIT_OK, UsageError
 from granite.settings import BY_NAME, SECTIONS, SETTINGS, suggestion
@@ -161,8 +161,7 @@ def _facts(setting: Setting, code: str = "") -> list[tuple[str, str]]:
         return ", ".join(f"{code}{word}{code}" for word in words if word)
 
     kind = setting.kind
-    option = f"{setting.option} {metavar_of(setting)}".rstrip()
-    option = typed(setting.short, option, setting.negative_option)
+    option = typed(setting.short, setting.option + value_of(setting), setting.negative_option)
     if kind.several:
         option += ", may be repeated"
     variable = typed(setting.variable)

@@ -35,7 +35,8 @@ def load(target: str, factory: bool = False) -> Any:
     # "main.py:app" is a file by mistake, and hardly ever a module "py" in a package "main".
     if module_name.endswith(".py") or not all(name.isidentifier() for name in names):
         raise LoadError(
-            f'the target must read "module:attribute", such as "package.main:app"; got {target!r}'
+            'expected a target, "module:attribute" such as package.main:app, got '
+            f"{target!r}{_meant(module_name, attribute_path)}"
         )
     found = _import(module_name, target)
     reached = module_name
@@ -91,6 +92,14 @@ def call(loader: Callable[[], Any]) -> Any:
             f"got an object of type {type(app).__name__}"
         )
     return app
+
+
+def _meant(path: str, attribute: str) -> str:
+    """Say which target somebody means who names a file."""
+    names = path.removeprefix("./").removesuffix(".py").split("/")
+    if not all(name.isidentifier() for name in (*names, *attribute.split("."))):
+        return ""
+    return f" (did you mean '{'.'.join(names)}:{attribute}'?)"
 
 
 def _import(module_name: str, target: str) -> Any:

@@ -15,10 +15,23 @@ if TYPE_CHECKING:
 
     Value: TypeAlias = "str | int | float | bool | tuple[str, ...] | dict[str, object] | None"
 
-__all__ = ["Alias", "Kind", "Section", "Setting", "decimal", "is_absent", "show_optional"]
+__all__ = [
+    "Alias",
+    "Kind",
+    "Section",
+    "Setting",
+    "SlipError",
+    "decimal",
+    "is_absent",
+    "show_optional",
+]
 
 # Characters of a wrong value that a message repeats.
 _MOST_SHOWN = 200
+
+
+class SlipError(ValueError):
+    """A wrong value that is nearly a right one; the message says which."""
 
 
 class Kind:
@@ -26,10 +39,10 @@ class Kind:
 
     `expected` says in messages and help what a value looks like. `read` gets text (environment,
     command line) or a Python value (config file, keyword argument), and returns the final value or
-    raises ValueError, whose message is not shown. `show` is its inverse: the text that reads as a
-    value. `flags` are the values that `--name` and `--no-name` set, for a kind that needs no value
-    on the command line. `several` is true for a kind whose option may be repeated: its final values
-    are tuples.
+    raises ValueError, whose message is shown if it is a SlipError. `show` is its inverse: the text
+    that reads as a value. `flags` are the values that `--name` and `--no-name` set, for a kind that
+    needs no value on the command line. `several` is true for a kind whose option may be repeated:
+    its final values are tuples.
     """
 
     __slots__ = ("choices", "expected", "flags", "metavar", "read", "several", "show")
@@ -132,8 +145,11 @@ class Setting:
         kind = kind or self.kind
         try:
             return kind.read(getattr(value, "value", value))
-        except (ValueError, RecursionError):  # the latter from JSON that is nested too deep
-            raise UsageError(f"{origin}: expected {kind.expected}{self._got(value)}") from None
+        except (ValueError, RecursionError) as exc:  # the latter from JSON that is nested too deep
+            meant = f" (did you mean {str(exc)!r}?)" if isinstance(exc, SlipError) else ""
+            raise UsageError(
+                f"{origin}: expected {kind.expected}{self._got(value)}{meant}"
+            ) from None
 
     def _got(self, value: object) -> str:
         if not self.secret:

@@ -55,38 +55,42 @@ SECTION = Section(
         "max_connections",
         integer(0, 10_000_000),
         0,
-        "Connections of a worker above which it accepts no more until one closes; 0 sets no limit.",
+        "Connections that a worker may have: with that many it accepts no more until one closes; 0 "
+        "sets no limit.",
         aliases=("worker_connections",),
     ),
     Setting(
         "max_connections_per_ip",
         integer(0, 1_000_000),
         0,
-        "Connections of an address to a worker, others get a 429 and are closed; 0 sets no limit.",
+        "Connections that an address may have to a worker; further ones get a 429 and are closed; "
+        "0 sets no limit.",
     ),
     Setting(
         "max_requests_per_ip",
         rate(1_000_000),
         0.0,
-        "Requests of an address to a worker, per second or as 30/m, others get a 429; 0 sets no "
-        "limit.",
+        "Requests that an address may send to a worker, per second or as 30/m; further ones get a "
+        "429; 0 sets no limit.",
     ),
     Setting(
         "max_requests_per_ip_burst",
         integer(0, 1_000_000),
         0,
-        "Requests that an address may send at once before that rate counts; 0: those of a second.",
+        "Requests that an address may send at once before max_requests_per_ip counts; 0: as many "
+        "as in a second.",
     ),
     Setting(
         "ip_table_size",
         integer(1, 10_000_000),
         16384,
-        "Addresses that a worker remembers for these limits; should be at least the connections.",
+        "Addresses that a worker remembers for the limits per address; should be at least as many "
+        "as it has connections.",
     ),
     Setting(
         "ipv6_prefix",
         integer(1, 128),
         64,
-        "Bits of an IPv6 address that are one client to these limits.",
+        "Leading bits of an IPv6 address by which the limits per address tell clients apart.",
     ),
 )

@@ -65,8 +65,9 @@ SECTION = Section(
         "access_log_fmt",
         text(optional=True),
         None,
-        "Form of the lines of the access log: default, common, combined, json, or a format with "
-        "atoms such as %(addr)s, also those of Gunicorn and Granian.",
+        "Form of the lines of the access log: default (also where nothing is set), common, "
+        "combined, json, or a format with atoms such as %(addr)s, also those of Gunicorn and "
+        "Granian.",
         aliases=("access_log_format", "log_access_format", "log_access_fmt"),
     ),
     Setting(

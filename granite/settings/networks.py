@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import _socket
 
-from granite.settings.base import Kind, decimal
+from granite.settings.base import Kind, SlipError, decimal
 from granite.settings.kinds import boolean, items
 
 TYPE_CHECKING = False
@@ -45,7 +45,7 @@ def fields() -> Kind:
     """Several of FIELDS, in any case; as text with commas between. `x-forwarded` are all five of
     that name, `none` is no field; true and false mean BELIEVED and none.
     """
-    several = items("a list of " + ", ".join((*FIELDS, *_WORDS)), "FIELD")
+    several = items(f"a list of {', '.join((*FIELDS, 'x-forwarded'))}, or none", "FIELD")
 
     def read(value: object) -> Value:
         try:
@@ -59,6 +59,8 @@ def fields() -> Kind:
             if entry not in FIELDS and entry not in _WORDS:
                 raise ValueError
             found += _WORDS.get(entry, (entry,))
+        if found and "none" in map(str.lower, entries):
+            raise ValueError
         return tuple(dict.fromkeys(found))
 
     switch = boolean()
@@ -81,7 +83,10 @@ def _entry(text: str) -> str:
         raise ValueError from None
     if slash:
         rest = len(packed) * 8 - decimal(length, len(packed) * 8)
+        number = int.from_bytes(packed, "big")
+        network = number >> rest << rest
         # An address inside of a network, where a network is meant, is more likely a slip.
-        if int.from_bytes(packed, "big") & ((1 << rest) - 1):
-            raise ValueError
+        if network != number:
+            address = _socket.inet_ntop(family, network.to_bytes(len(packed), "big"))
+            raise SlipError(f"{address}/{length}")
     return text

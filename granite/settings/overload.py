@@ -12,7 +12,8 @@ SECTION = Section(
         "backpressure",
         integer(1, 1_000_000, optional=True),
         None,
-        "Requests that a worker handles at the same time; idle connections do not count.",
+        "Requests that a worker lets the application handle at the same time; idle connections do "
+        "not count.",
         aliases=("limit_concurrency",),
     ),
     Setting(

@@ -10,30 +10,31 @@ SECTION = Section(
         "forwarded_allow_ips",
         networks(),
         ("127.0.0.1", "::1", "unix:"),
-        "Proxies that are believed what they tell of their clients: addresses, networks, unix: for "
-        "whoever comes over a Unix socket, or * for everybody.",
+        "Proxies that are believed when they say who their client is: addresses, networks, unix: "
+        "for whoever comes over a Unix socket, * for everybody; empty: nobody.",
         fallback="FORWARDED_ALLOW_IPS",
     ),
     Setting(
         "forwarded_headers",
         fields(),
         BELIEVED,
-        "Headers in which they do: those that each of these proxies sets or removes. x-forwarded "
-        "stands for all five of that name, none for no header.",
+        "Headers in which the proxies in forwarded_allow_ips are believed: only those that each of "
+        "them sets or removes. x-forwarded stands for all five of that name, none for no header.",
         aliases=(Alias("proxy_headers", proxy_headers()),),
     ),
     Setting(
         "proxy_protocol",
         flag_choice("off", "on", "v1", "v2", on="on", off="off", synonyms={"auto": "on"}),
         "off",
-        "PROXY protocol: whether the proxies in proxy_protocol_allow_ips begin each connection "
-        "with its header, which is required of them then; v1 and v2 allow one version only.",
+        "Whether the proxies in proxy_protocol_allow_ips begin each connection with a header of "
+        "the PROXY protocol, which is required of them then; v1 and v2 allow that version only.",
     ),
     Setting(
         "proxy_protocol_allow_ips",
         networks(),
         (),
-        "Proxies that speak the PROXY protocol, as in forwarded_allow_ips; empty: the same ones.",
+        "Proxies that speak the PROXY protocol, written as in forwarded_allow_ips; empty: the same "
+        "ones.",
         aliases=("proxy_allow_ips", "proxy_allow_from"),
     ),
 )

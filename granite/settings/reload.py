@@ -49,7 +49,8 @@ SECTION = Section(
         "reload_tick",
         integer(50, 5000),
         50,
-        "Milliseconds between two looks for changes, and without another one before it counts.",
+        "Milliseconds between two looks for changes; a change counts when none has followed it for "
+        "as long.",
     ),
     Setting(
         "reload_ignore_worker_failure",

@@ -39,6 +39,10 @@ _COMPANIONS = {
     "metrics_address": "metrics",
     "metrics_port": "metrics",
     "metrics_scrape_interval": "metrics",
+    "access_log_file": "access_log",
+    "access_log_fmt": "access_log",
+    "access_log_exclude": "access_log",
+    "proxy_protocol_allow_ips": "proxy_protocol",
 }
 _OFF_WITH_RELOAD = ("workers_lifetime", "workers_max_rss", "max_requests", "preload")
 
@@ -72,7 +76,8 @@ def apply(values: dict[str, Value], given: Collection[str]) -> list[Note]:
         # Who sets a mask means the sockets, too, and not that everybody may connect.
         values["uds_permissions"] = None
     for name, other in _COMPANIONS.items():
-        if name in given and values[name] != BY_NAME[name][0].default and not values[other]:
+        is_off = not values[other] or values[other] == "off"
+        if name in given and values[name] != BY_NAME[name][0].default and is_off:
             notes.append(Note("warning", f"{name}: has no effect without {other}"))
     _remark(values, notes)
     return notes
@@ -230,6 +235,15 @@ def _remark(values: dict[str, Value], notes: list[Note]) -> None:
                 "proxy_protocol_allow_ips alone",
             )
         )
+    head = values["max_head_size"]
+    assert isinstance(head, int)
+    for name in ("max_request_line", "max_field_size"):
+        part = values[name]
+        assert isinstance(part, int)
+        if part > head:
+            notes.append(
+                Note("warning", f"{name}: has no effect above max_head_size, which is {head}")
+            )
     workers = values["workers"]
     assert isinstance(workers, int)
     cpus = cpu_count()

@@ -68,6 +68,6 @@ SECTION = Section(
         "request_timeout_grace",
         seconds(_DAY),
         5.0,
-        "Time that the application then has until its Task is cancelled.",
+        "Time that the application has after request_timeout until its Task is cancelled.",
     ),
 )

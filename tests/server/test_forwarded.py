@@ -366,7 +366,7 @@ def test_limits_and_the_log_go_by_the_client(connect, log):
     client = connect(Scopes(), forwarded_allow_ips=TRUSTED, **limits)
     for address, status in [("1.2.3.4", 200), ("1.2.3.5", 200), ("1.2.3.4:80", 429)]:
         assert client.ask("/", f"X-Forwarded-For: {address}").status == status
-    assert log.messages == ["1.2.3.4:80: 429, too many requests"]
+    assert log.messages == ["1.2.3.4:80: 429, more requests than max_requests_per_ip allows"]
 
 
 def test_trailers_tell_nothing(connect):

@@ -29,7 +29,7 @@ cdef class AcceptedStream(StreamHandle):
 
     cdef int _note_turned_away(self, ConnectionHost host) except -1:
         if host.rejections.note(REJECTED_CONNECTIONS_PER_IP):
-            _log.info("%s: 429, too many connections", name_of((host.reactor.host_of(&self.peer), self.peer.port)))
+            _log.info("%s: 429, more connections than max_connections_per_ip", name_of((host.reactor.host_of(&self.peer), self.peer.port)))
         return 0
 
     cdef int must_wait(self, const Address *client) noexcept:

@@ -34,6 +34,15 @@ cdef Rejection _reason_of(int status, SessionState state) noexcept:
     return REJECTED_HEAD_SIZE if status == 414 or status == 431 else REJECTED_BAD_REQUEST
 
 
+cdef str _why_declined(Rejection reason):
+    """What a line of the log says of a request that could be served another time."""
+    if reason == REJECTED_REQUESTS_PER_IP:
+        return "more requests than max_requests_per_ip allows"
+    if reason == REJECTED_QUEUE_TIME:
+        return "no turn within max_queue_time"
+    return "more requests at once than backpressure allows"
+
+
 cdef class Refusal:
     """What never changes in the server's own answers with one status."""
 

@@ -34,7 +34,8 @@ cdef class LineReader(ResponseWriter):
             return NULL
         if place[0] != 13:
             if place == stop and 32 <= <unsigned char>place[0] < 127:
-                self._deny(414, "the request line is too long")
+                self._deny(414, "the request line is larger than max_request_line" if self.context.max_request_line < self.context.max_head_size
+                           else "the request line is larger than max_head_size")
             else:
                 self._deny(400, "the request line has an octet that is not allowed there")
             return NULL

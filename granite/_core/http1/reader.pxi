@@ -86,9 +86,11 @@ cdef class RequestReader(LineReader):
 
     cdef int _check_size(self, size_t more) noexcept:
         """Refuse the request if `more` bytes of this span are too many."""
+        if self.head_size > self.context.max_head_size:
+            return self._deny(431, "the request's head is larger than max_head_size")
         if self.name.size + self.value.size + more + 2 > self.context.max_field_size:
-            return self._deny(431, "a header field is too large")
-        return self._deny(431, "the request's head is too large") if self.head_size > self.context.max_head_size else 0
+            return self._deny(431, "a field is larger than max_field_size")
+        return 0
 
     cdef int _keep(self, Span *span) except -1:
         """Copy a span into the scratch, as the buffer that it lies in goes."""
@@ -122,7 +124,7 @@ cdef class RequestReader(LineReader):
         """Chunk extensions are not used, but neither they nor trailers may be endless."""
         self.framing_size += size
         if self.framing_size > self.context.max_head_size:
-            return self._deny(431, "the chunk extensions or trailers are too large")
+            return self._deny(431, "the chunk extensions or trailers are larger than max_head_size")
         return 0
 
     cdef int _on_extension(self, const char *base, size_t size, bint is_value) except -1:
@@ -155,7 +157,7 @@ cdef class RequestReader(LineReader):
             self.field_lines = 0
         self.field_lines += 1
         if self.field_lines > self.context.max_fields:
-            return self._deny(431, "there are too many fields")
+            return self._deny(431, "there are more fields than max_fields")
         if known == NAME_UNDERSCORED and self.context.header_map != HEADER_MAP_DANGEROUS:
             if self.context.header_map == HEADER_MAP_REFUSE:
                 return self._deny(400, "a field's name has an underscore")
@@ -210,7 +212,7 @@ cdef class RequestReader(LineReader):
     cdef int _check_head(self) except -1:
         """Judge the head as a whole."""
         if self.head_size + 4 > self.context.max_head_size:
-            return self._deny(431, "the request's head is too large")
+            return self._deny(431, "the request's head is larger than max_head_size")
         if self.hosts == 0 and self.http11:
             return self._deny(400, "there is no Host field")    # RFC 9112, 3.2
         if self.codings and not self.http11:

@@ -184,7 +184,7 @@ cdef class Http1Session(RequestReader):
         """Answer a request that could be served another time. Its framing is beyond doubt, so its connection can go on."""
         if self.context.rejections.note(reason):
             client = (exchange if exchange is not None else _record_of(self)).client
-            _log.info("%s: %d, %s", name_of(client), status, _REASONS[status].lower())
+            _log.info("%s: %d, %s", name_of(client), status, _why_declined(reason))
         if self.context.draining or (self.expects_continue and self.state != SESSION_COMPLETE):
             self.keep_alive = False
         self.dispatched = True          # what comes of its body is of no use
@@ -242,13 +242,13 @@ cdef class Http1Session(RequestReader):
             position = end if code == llhttp.HPE_OK else llhttp.llhttp_get_error_pos(&self.parser)
             if self.state == SESSION_BODY and position is not NULL and self._is_framing_large(position):
                 self.raw_size += end - base
-                return self.refuse(431, "the framing of the request's body is too large")
+                return self.refuse(431, "the framing of the request's body is larger than max_head_size")
             if code == llhttp.HPE_OK or code == llhttp.HPE_PAUSED:
                 self.raw_size += position - base
             if code == llhttp.HPE_OK:
                 if self.state == SESSION_HEAD:
                     if self.raw_size > self.context.max_head_size:
-                        return self.refuse(431, "the request's head is too large")
+                        return self.refuse(431, "the request's head is larger than max_head_size")
                     return self._put_off(head, end)
                 self._keep(&self.name)
                 self._keep(&self.value)
@@ -375,7 +375,7 @@ cdef class Http1Session(RequestReader):
         if self._check_head():
             return llhttp.HPE_USER
         if self.parser.content_length > self.context.max_body_size:
-            return self._deny(413, "the request's body is too large")
+            return self._deny(413, "the request's body is larger than max_body_size")
         self.parser.upgrade = 0         # an offer that is not taken (RFC 9110, 7.8)
         # RFC 9112, 9.3
         self.client_closes = self.connection & ASKED_TO_CLOSE or not (self.http11 or self.connection & ASKED_TO_STAY)
@@ -443,15 +443,15 @@ cdef class Http1Session(RequestReader):
     cdef int _on_body(self, const char *base, size_t size) except -1:
         cdef Exchange exchange = self.exchange
         if self._is_framing_large(base):
-            return self._deny(431, "the framing of the request's body is too large")
+            return self._deny(431, "the framing of the request's body is larger than max_head_size")
         self.body_size += size
         self.expects_continue = False   # it did not wait
         if self.body_size > self.context.max_body_size:
-            return self._deny(413, "the request's body is too large")
+            return self._deny(413, "the request's body is larger than max_body_size")
         if exchange is None:
             self.discarded += size
             if self.discarded > DISCARD_LIMIT:
-                return self._deny(413, "the rest of the request's body, which nobody reads, is too large")
+                return self._deny(413, "the rest of the request's body, which nobody reads, is larger than 1 MiB")
             return 0
         exchange.add_body(base, size)
         if not self.suspended and exchange.buffered() >= self.context.body_high_water:

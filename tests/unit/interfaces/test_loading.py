@@ -60,8 +60,21 @@ def test_factory(module):
 )
 def test_malformed(target):
     error = failure(target)
-    assert str(error).startswith('the target must read "module:attribute"')
+    assert str(error).startswith('expected a target, "module:attribute"')
     assert repr(target) in str(error)
+
+
+@pytest.mark.parametrize(
+    ("target", "meant"),
+    [
+        ("app.py", "app:app"),
+        ("./app.py:make", "app:make"),
+        ("folder/app.py:app", "folder.app:app"),
+        ("folder/app", "folder.app:app"),
+    ],
+)
+def test_a_file_as_target(target, meant):
+    assert str(failure(target)).endswith(f"got {target!r} (did you mean {meant!r}?)")
 
 
 @pytest.mark.parametrize(

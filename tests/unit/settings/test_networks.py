@@ -48,6 +48,15 @@ def test_no_networks(value):
         Config(forwarded_allow_ips=value)
 
 
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [("127.0.0.1,10.0.0.1/8", "10.0.0.0/8"), ("2001:db8::1/32", "2001:db8::/32")],
+)
+def test_an_address_inside_of_a_network(value, meant):
+    with pytest.raises(UsageError, match=f", got {value!r} .did you mean {meant!r}"):
+        Config(forwarded_allow_ips=value)
+
+
 @pytest.mark.parametrize("entry", ["localhost", "10.0.0.0/33", "::ffff:0.0.0.0/64", ""])
 def test_the_core_refuses_what_is_no_network(entry):
     with pytest.raises(ValueError, match="expected a"):
@@ -72,7 +81,7 @@ def test_headers(name, value, expected):
     assert Config(**{name: value}).forwarded_headers == expected
 
 
-@pytest.mark.parametrize("value", ["x-forwarded-by", "x_forwarded_for", "*", 1])
+@pytest.mark.parametrize("value", ["x-forwarded-by", "x_forwarded_for", "*", 1, "none,forwarded"])
 def test_no_headers(value):
     with pytest.raises(UsageError, match=r"^forwarded_headers: expected a list of x-forwarded-for"):
         Config(forwarded_headers=value)

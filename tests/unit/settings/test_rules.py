@@ -159,6 +159,9 @@ def test_unix_sockets_belong_to_who_serves(given, owner):
         ("metrics_address", "::1", "metrics"),
         ("metrics_port", 9191, "metrics"),
         ("metrics_scrape_interval", 5.0, "metrics"),
+        ("access_log_file", "requests.log", "access_log"),
+        ("access_log_fmt", "common", "access_log"),
+        ("access_log_exclude", ("/healthz",), "access_log"),
     ],
 )
 def test_companions_without_what_they_belong_to(name, value, other):
@@ -168,6 +171,18 @@ def test_companions_without_what_they_belong_to(name, value, other):
     ]
     _, notes = Config.of({name: value, other: 100})
     assert notes == []
+
+
+def test_proxies_without_their_protocol():
+    proxies = {"proxy_protocol_allow_ips": ("10.0.0.1",)}
+    assert notes(**proxies) == [("warning", "proxy_protocol_allow_ips")]
+    assert notes(**proxies, proxy_protocol="v2") == []
+
+
+@pytest.mark.parametrize("name", ["max_request_line", "max_field_size"])
+def test_a_part_of_the_head_that_may_be_larger_than_the_head(name):
+    assert notes(**{name: 1025}, max_head_size=1024) == [("warning", name)]
+    assert notes(**{name: 1024}, max_head_size=1024) == []
 
 
 def test_a_client_behind_the_proxy_protocol_that_would_be_believed():
