@@ -17,6 +17,16 @@ LAUNCHER = ("-m", "granite")
 PATIENCE = 60.0  # seconds, for what must happen; a busy machine is slow
 
 
+def with_constant(name: str, value: float) -> tuple[str, ...]:
+    """A launcher for a server in whose arbiter a constant, "module.name", has another value."""
+    module, _, constant = name.rpartition(".")
+    code = (
+        f"import sys; from granite.arbiter import {module}; {module}.{constant} = {value}\n"
+        "from granite.cli import main; sys.exit(main())"
+    )
+    return "-c", code
+
+
 class GraniteProcess:
     """`python -m granite ARGUMENTS` in its own session.
 

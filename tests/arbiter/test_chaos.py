@@ -23,7 +23,7 @@ from tests.arbiter.changing import hang_up, workers
 from tests.arbiter.loads import Load
 
 APPS = Path(__file__).parent
-SECONDS = float(os.environ.get("GRANITE_CHAOS", "8"))
+SECONDS = float(os.environ.get("GRANITE_CHAOS", "5"))
 WORKERS = 4
 
 RESET = struct.pack("ii", 1, 0)

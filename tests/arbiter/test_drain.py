@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.granite_process import GraniteProcess
+from tests.granite_process import with_constant
 
 APPS = Path(__file__).parent
 HEAD = b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\n"
@@ -168,23 +168,17 @@ def test_the_lifespan_is_shut_down(run_granite):
     assert granite.output.count("shutdown ran") == 1
 
 
-def test_an_end_during_the_startup():
-    code = (
-        "import sys; from granite.arbiter import slots; slots._SLOW = 0.2\n"
-        "from granite.cli import main; sys.exit(main())"
-    )
-    granite = GraniteProcess("run", "apps:starting", "--port", "0", cwd=APPS, launcher=("-c", code))
-    try:
-        granite.wait_for("startup begun")
-        granite.wait_for(r"warning: worker 1 \(pid \d+\) is not ready yet: ")
-        granite.signal(signal.SIGTERM)
-        assert granite.wait() == 0
-        assert "startup cancelled" in granite.output
-        assert "listening" not in granite.output
-        assert granite.output.count("not ready yet") == 1
-        assert granite.output.endswith("info: stopped\n")
-    finally:
-        granite.destroy()
+def test_an_end_during_the_startup(run_granite):
+    launcher = with_constant("slots._SLOW", 0.2)
+    granite = run_granite("apps:starting", cwd=APPS, launcher=launcher, ready=False)
+    granite.wait_for("startup begun")
+    granite.wait_for(r"warning: worker 1 \(pid \d+\) is not ready yet: ")
+    granite.signal(signal.SIGTERM)
+    assert granite.wait() == 0
+    assert "startup cancelled" in granite.output
+    assert "listening" not in granite.output
+    assert granite.output.count("not ready yet") == 1
+    assert granite.output.endswith("info: stopped\n")
 
 
 def test_an_end_during_the_import(run_granite, tmp_path):

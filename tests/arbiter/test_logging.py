@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 import httpx
 import pytest
 
+from tests.granite_process import PATIENCE
 from tests.server.apps import eventually
 
 APPS = Path(__file__).parent
@@ -171,7 +172,7 @@ def test_syslog(run_granite, tmp_path, kind):
     family = socket.AF_UNIX if kind == "unix" else socket.AF_INET
     style = socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM
     with closing(socket.socket(family, style)) as daemon:
-        daemon.settimeout(10)
+        daemon.settimeout(PATIENCE)
         if kind == "unix":
             daemon.bind(str(tmp_path / "log"))
             destination = f"syslog://{tmp_path}/log"
@@ -188,7 +189,7 @@ def test_syslog(run_granite, tmp_path, kind):
             """Read what the arbiter, or the next process, sends until `pattern` is there."""
             if kind == "tcp":
                 streams.append(daemon.accept()[0])
-                streams[-1].settimeout(10)
+                streams[-1].settimeout(PATIENCE)
             source = streams[-1] if kind == "tcp" else daemon
             text = ""
             while (match := re.search(pattern, text)) is None:

@@ -10,7 +10,6 @@ from tests.arbiter.changing import hang_up
 from tests.arbiter.loads import Load
 
 APPS = Path(__file__).parent
-LOADS = [{"kept": 6}, {"coming": 4}]
 SOCKETS = ["--reuse-port", "--no-reuse-port"]
 TIMES = 20
 
@@ -22,10 +21,9 @@ def start(run_granite, *arguments: str):
 
 
 @pytest.mark.parametrize("sockets", SOCKETS)
-@pytest.mark.parametrize("clients", LOADS)
-def test_reloads(run_granite, sockets, clients):
+def test_reloads(run_granite, sockets):
     granite = start(run_granite, sockets)
-    with Load(granite.port, **clients) as load:
+    with Load(granite.port, kept=3, coming=3) as load:
         for _ in range(TIMES):
             hang_up(granite)
             load.wait_for(10)
@@ -35,10 +33,9 @@ def test_reloads(run_granite, sockets, clients):
 
 
 @pytest.mark.parametrize("sockets", SOCKETS)
-@pytest.mark.parametrize("clients", LOADS)
-def test_recycling(run_granite, sockets, clients):
+def test_recycling(run_granite, sockets):
     granite = start(run_granite, sockets, "--max-requests", "50", "--max-requests-jitter", "20")
-    with Load(granite.port, **clients) as load:
+    with Load(granite.port, kept=3, coming=3) as load:
         while granite.output.count("it has served max_requests") < TIMES:
             load.wait_for(20)
     assert load.lost == []

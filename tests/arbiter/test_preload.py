@@ -26,7 +26,7 @@ from tests.arbiter.preloading import (
     text,
 )
 from tests.arbiter.test_process import as_root
-from tests.granite_process import GraniteProcess
+from tests.granite_process import GraniteProcess, with_constant
 
 APPS = Path(__file__).parent
 
@@ -203,7 +203,7 @@ def test_a_worker_that_dies_during_a_reload_is_forked_from_what_is_loaded(preloa
 
 
 def test_a_second_reload_gives_up_the_first_one_that_hangs(preload):
-    granite = preload("--workers", "2")
+    granite = preload("--workers", "2", launcher=with_constant("slots._SLOW", 1.0))
     (preload.folder / "gate").touch()
     granite.signal(signal.SIGHUP)
     until(lambda: granite.output.count("imported by") == 2)
@@ -218,20 +218,20 @@ def test_a_second_reload_gives_up_the_first_one_that_hangs(preload):
 
 def test_an_import_that_takes_too_long(preload):
     (preload.folder / "gate").touch()
-    granite = preload("--workers", "2", "--worker-start-timeout", "1", ready=False)
+    granite = preload("--workers", "2", "--worker-start-timeout", "3", ready=False)
     assert granite.wait() == 1
-    assert granite.output.count("granite: worker 1 was not ready within 1 s") == 1
+    assert granite.output.count("granite: worker 1 was not ready within 3 s") == 1
     assert granite.output.count("changing.py") == 1  # where it hangs
     granite.wait_gone()
 
 
 def test_a_reload_whose_import_takes_too_long(preload):
-    granite = preload("--workers", "2", "--worker-start-timeout", "1")
+    granite = preload("--workers", "2", "--worker-start-timeout", "3")
     old = workers(granite)
     (preload.folder / "gate").touch()
     granite.signal(signal.SIGHUP)
     granite.wait_for(
-        "the reload failed.*: worker 1 was not ready within 1 s .*\n(?:.*\n)*.*changing.py"
+        "the reload failed.*: worker 1 was not ready within 3 s .*\n(?:.*\n)*.*changing.py"
     )
     until(lambda: workers(granite) == old)
     assert granite.stop() == 0

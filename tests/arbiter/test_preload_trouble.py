@@ -23,6 +23,7 @@ from tests.arbiter.preloading import (
 )
 from tests.arbiter.test_chaos import eventually, zombies
 from tests.arbiter.test_recycling import ask
+from tests.granite_process import with_constant
 
 APPS = Path(__file__).parent
 
@@ -55,7 +56,7 @@ def test_code_that_does_not_load_any_more_when_the_template_has_died(preload):
 
 
 def test_a_template_that_does_not_answer_is_killed(preload):
-    granite = preload("--workers", "2")
+    granite = preload("--workers", "2", launcher=with_constant("templates._ANSWER", 3.0))
     first = template(granite)
     os.kill(first, signal.SIGSTOP)
     os.kill(min(served_by(granite, 2)), signal.SIGKILL)

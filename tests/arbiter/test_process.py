@@ -7,7 +7,6 @@ import os
 import pwd
 import resource
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import pytest
 import trustme
 
 from tests.arbiter.asking import facts, one_line, title, until, wait_for_port
+from tests.arbiter.managing import Manager
 from tests.granite_process import PATIENCE, ROOT, GraniteProcess
 
 APPS = Path(__file__).parent
@@ -171,12 +171,10 @@ def test_a_limit_that_the_system_refuses(run_granite):
 @pytest.fixture
 def notifications(tmp_path, monkeypatch):
     """Receive what a service manager is told, one message at a time."""
-    path = str(tmp_path / "notify")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
-        receiver.bind(path)
-        receiver.settimeout(PATIENCE)
-        monkeypatch.setenv("NOTIFY_SOCKET", path)
-        yield lambda: receiver.recv(4096).decode().splitlines()
+    manager = Manager(str(tmp_path / "notify"))
+    monkeypatch.setenv("NOTIFY_SOCKET", manager.name)
+    yield lambda: [f"{name}={value}" for name, value in manager.receive().items()]
+    manager.close()
 
 
 def test_the_service_manager_hears_of_each_change(run_granite, notifications):

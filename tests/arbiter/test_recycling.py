@@ -11,7 +11,7 @@ import pytest
 from tests.arbiter.asking import until
 from tests.arbiter.changing import told, workers
 from tests.arbiter.loads import Load
-from tests.granite_process import GraniteProcess
+from tests.granite_process import GraniteProcess, with_constant
 
 APPS = Path(__file__).parent
 
@@ -97,14 +97,15 @@ def test_memory(run_granite):
 
 @pytest.mark.parametrize("module", ["not Python", "import os; os._exit(7)"])
 def test_a_successor_that_cannot_start_changes_nothing(changing, module):
-    granite = changing.start("--max-requests", "2")
+    launcher = with_constant("recycling._FIRST_DELAY", 0.1)
+    granite = changing.start("--max-requests", "2", launcher=launcher)
     _, old = told(granite)
     changing.write("", module)
     told(granite)
     granite.wait_for(
-        "error: a worker cannot be replaced, it goes on; the next attempt follows in 1 s"
+        "error: a worker cannot be replaced, it goes on; the next attempt follows in 0.1 s"
     )
-    granite.wait_for("the next attempt follows in 2 s")
+    granite.wait_for("the next attempt follows in 0.2 s")
     assert told(granite) == ("one", old)
     changing.write("two")
     until(lambda: told(granite)[0] == "two")

@@ -16,6 +16,7 @@ import pytest
 
 from tests.arbiter.asking import until
 from tests.arbiter.changing import workers
+from tests.granite_process import with_constant
 
 APPS = Path(__file__).parent
 
@@ -95,14 +96,10 @@ def test_busy_is_not_blocked(run_granite):
 
 def test_who_comes_back_stays(run_granite, tmp_path):
     """It answers again between the report and the end that follows."""
-    code = (
-        "import sys; from granite.arbiter import watchdog; watchdog._REPORT = 30.0\n"
-        "from granite.cli import main; sys.exit(main())"
-    )
     hooks = tmp_path / "hooks.py"
     hooks.write_text("import stuck_apps\ndef worker_abort(worker): stuck_apps.ASKED.set()\n")
     options = ("--config", str(hooks), "--pythonpath", str(APPS))
-    granite = start(run_granite, *options, launcher=("-c", code))
+    granite = start(run_granite, *options, launcher=with_constant("watchdog._REPORT", 30.0))
     old = workers(granite)
     assert ask(granite, "/nap-until-asked") == str(min(old))
     granite.wait_for(
@@ -192,10 +189,10 @@ from tests.arbiter.stuck_apps import app
 def test_a_worker_that_hangs_in_its_start_ends_the_start(run_granite, tmp_path):
     (tmp_path / "hanging.py").write_text(STUCK)
     (tmp_path / "gate").touch()
-    granite = run_granite("hanging:app", "--worker-start-timeout", "6", cwd=tmp_path, ready=False)
+    granite = run_granite("hanging:app", "--worker-start-timeout", "4", cwd=tmp_path, ready=False)
     assert granite.wait() == 1
     assert re.search(
-        r"granite: worker 1 \(pid \d+\) was not ready within 6 s \(worker_start_timeout\)\n(.*\n)*"
+        r"granite: worker 1 \(pid \d+\) was not ready within 4 s \(worker_start_timeout\)\n(.*\n)*"
         r'.*hanging\.py", line 5 in <module>',
         granite.output,
     )
@@ -203,7 +200,7 @@ def test_a_worker_that_hangs_in_its_start_ends_the_start(run_granite, tmp_path):
 
 def test_a_successor_that_hangs_in_its_start_ends_the_reload(run_granite, tmp_path):
     (tmp_path / "hanging.py").write_text(STUCK)
-    granite = run_granite("hanging:app", "--worker-start-timeout", "6", cwd=tmp_path)
+    granite = run_granite("hanging:app", "--worker-start-timeout", "4", cwd=tmp_path)
     old = workers(granite)
     (tmp_path / "gate").touch()
     granite.signal(signal.SIGHUP)

@@ -35,7 +35,7 @@ def stopping(server):
     """Stop the server beside what the test does."""
     thread = threading.Thread(target=server.stop)
     thread.start()
-    yield thread
+    yield
     thread.join(30)
     assert not thread.is_alive()
 
@@ -79,16 +79,14 @@ def test_a_client_that_has_its_answer_and_stays_does_not_hold_up_the_end(connect
         await gate.wait()
         await answer(send, b"done")
 
-    server = serve(app, graceful_timeout=5)
+    server = serve(app, graceful_timeout=600)
     client = connect(server)
     client.request()
     assert gate.reached.wait(30)
-    with stopping(server) as thread:
+    with stopping(server):
         gate.open()
         assert client.response().body == b"done"
         assert client.ended()
-        thread.join(1)
-        assert not thread.is_alive()
 
 
 @both_loops
@@ -303,7 +301,7 @@ def test_the_counters_follow_what_is_open(connect, serve):
     assert server.counters()["exchanges"] == 0
 
 
-def drain(server, grace=0.5):
+def drain(server, grace=5.0):
     """Have the server drain, as a worker does that is replaced."""
     inside(server, lambda core: core.drain(lambda: None, grace))
 
@@ -328,7 +326,7 @@ def test_a_client_that_asks_again_and_again_over_a_drain(connect, serve, keep_al
     for thread in threads:
         thread.start()
     eventually(lambda: all(answers))
-    drain(server, 5)
+    drain(server)
     for thread in threads:
         thread.join(30)
     assert [each[-1] for each in answers] == ["close"] * 20
@@ -392,7 +390,7 @@ def test_a_response_that_ends_as_the_drain_begins_may_be_followed_by_a_request(
         await asyncio.sleep(0)  # not from inside of the server's turn
         await answer(send)
         if scope["path"] == "/drain":
-            cores[0].drain(lambda: None, 0.5)
+            cores[0].drain(lambda: None, 5.0)
 
     server = serve(app, keep_alive_timeout=keep_alive_timeout)
     cores.append(inside(server, lambda core: core))

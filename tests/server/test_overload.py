@@ -93,7 +93,7 @@ def test_never_more_than_the_limit_run(serve, connect, places):
         nonlocal running, most
         running += 1
         most = max(most, running)
-        await asyncio.sleep(0.002 if scope["path"] == "/slow" else 0)
+        await asyncio.sleep(0.002 * places if scope["path"] == "/slow" else 0)
         running -= 1
         await answer(send, b"hello")
 

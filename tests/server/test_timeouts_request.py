@@ -78,7 +78,7 @@ def test_a_call_that_goes_on_is_cancelled_after_the_grace(connect, serve, log):
     client.request("/hangs")
     assert gets_504(client)
     assert server.counters()["running"] == 1
-    assert 0.75 < seen.get() < 25
+    assert seen.get() > 0.45
     eventually(lambda: not server.counters()["exchanges"])
     eventually(lambda: not server.counters()["timers"])
     (line,) = cancellations(log)
@@ -114,7 +114,7 @@ def test_a_call_that_ends_within_the_grace_is_not_cancelled(connect, serve, log)
         await asyncio.sleep(0.6)
         seen.put("ended")
 
-    server = serve(app, request_timeout=0.2, request_timeout_grace=1)
+    server = serve(app, request_timeout=0.2, request_timeout_grace=2)
     client = connect(server)
     client.request()
     assert gets_504(client)
