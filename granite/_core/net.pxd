@@ -89,7 +89,7 @@ cdef class Reactor(LoopTurn):
     cdef object outer                   # the application's event loop
     cdef object context                 # in which this reactor's callbacks run
     cdef object wake                    # the outer loop's TimerHandle for libuv's next timer
-    cdef double wake_at
+    cdef uint64_t wake_at               # ms on libuv's clock
     cdef bint timing                    # `polled_at` is wanted
     cdef int64_t polled_at              # when libuv was last asked what there is to do, on counters' clock; 0 without `timing`
     cdef int64_t bytes_received         # by protocols, so without what TLS adds

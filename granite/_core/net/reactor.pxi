@@ -173,14 +173,14 @@ cdef class Reactor(LoopTurn):
     cdef int _rearm(self) except -1:
         """Keep one timer of the outer loop armed for libuv's next one."""
         cdef int timeout
-        cdef double at
+        cdef uint64_t at
         # The wheel has libuv's only timer. Without it uv_backend_timeout() may be 0 for a loop with nothing to do at all.
         if self.wheel.linked == 0:
             return 0
         timeout = max(uv.uv_backend_timeout(&self.loop), 0)
-        at = self.outer.time() + timeout / 1000.0
+        at = uv.uv_now(&self.loop) + timeout
         if self.wake is not None:
-            if self.wake_at <= at + 0.001:
+            if self.wake_at <= at:
                 return 0
             self.wake.cancel()
         self.wake_at = at
