@@ -16,6 +16,8 @@ cdef enum:
     DISCARD_LIMIT = 1048576             # bytes of a body that nobody reads, before the connection is closed instead
     SPARE_SESSIONS = 64                 # sessions that a context keeps for reuse
 
+    NAME_SLOTS = 64
+    NAME_LIMIT = 64                     # octets: a longer name is not kept
     FIRST_REFUSAL = 400
     REFUSALS = 200
 
@@ -30,6 +32,22 @@ cdef enum HeaderMap:                    # what becomes of a field whose name has
     HEADER_MAP_DROP
     HEADER_MAP_REFUSE
     HEADER_MAP_DANGEROUS                # it is passed on
+
+cdef enum FieldKind:                    # what a field of a response is to the server
+    FIELD_INVALID                       # its name is no token
+    FIELD_OTHER
+    FIELD_CONTENT_LENGTH
+    FIELD_TRANSFER_ENCODING
+    FIELD_CONNECTION
+    FIELD_UPGRADE
+    FIELD_HOP_BY_HOP
+    FIELD_DATE
+    FIELD_SERVER
+    FIELD_REQUEST_ID
+
+cdef struct FieldName:
+    PyObject *name                      # bytes; NULL: the slot is empty
+    FieldKind kind
 
 cdef enum:
     ASKED_TO_CLOSE = 1                  # what a request's Connection says
@@ -86,17 +104,21 @@ cdef class Http1Context:
     cdef time_t farewell_at
     cdef bytes farewell                 # to connections that are turned away
     cdef list refusals                  # by status, from FIRST_REFUSAL on
+    cdef FieldName names[NAME_SLOTS]    # of responses' fields, by their place in memory: applications have most of them as constants
     cdef tuple method_names             # the usual ones, as bytes
     cdef tuple methods                  # ... and as str
     cdef llhttp.llhttp_t behind_line    # a parser that has read a request line
     cdef HeaderMap header_map
-    cdef list spare
+    cdef object last_host               # the Host field that was found to be right last: most requests have the same
+    cdef Http1Session spare             # the first of those that no connection holds
+    cdef int spares
     cdef Http1Session session(self, Transport transport)
     cdef int give_back(self, Http1Session session) except -1
     cdef int tick(self) except -1
     cdef bytes status_line(self, int status)
     cdef Refusal refusal(self, int status)
     cdef bytes turned_away(self)
+    cdef FieldKind kind_of(self, PyObject *name) noexcept
 
 cdef class ResponseWriter(Protocol):
     cdef Http1Context context
@@ -178,12 +200,13 @@ cdef class RequestReader(LineReader):
     cdef int _on_extension(self, const char *base, size_t size, bint is_value) except -1
     cdef int _on_extension_complete(self) except -1
     cdef int _on_field(self) except -1
-    cdef int _on_known_field(self, int known, const char *value, size_t size) except -1
+    cdef int _on_known_field(self, int known, object field, const char *value, size_t size) except -1
     cdef int _check_coding(self, const char *value, size_t size) except -1
     cdef int _check_head(self) except -1
     cdef int _set_host(self) except -1
 
 cdef class Http1Session(RequestReader):
+    cdef Http1Session next_spare
     cdef Exchange exchange
     cdef bint feeding                   # inside feed(): what can be done next is done by its loop
     cdef bint dispatched                # the exchange was started

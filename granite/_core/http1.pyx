@@ -27,7 +27,7 @@ from granite._core.capi cimport llhttp
 from granite._core.capi.inet cimport AF_INET6, inet_pton
 from granite._core.capi.python cimport (
     GRANITE_IS_DEBUG, PyErr_Occurred, PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE, PyBytes_FromStringAndSize, PyList_CheckExact,
-    PyList_GET_ITEM, PyList_GET_SIZE, PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyUnicode_DecodeASCII,
+    PyList_GET_ITEM, PyList_GET_SIZE, Py_INCREF, Py_XDECREF, PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyUnicode_DecodeASCII,
 )
 from granite._core.counters cimport (
     REJECTED_BAD_REQUEST, REJECTED_BODY_SIZE, REJECTED_BODY_TIMEOUT, REJECTED_HEAD_SIZE, REJECTED_HEAD_TIMEOUT, REJECTED_OVERLOAD,
@@ -50,6 +50,8 @@ cdef object _log = logging.getLogger("granite.error")
 # As the interfaces tell them: by identity.
 cdef str _HTTP10 = sys.intern("1.0")
 cdef str _HTTP11 = sys.intern("1.1")
+# As transports tell it: the same object, but for chance.
+cdef str _HTTP = sys.intern("http")
 
 include "http1/context.pxi"
 include "http1/response.pxi"

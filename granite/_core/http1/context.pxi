@@ -84,7 +84,6 @@ cdef class Http1Context:
         self.body_high_water = config.body_high_water
         self.server_line = b"server: " + config.server_header.encode("latin-1") + b"\r\n" if config.server_header else b""
         self.date_line = self.default_lines = b""
-        self.spare = []
         self.refusals = [None] * REFUSALS
         self.header_map = _HEADER_MAPS[config.header_map]
         self.methods = ("GET", "POST", _HEAD, "PUT", "DELETE", _OPTIONS, "PATCH")
@@ -104,11 +103,32 @@ cdef class Http1Context:
         if llhttp.llhttp_execute(&self.behind_line, b"POST / HTTP/1.1\r\n", 17) != llhttp.HPE_OK:
             raise RuntimeError("llhttp does not know a request line")
 
+    def __dealloc__(self):
+        cdef int i
+        for i in range(NAME_SLOTS):
+            Py_XDECREF(self.names[i].name)
+
+    cdef FieldKind kind_of(self, PyObject *name) noexcept:
+        """What a field of a response is to the server, by its name; that is looked at once, as long as it is the same object."""
+        cdef FieldName *slot = &self.names[(<size_t>name >> 4) % NAME_SLOTS]
+        if slot.name is name:
+            return slot.kind
+        if PyBytes_GET_SIZE(name) > NAME_LIMIT:
+            return _kind_of(self, PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name))
+        Py_INCREF(name)
+        Py_XDECREF(slot.name)
+        slot.name = name
+        slot.kind = _kind_of(self, PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name))
+        return slot.kind
+
     cdef Http1Session session(self, Transport transport):
         """A session for a connection on which a request begins."""
         cdef Http1Session session
-        if self.spare:
-            session = self.spare.pop()
+        if self.spare is not None:
+            session = self.spare
+            self.spare = session.next_spare
+            session.next_spare = None
+            self.spares -= 1
         else:
             session = Http1Session.__new__(Http1Session)
             session.context = self
@@ -128,8 +148,10 @@ cdef class Http1Context:
         session.suspended = session.feeding = False
         session._drop_pending()
         self.live -= 1
-        if len(self.spare) < SPARE_SESSIONS:
-            self.spare.append(session)
+        if self.spares < SPARE_SESSIONS:
+            session.next_spare = self.spare
+            self.spare = session
+            self.spares += 1
         return 0
 
     cdef int tick(self) except -1:

@@ -24,12 +24,11 @@ cdef class LineReader(ResponseWriter):
 
     cdef const char *_read_line(self, const char *base, const char *end) except? NULL:
         """The place behind the request line, or NULL if it is not complete, or if `error` says why it is none."""
-        cdef const char *place = base
+        cdef const char *place
         cdef const char *stop = end
         if <size_t>(end - base) > self.context.max_request_line:
             stop = base + self.context.max_request_line
-        while place < stop and 32 <= <unsigned char>place[0] < 127:
-            place += 1
+        place = granite_skip_printable(base, stop)
         if place == end:
             return NULL
         if place[0] != 13:

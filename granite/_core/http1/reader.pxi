@@ -164,14 +164,14 @@ cdef class RequestReader(LineReader):
         # RFC 9110, 6.5.1: what may not be a trailer is never seen, lest somebody takes it for a field of the head.
         elif not is_trailer or field[0] not in _NO_TRAILERS:
             self.fields.append(field)
-        if known > NAME_UNDERSCORED and not is_trailer and self._on_known_field(known, value, size):
+        if known > NAME_UNDERSCORED and not is_trailer and self._on_known_field(known, field, value, size):
             return llhttp.HPE_USER
         self.scratch_size = 0
         self.name.size = self.value.size = 0
         self.name.kept = self.value.kept = False
         return self._on_framing(4) if is_trailer else 0
 
-    cdef int _on_known_field(self, int known, const char *value, size_t size) except -1:
+    cdef int _on_known_field(self, int known, object field, const char *value, size_t size) except -1:
         """Take note of a field that says something to the server."""
         if known == NAME_CONNECTION:
             if has_token(value, size, b"close", 5):
@@ -184,7 +184,12 @@ cdef class RequestReader(LineReader):
             self.host_at = len(self.fields) - 1
             if self.hosts > 1:
                 return self._deny(400, "there are several Host fields")     # RFC 9112, 3.2
-            return 0 if is_host(value, size) else self._deny(400, "the value of Host is no host with a port")
+            if field is self.context.last_host:
+                return 0
+            if not is_host(value, size):
+                return self._deny(400, "the value of Host is no host with a port")
+            self.context.last_host = field
+            return 0
         if known == NAME_EXPECT:
             if not is_continue(value, size):
                 return self._deny(417, "the client expects something else than 100-continue")

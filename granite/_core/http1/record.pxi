@@ -8,7 +8,7 @@ cdef Exchange _record_of(RequestReader reader):
     exchange.client = transport.client()
     exchange.server = transport.server()
     exchange.scheme = transport.scheme()
-    exchange.secure = exchange.scheme == "https"
+    exchange.secure = exchange.scheme is not _HTTP and exchange.scheme == "https"
     exchange.headers = reader.fields
     exchange.head_only = reader.head_only
     if reader.declined and reader.forwarded and reader.fields is not None:     # the head is complete: in a part of it the client could name itself

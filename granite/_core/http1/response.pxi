@@ -19,6 +19,47 @@ cdef frozenset _NO_TRAILERS = frozenset((
 ))
 
 
+cdef extern from *:
+    """
+    /* Eight octets at a time. What the masks find beside an octet that they look for lies behind it. */
+    #define GRANITE_EACH(octet) (0x0101010101010101ULL * (octet))
+    #define GRANITE_BELOW_BLANK(word) (((word) - GRANITE_EACH(32)) & ~(word) & GRANITE_EACH(128))
+
+    /* Whether there is an octet below 32. */
+    static inline int granite_has_control(const char *base, size_t size)
+    {
+        unsigned long long word;
+        size_t i = 0;
+        for (; size - i >= 8; i += 8) {
+            memcpy(&word, base + i, 8);
+            if (GRANITE_BELOW_BLANK(word))
+                return 1;
+        }
+        for (; i < size; i++)
+            if ((unsigned char)base[i] < 32)
+                return 1;
+        return 0;
+    }
+
+    /* The first octet that is not printable ASCII, or `end`. */
+    static inline const char *granite_skip_printable(const char *base, const char *end)
+    {
+        unsigned long long word, delete;
+        for (; end - base >= 8; base += 8) {
+            memcpy(&word, base, 8);
+            delete = word ^ GRANITE_EACH(127);
+            if ((GRANITE_BELOW_BLANK(word) | word | ((delete - GRANITE_EACH(1)) & ~delete)) & GRANITE_EACH(128))
+                break;
+        }
+        while (base < end && (unsigned char)*base >= 32 && (unsigned char)*base < 127)
+            base++;
+        return base;
+    }
+    """
+    bint granite_has_control(const char *base, size_t size) noexcept
+    const char *granite_skip_printable(const char *base, const char *end) noexcept
+
+
 cdef inline bint _is_bodyless(int status) noexcept:
     """RFC 9110, 6.4.1 and 15.3.6: these statuses have no content, whatever their fields say."""
     return status == 204 or status == 304 or status == 205
@@ -41,6 +82,8 @@ cdef inline bint _is_value(const char *base, size_t size) noexcept:
     """No CR, LF or NUL, which could end the field early."""
     cdef size_t i
     cdef unsigned char bad = 0
+    if not granite_has_control(base, size):
+        return True
     for i in range(size):
         bad |= (base[i] == 10) | (base[i] == 13) | (base[i] == 0)
     return bad == 0
@@ -114,9 +157,8 @@ cdef list _plain(object headers):
     return fields
 
 
-cdef bint _parts(object field, PyObject **name, PyObject **value) noexcept:
+cdef inline bint _parts(PyObject *given, PyObject **name, PyObject **value) noexcept:
     """Take a field apart, borrowed, if it comes as nearly all applications give it: as a tuple or list of two."""
-    cdef PyObject *given = <PyObject *>field
     if PyTuple_CheckExact(given) and PyTuple_GET_SIZE(given) == 2:
         name[0] = PyTuple_GET_ITEM(given, 0)
         value[0] = PyTuple_GET_ITEM(given, 1)
@@ -130,23 +172,37 @@ cdef bint _parts(object field, PyObject **name, PyObject **value) noexcept:
 
 cdef int _pair(object field, PyObject **name, PyObject **value) except -1:
     """The two parts of a field, borrowed; both are plain bytes."""
-    if not _parts(field, name, value):
+    if not _parts(<PyObject *>field, name, value):
         raise RuntimeError(f"response headers: expected pairs (name, value), got {field!r}")
     if not PyBytes_CheckExact(name[0]) or not PyBytes_CheckExact(value[0]):
         raise RuntimeError(f"response headers: expected names and values to be bytes, got {field!r}")
     return 0
 
 
-cdef bint _is_plain(object headers) except -1:
-    """Whether the fields come as nearly all applications give them: a list or tuple of pairs of plain bytes."""
+cdef inline PyObject *_field_at(PyObject *headers, Py_ssize_t i) noexcept:
+    """A field, borrowed; NULL behind the last one, or if this is neither a list nor a tuple."""
+    if PyList_CheckExact(headers):
+        return PyList_GET_ITEM(headers, i) if i < PyList_GET_SIZE(headers) else NULL
+    return PyTuple_GET_ITEM(headers, i) if PyTuple_CheckExact(headers) and i < PyTuple_GET_SIZE(headers) else NULL
+
+
+cdef Py_ssize_t _size_of_fields(object headers) noexcept:
+    """The bytes of the fields' lines; -1 if they do not come as nearly all applications give them: a list or tuple of pairs of plain bytes."""
+    cdef PyObject *field
     cdef PyObject *name
     cdef PyObject *value
+    cdef Py_ssize_t size = 0
+    cdef Py_ssize_t i = 0
     if not PyList_CheckExact(<PyObject *>headers) and not PyTuple_CheckExact(<PyObject *>headers):
-        return False
-    for field in headers:
+        return -1
+    while True:
+        field = _field_at(<PyObject *>headers, i)
+        if field is NULL:
+            return size
         if not _parts(field, &name, &value) or not PyBytes_CheckExact(name) or not PyBytes_CheckExact(value):
-            return False
-    return True
+            return -1
+        size += PyBytes_GET_SIZE(name) + PyBytes_GET_SIZE(value) + 4
+        i += 1
 
 
 cdef bytes _lines(object headers, frozenset refused=frozenset()):
@@ -175,9 +231,28 @@ cdef inline char *_put_id(char *place, Http1Context context, bytes request_id) n
     return _put_text(place, b"\r\n", 2)
 
 
-cdef inline bint _is_id_name(Http1Context context, const char *name, Py_ssize_t size) noexcept:
-    cdef PyObject *known = <PyObject *>context.interface.request_ids.name
-    return size == PyBytes_GET_SIZE(known) and _equals(name, PyBytes_AS_STRING(known), size)
+cdef FieldKind _kind_of(Http1Context context, const char *name, Py_ssize_t size) noexcept:
+    """What a field of a response is to the server."""
+    cdef RequestIds ids = context.interface.request_ids
+    if not _is_token(name, size):
+        return FIELD_INVALID
+    if size == 14 and _equals(name, b"content-length", 14):
+        return FIELD_CONTENT_LENGTH
+    if size == 17 and _equals(name, b"transfer-encoding", 17):
+        return FIELD_TRANSFER_ENCODING
+    if size == 10 and _equals(name, b"connection", 10):
+        return FIELD_CONNECTION
+    if size == 7 and _equals(name, b"upgrade", 7):
+        return FIELD_UPGRADE
+    if _is_hop_by_hop(name, size):
+        return FIELD_HOP_BY_HOP
+    if size == 4 and _equals(name, b"date", 4):
+        return FIELD_DATE
+    if size == 6 and _equals(name, b"server", 6):
+        return FIELD_SERVER
+    if ids is not None and size == PyBytes_GET_SIZE(<PyObject *>ids.name) and _equals(name, PyBytes_AS_STRING(<PyObject *>ids.name), size):
+        return FIELD_REQUEST_ID
+    return FIELD_OTHER
 
 
 cdef class ResponseWriter(Protocol):
@@ -188,21 +263,23 @@ cdef class ResponseWriter(Protocol):
         cdef PyObject *value
         cdef Http1Context context = self.context
         cdef Transport transport = self.transport
-        cdef size_t size = END_ROOM
+        cdef PyObject *field
+        cdef Py_ssize_t i = 0
+        cdef Py_ssize_t size = _size_of_fields(headers)
         cdef char *start
         cdef char *place
         cdef char *limit
         cdef bytes line
-        if not _is_plain(headers):
+        if size < 0:
             headers = _plain(headers)
+            for given in headers:
+                _pair(given, &name, &value)
+            size = _size_of_fields(headers)
         if exchange.response != RESPONSE_NONE:
             raise RuntimeError("the response was started while its fields were being looked at")
-        for field in headers:
-            _pair(field, &name, &value)
-            size += PyBytes_GET_SIZE(name) + PyBytes_GET_SIZE(value) + 4
         context.tick()
         line = context.status_line(status)
-        size += PyBytes_GET_SIZE(<PyObject *>line) + PyBytes_GET_SIZE(<PyObject *>context.default_lines)
+        size += END_ROOM + PyBytes_GET_SIZE(<PyObject *>line) + PyBytes_GET_SIZE(<PyObject *>context.default_lines)
         if exchange.request_id is not None:
             size += _size_of_id(context, exchange.request_id)
         start = out_reserve(transport.pool, &transport.out, size)
@@ -213,11 +290,15 @@ cdef class ResponseWriter(Protocol):
         exchange.declared = -1
         self.trailers = exchange.trailing and self.http11 and not exchange.head_only and exchange.takes_trailers()
         self.seen = 0
-        for field in headers:
-            _pair(field, &name, &value)
+        while True:
+            field = _field_at(<PyObject *>headers, i)
+            if field is NULL:
+                break
+            _pair(<object>field, &name, &value)
             if limit - place < PyBytes_GET_SIZE(name) + PyBytes_GET_SIZE(value) + 4:
                 raise RuntimeError("response headers: they changed while they were sent")
             place = self._write_field(exchange, place, name, value)
+            i += 1
         if self.seen & (SEEN_DATE | SEEN_SERVER) == 0:
             place = _put(place, context.default_lines)
         else:
@@ -241,36 +322,39 @@ cdef class ResponseWriter(Protocol):
         cdef const char *v = PyBytes_AS_STRING(value)
         cdef Py_ssize_t name_size = PyBytes_GET_SIZE(name)
         cdef Py_ssize_t value_size = PyBytes_GET_SIZE(value)
-        if not _is_token(n, name_size) or not _is_value(v, value_size):
+        cdef FieldKind kind = self.context.kind_of(name)
+        if kind == FIELD_INVALID or not _is_value(v, value_size):
             raise RuntimeError(
                 f"response headers: a name must be a token and a value must not hold CR, LF or NUL, got {(<object>name, <object>value)!r}"
             )
-        if name_size == 14 and _equals(n, b"content-length", 14):
+        if kind == FIELD_OTHER:
+            pass
+        elif kind == FIELD_CONTENT_LENGTH:
             if exchange.declared >= 0:
                 raise RuntimeError("response headers: expected one content-length, got several")
             exchange.declared = _length(<object>value)
             if exchange.status == 204 or exchange.status == 205 or self.trailers:
                 return place            # RFC 9110, 8.6; only a chunked body can have trailers
-        elif name_size == 17 and _equals(n, b"transfer-encoding", 17):
+        elif kind == FIELD_TRANSFER_ENCODING:
             raise RuntimeError(
                 "response headers: transfer-encoding is the server's, which chunks what has no content-length: leave it out, "
                 f"of fields that come from another response too, got {<object>value!r}"
             )
-        elif name_size == 10 and _equals(n, b"connection", 10):
+        elif kind == FIELD_CONNECTION:
             if has_token(v, value_size, b"close", 5):
                 self.seen |= SEEN_CLOSE
             return place
-        elif name_size == 7 and _equals(n, b"upgrade", 7):
+        elif kind == FIELD_UPGRADE:
             if exchange.status != 426:
                 return place
             self.seen |= SEEN_UPGRADE
-        elif _is_hop_by_hop(n, name_size):
+        elif kind == FIELD_HOP_BY_HOP:
             return place
-        elif name_size == 4 and _equals(n, b"date", 4):
+        elif kind == FIELD_DATE:
             self.seen |= SEEN_DATE
-        elif name_size == 6 and _equals(n, b"server", 6):
+        elif kind == FIELD_SERVER:
             self.seen |= SEEN_SERVER
-        elif exchange.request_id is not None and _is_id_name(self.context, n, name_size):
+        elif exchange.request_id is not None:
             self.seen |= SEEN_REQUEST_ID
         memcpy(place, n, name_size)
         place += name_size

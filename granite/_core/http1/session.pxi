@@ -425,7 +425,7 @@ cdef class Http1Session(RequestReader):
         exchange.began_at = clock() if self.read_at else coarse_clock()
         exchange.scheme = transport.scheme()
         exchange.client = transport.client()
-        exchange.secure = exchange.scheme == "https"
+        exchange.secure = exchange.scheme is not _HTTP and exchange.scheme == "https"
         if exchange.secure:
             exchange.tls = transport.tls()
         exchange.server = transport.server()
