@@ -4,6 +4,14 @@ from cpython.object cimport PyObject
 from granite._core.capi.python cimport PYGEN_ERROR, PySendResult
 from granite._core.exchange cimport Exchange, Interface
 
+cdef struct Message:                    # what a message to send() may have, borrowed; NULL: it is missing
+    PyObject *kind
+    PyObject *status
+    PyObject *headers
+    PyObject *trailers
+    PyObject *body
+    PyObject *more_body
+
 cdef class AsgiInterface(Interface):
     cdef object app
     cdef object loop
@@ -14,6 +22,7 @@ cdef class AsgiInterface(Interface):
     cdef object on_error
     cdef str root_path
     cdef dict template                  # of the scope
+    cdef object server                  # that the template has
     cdef object task_type
     cdef dict task_arguments            # eager tasks: filled in anew for every one
     cdef object create_future
@@ -47,8 +56,8 @@ cdef class AsgiExchange(Exchange):
     cdef object poll_receive(self)
     cdef bint poll_send(self) except -1
     cdef object _send(self, object message)
-    cdef object _send_start(self, object message, object kind)
-    cdef object _send_body(self, object message, object kind)
+    cdef object _send_start(self, object message, Message *parts)
+    cdef object _send_body(self, object message, Message *parts)
     cdef object _sent(self)
 
 cdef class _Done:

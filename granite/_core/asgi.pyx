@@ -16,12 +16,14 @@ import os
 import sys
 
 cimport cython
+from cpython.long cimport PyLong_AsLongAndOverflow
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
+from libc.string cimport memset
 from granite._core.capi.python cimport (
     METH_NOARGS, METH_O, PYGEN_ERROR, PYGEN_NEXT, PYGEN_RETURN, PyAsyncMethods, PyBytes_CheckExact, PyCFunction_New,
-    PyCoro_CheckExact, PyContext_Copy, PyDict_CheckExact, PyDict_Copy, PyDict_GetItemWithError, PyDict_SetItem,
-    PyIter_Send, PyMethodDef, PyObject_Call, PySendResult, Py_DECREF, Py_INCREF, _AsyncType, sendfunc,
+    PyCoro_CheckExact, PyContext_Copy, PyDict_CheckExact, PyDict_Copy, PyDict_GetItemWithError, PyDict_Next, PyDict_SetItem,
+    PyIter_Send, PyMethodDef, PyObject_Call, PySendResult, Py_DECREF, Py_INCREF, _AsyncType, granite_is_text, sendfunc,
 )
 from granite._core.exchange cimport Exchange, Interface, Protocol, RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE
 from granite._core.exchange import ClientDisconnected
@@ -39,6 +41,7 @@ cdef str _START = "http.response.start"
 cdef str _RESPONSE_BODY = "http.response.body"
 cdef str _REQUEST = "http.request"
 cdef str _METHOD = "method"
+cdef str _GET = "GET"
 cdef str _HTTP_VERSION = "http_version"
 cdef str _SCHEME = "scheme"
 cdef str _PATH = "path"
@@ -89,7 +92,7 @@ cdef class AsgiInterface(Interface):
         self.task_arguments = {"loop": loop, "eager_start": True, "context": None}
         # Every key is there from the start, so that filling a copy in never makes the dictionary grow.
         self.template = {
-            _TYPE: _HTTP, _ASGI: None, _HTTP_VERSION: _HTTP11, _METHOD: None, _SCHEME: _HTTP, _PATH: None, _RAW_PATH: None,
+            _TYPE: _HTTP, _ASGI: None, _HTTP_VERSION: _HTTP11, _METHOD: _GET, _SCHEME: _HTTP, _PATH: None, _RAW_PATH: None,
             _QUERY_STRING: b"", _ROOT_PATH: root_path, _HEADERS: None, _CLIENT: None, _SERVER: None, _EXTENSIONS: None,
         }
         if state is not None:
@@ -149,11 +152,16 @@ cdef class AsgiExchange(Exchange):
 
     cdef dict _scope(self):
         cdef AsgiInterface asgi = self.asgi
-        cdef dict scope = PyDict_Copy(asgi.template)
+        cdef dict scope
+        if self.server is not asgi.server:      # which seldom changes
+            asgi.server = self.server
+            PyDict_SetItem(asgi.template, _SERVER, self.server)
+        scope = PyDict_Copy(asgi.template)
         PyDict_SetItem(scope, _ASGI, PyDict_Copy(_ASGI_VERSIONS))
         if self.http_version is not _HTTP11:
             PyDict_SetItem(scope, _HTTP_VERSION, self.http_version)
-        PyDict_SetItem(scope, _METHOD, self.method)
+        if self.method is not _GET:
+            PyDict_SetItem(scope, _METHOD, self.method)
         if self.scheme is not _HTTP:
             PyDict_SetItem(scope, _SCHEME, self.scheme)
         path = _mounted(asgi.root_path, self.path) if asgi.root_path else self.path
@@ -166,7 +174,6 @@ cdef class AsgiExchange(Exchange):
             PyDict_SetItem(scope, _QUERY_STRING, self.query_string)
         PyDict_SetItem(scope, _HEADERS, self.headers)
         PyDict_SetItem(scope, _CLIENT, self.client)
-        PyDict_SetItem(scope, _SERVER, self.server)
         extensions = PyDict_Copy(asgi.old_extensions if self.http_version is _HTTP10 else asgi.extensions)
         if self.trailers is not None:
             PyDict_SetItem(extensions, _REQUEST_TRAILERS, self.trailers)
@@ -394,64 +401,62 @@ cdef class AsgiExchange(Exchange):
         return self.protocol is None or self.disconnected or self.protocol.writable(self)
 
     cdef object _send(self, object message):
-        cdef PyObject *found
+        cdef Message parts
         if not PyDict_CheckExact(<PyObject *>message):
             if not hasattr(message, "keys"):
                 raise RuntimeError(f"send(): expected a message, which is a dict, got {message!r}")
             message = dict(message)
-        found = PyDict_GetItemWithError(message, _TYPE)
-        if found is NULL:
+        if not _take_apart(message, &parts):
+            message = dict(message)     # which nobody changes meanwhile, whatever its keys are
+            _look_up(message, &parts)
+        if parts.kind is NULL:
             raise RuntimeError("send(): the message has no 'type'")
         if self.disconnected or self.gone_told and self.response != RESPONSE_DONE:
             raise ClientDisconnected("the client has disconnected")
         if self.response == RESPONSE_NONE:
-            return self._send_start(message, <object>found)
-        return self._send_body(message, <object>found)
+            return self._send_start(message, &parts)
+        return self._send_body(message, &parts)
 
-    cdef object _send_start(self, object message, object kind):
-        cdef PyObject *status
-        cdef PyObject *headers
-        cdef PyObject *found
+    cdef object _send_start(self, object message, Message *parts):
+        cdef object headers
         cdef Protocol protocol
-        if kind != _START:
-            if kind == _EARLY_HINT:
+        cdef long status
+        cdef int overflow
+        if not granite_is_text(parts.kind, <PyObject *>_START):
+            if granite_is_text(parts.kind, <PyObject *>_EARLY_HINT):
                 return _send_hint(self, message)
-            raise RuntimeError(f"expected the message 'http.response.start', got {kind!r}")
-        status = PyDict_GetItemWithError(message, _STATUS)
-        if status is NULL or not isinstance(<object>status, int):
+            raise RuntimeError(f"expected the message 'http.response.start', got {<object>parts.kind!r}")
+        if parts.status is NULL or not isinstance(<object>parts.status, int):
             raise RuntimeError("'http.response.start': expected 'status' to be an int, got " + _got(message, _STATUS))
-        code = <object>status
-        if not 200 <= code <= 999:
-            raise RuntimeError(f"'http.response.start': expected 'status' from 200 to 999, got {code}")
-        headers = PyDict_GetItemWithError(message, _HEADERS)
-        found = PyDict_GetItemWithError(message, _TRAILERS)
-        self.trailing = found is not NULL and bool(<object>found)
+        headers = <object>parts.headers if parts.headers is not NULL else ()
+        trailing = <object>parts.trailers if parts.trailers is not NULL else False
+        status = PyLong_AsLongAndOverflow(<object>parts.status, &overflow)
+        if overflow or not 200 <= status <= 999:
+            raise RuntimeError(f"'http.response.start': expected 'status' from 200 to 999, got {<object>parts.status}")
+        self.trailing = bool(trailing)
         protocol = self.carrier()
-        protocol.start_response(self, code, () if headers is NULL else <object>headers)
+        protocol.start_response(self, <int>status, headers)
         return _DONE
 
-    cdef object _send_body(self, object message, object kind):
-        cdef PyObject *found
+    cdef object _send_body(self, object message, Message *parts):
         cdef object body = b""
-        cdef bint more = False
+        cdef object more = <object>parts.more_body if parts.more_body is not NULL else False
+        cdef bint goes_on
         cdef Protocol protocol
         if self.response == RESPONSE_DONE:
-            raise RuntimeError(f"expected no message after the response is complete, got {kind!r}")
-        if kind != _RESPONSE_BODY or self.body_ended:
-            return _send_other(self, message, kind)
-        found = PyDict_GetItemWithError(message, _BODY)
-        if found is not NULL:
-            body = <object>found
-            if not PyBytes_CheckExact(found):
+            raise RuntimeError(f"expected no message after the response is complete, got {<object>parts.kind!r}")
+        if self.body_ended or not granite_is_text(parts.kind, <PyObject *>_RESPONSE_BODY):
+            return _send_other(self, message, <object>parts.kind)
+        if parts.body is not NULL:
+            body = <object>parts.body
+            if not PyBytes_CheckExact(parts.body):
                 if not isinstance(body, (bytes, bytearray, memoryview)):
                     raise RuntimeError("'http.response.body': expected 'body' to be bytes, got " + _got(message, _BODY))
                 body = bytes(body)
-        found = PyDict_GetItemWithError(message, _MORE_BODY)
-        if found is not NULL:
-            more = bool(<object>found)
+        goes_on = bool(more)
         protocol = self.carrier()
-        protocol.send_body(self, body, more or self.trailing)
-        self.body_ended = not more
+        protocol.send_body(self, body, goes_on or self.trailing)
+        self.body_ended = not goes_on
         return self._sent()
 
     cdef object _sent(self):
@@ -490,6 +495,41 @@ cdef class AsgiExchange(Exchange):
             self.take_body()            # a piece of a body of which no more comes
         self.on_body()
         return self.on_writable()
+
+
+cdef bint _take_apart(object message, Message *parts) noexcept:
+    """Find what a message may have, borrowed, if all its keys are known by identity, as those of literals are."""
+    cdef PyObject *key
+    cdef PyObject *value
+    cdef Py_ssize_t place = 0
+    memset(parts, 0, sizeof(Message))
+    while PyDict_Next(message, &place, &key, &value):
+        if key is <PyObject *>_TYPE:
+            parts.kind = value
+        elif key is <PyObject *>_BODY:
+            parts.body = value
+        elif key is <PyObject *>_MORE_BODY:
+            parts.more_body = value
+        elif key is <PyObject *>_STATUS:
+            parts.status = value
+        elif key is <PyObject *>_HEADERS:
+            parts.headers = value
+        elif key is <PyObject *>_TRAILERS:
+            parts.trailers = value
+        else:
+            return False
+    return True
+
+
+cdef int _look_up(object message, Message *parts) except -1:
+    """The same, whatever the keys are."""
+    parts.kind = PyDict_GetItemWithError(message, _TYPE)
+    parts.status = PyDict_GetItemWithError(message, _STATUS)
+    parts.headers = PyDict_GetItemWithError(message, _HEADERS)
+    parts.trailers = PyDict_GetItemWithError(message, _TRAILERS)
+    parts.body = PyDict_GetItemWithError(message, _BODY)
+    parts.more_body = PyDict_GetItemWithError(message, _MORE_BODY)
+    return 0
 
 
 cdef str _got(message, str key):

@@ -37,6 +37,7 @@ cdef extern from "Python.h":
 
     # borrowed; NULL without an exception when missing
     PyObject *PyDict_GetItemWithError(object, object) except? NULL
+    bint PyDict_Next(object, Py_ssize_t *, PyObject **, PyObject **)
     int PyDict_SetItem(object, object, object) except -1
     object PyDict_Copy(object)
 
@@ -79,3 +80,20 @@ cdef extern from *:
     """
     const bint GRANITE_IS_DEBUG
     const bint GRANITE_IS_SANITIZED
+
+cdef extern from *:
+    """
+    /* Whether something is a string with the text of `known`, which is ASCII. */
+    static inline int granite_is_text(PyObject *given, PyObject *known)
+    {
+        if (given == known)
+            return 1;
+        if (!PyUnicode_Check(given))
+            return 0;
+        if (!PyUnicode_IS_COMPACT_ASCII(given))
+            return PyUnicode_Compare(given, known) == 0;
+        return PyUnicode_GET_LENGTH(given) == PyUnicode_GET_LENGTH(known) &&
+            memcmp(PyUnicode_DATA(given), PyUnicode_DATA(known), PyUnicode_GET_LENGTH(known)) == 0;
+    }
+    """
+    bint granite_is_text(PyObject *, PyObject *) noexcept
