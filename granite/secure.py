@@ -48,7 +48,13 @@ class KeyMaterial:
                     f"TLS: {self._key_file}: the key is encrypted; expected an "
                     "ssl_keyfile_password, got none"
                 ) from None
-            raise BootError(f"TLS: {self._certificate}, {self._key_file}: {exc}") from None
+            if self._key is self._chain and b"PRIVATE KEY" not in self._key:
+                raise BootError(
+                    f"TLS: {self._certificate}: there is no private key in it; expected an "
+                    "ssl_keyfile, got none"
+                ) from None
+            files = ", ".join(dict.fromkeys((self._certificate, self._key_file)))
+            raise BootError(f"TLS: {files}: {exc}") from None
 
 
 def read_material(config: Config) -> KeyMaterial | None:

@@ -84,7 +84,7 @@ def test_files_that_cannot_be_used(ca, tmp_path):
     for settings, reason in (
         ({"ssl_certificate": tmp_path / "no"}, "ssl_certificate: cannot read"),
         ({"ssl_certificate": chain, "ssl_keyfile": tmp_path / "no"}, "ssl_keyfile: cannot read"),
-        ({"ssl_certificate": chain}, "no private key in PEM"),
+        ({"ssl_certificate": chain}, "no private key in it; expected an ssl_keyfile, got none"),
         ({"ssl_certificate": empty, "ssl_keyfile": key}, "no certificate in PEM"),
         ({"ssl_certificate": cut, "ssl_keyfile": key}, "certificate 2 can't be read"),
         ({"ssl_certificate": long, "ssl_keyfile": key}, "more than 16 certificates"),

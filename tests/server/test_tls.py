@@ -237,6 +237,13 @@ def test_a_client_of_tls_1_2_is_refused(secured, records, trusting, log):
     assert any("alert 70 (protocol version)" in line for line in log.messages)
 
 
+def test_a_client_without_tls(secured, connect, log):
+    client = connect(secured(hello))
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    client.rest()
+    assert any(line.endswith(": TLS: what came is none") for line in log.messages)
+
+
 def test_a_client_that_does_not_trust_the_certificate(secured, records, log):
     client = records(secured(hello), ssl.create_default_context())
     with pytest.raises(ssl.SSLCertVerificationError):

@@ -88,6 +88,7 @@ cdef class AcceptedStream(StreamHandle):
 
     cdef int _on_records(self, const char *data, size_t size) except -1:
         cdef SecureLayer layer = self.layer     # closing drops it
+        cdef bint is_tls = self.handshake != HANDSHAKE_NONE or data[0] == 22
         cdef Unwrapped outcome
         if self.handshake != HANDSHAKE_DONE:
             self.handshake = HANDSHAKE_BEGUN
@@ -108,7 +109,7 @@ cdef class AcceptedStream(StreamHandle):
             self.pause_reading()
             self.read_ended = True
             return self._on_read_ended()
-        _log.info("%s: TLS: %s", name_of(self.client()), layer.reason)
+        _log.info("%s: TLS: %s", name_of(self.client()), layer.reason if is_tls else "what came is none")
         return self._on_insecure()
 
     # for the connection to fill in

@@ -3,6 +3,17 @@
 cdef enum:
     METHOD_LIMIT = 32                   # octets; no registered method has as many
 
+cdef str _PROXY_HEADER = "a header of the PROXY protocol came (see proxy_protocol)"
+
+
+cdef str _what_came(const char *base, size_t size):
+    """What a line is that has octets of no line: another protocol means that somebody has set something wrong."""
+    if base[0] == 22:
+        return "a TLS handshake came, on a connection without TLS (see ssl_certificate)"
+    if size > 3 and memcmp(base, b"\0\r\nQ", 4) == 0:     # behind two lines' ends: version 2
+        return _PROXY_HEADER
+    return "the request line has an octet that is not allowed there"
+
 
 cdef class LineReader(ResponseWriter):
     """Reads `method SP request-target SP HTTP-version CRLF` (RFC 9112, 3), to the letter.
@@ -36,7 +47,7 @@ cdef class LineReader(ResponseWriter):
                 self._deny(414, "the request line is larger than max_request_line" if self.context.max_request_line < self.context.max_head_size
                            else "the request line is larger than max_head_size")
             else:
-                self._deny(400, "the request line has an octet that is not allowed there")
+                self._deny(400, _what_came(base, end - base))
             return NULL
         place += 1
         if place == end:
@@ -58,6 +69,8 @@ cdef class LineReader(ResponseWriter):
         if space is NULL or space == base or version < space + 2 or memcmp(version, b" HTTP/", 6) != 0 or version[7] != 46 \
                 or not _is_digit(version[6]) or not _is_digit(version[8]) \
                 or memchr(space + 1, 32, version - space - 1) is not NULL:
+            if size > 6 and memcmp(base, b"PROXY ", 6) == 0:
+                return self._deny(400, _PROXY_HEADER)
             return self._deny(400, "the request line is not a method, a target and a version with a space between")
         if version[6] != 49 or version[8] > 49:
             return self._deny(505, "the version is not 1.0 or 1.1")
