@@ -388,7 +388,7 @@ def test_turned_away(logged, connect):
     server = logged(app, access_log_fmt=form, backpressure=1, overload="reject")
     first, second = connect(server), connect(server)
     first.request("/first")
-    assert gate.reached.wait(5)
+    assert gate.reached.wait(30)
     assert second.ask("/second?a").status == 503
     assert logged.line() == '"GET /second?a HTTP/1.1" 503 19'
     gate.open()

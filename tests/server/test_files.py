@@ -554,7 +554,7 @@ def test_no_descriptor_stays_when_the_server_stops(connect, serve, make):
 
 
 def test_a_file_is_sent_to_its_end_by_a_server_that_drains(connect, serve, make, data):
-    server = serve(sending(start(), whole(make(5 * MIB))), graceful_timeout=5.0)
+    server = serve(sending(start(), whole(make(5 * MIB))), graceful_timeout=600)
     client = connect(server, receive_buffer=4096)
     client.request()
     client.until(b"\r\n\r\n")
@@ -577,7 +577,7 @@ def test_a_client_that_takes_nothing_of_a_file_is_cut(connect, serve, make):
 def test_a_client_that_is_slow_to_take_a_file_is_not(connect, serve, make, data):
     server = serve(
         sending(start(), whole(make(5 * MIB))),
-        write_timeout=1.0,
+        write_timeout=2.0,
         keep_alive_timeout=0.5,
         request_timeout=0.5,
     )

@@ -112,13 +112,13 @@ def test_a_connection_without_a_request_ends_silently(connect):
 
 def test_the_deadline_of_a_head_is_one_of_each_request(connect):
     """A client whose reads always end within a head is not slow."""
-    client = connect(echo_path, request_head_timeout=1)
+    client = connect(echo_path, request_head_timeout=2.5)
     data = request("/x")
     client.send(data[:9])
-    for _ in range(6):
+    for _ in range(9):
         client.send(data[9:] + data[:9])
         assert client.response().body == b"/x"
-        assert client.silent(0.25)
+        assert client.silent(0.3)
 
 
 def test_the_deadline_of_a_head_does_not_hold_for_the_body_or_the_answer(connect):
@@ -148,10 +148,10 @@ def test_an_idle_connection_is_closed(connect):
 
 
 def test_the_keep_alive_deadline_begins_anew_after_each_request(connect):
-    client = connect(hello, keep_alive_timeout=1)
-    for _ in range(6):
+    client = connect(hello, keep_alive_timeout=2.5)
+    for _ in range(9):
         assert client.ask().body == b"hello"
-        assert client.silent(0.25)
+        assert client.silent(0.3)
 
 
 def test_an_answer_that_takes_longer_than_keep_alive_is_sent(connect):

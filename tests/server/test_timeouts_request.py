@@ -95,7 +95,7 @@ def test_calls_that_go_on_are_cancelled_one_after_the_other(connect, serve, log)
         finally:
             seen.put(scope["path"])
 
-    server = serve(app, request_timeout=1, request_timeout_grace=0.5)
+    server = serve(app, request_timeout=2, request_timeout_grace=0.5)
     clients = [connect(server) for _ in range(4)]
     for number, client in enumerate(clients):
         client.request(f"/{number}")
@@ -188,10 +188,10 @@ def test_the_time_counts_from_the_end_of_the_head(connect):
     async def app(scope, receive, send):
         await answer(send, await body_of(receive))
 
-    client = connect(app, request_timeout=1)
+    client = connect(app, request_timeout=1.5)
     data = request("/", "Content-Length: 5", method="POST")
     client.send(data[:20])
-    assert client.silent(1.6)
+    assert client.silent(2)
     client.send(data[20:] + b"he")
     assert client.silent(0.2)
     client.send(b"llo")
@@ -205,12 +205,12 @@ def test_requests_in_time_are_served(connect, serve, log):
         await asyncio.sleep(0.2)
         await hello(scope, receive, send)
 
-    server = serve(app, request_timeout=1, request_timeout_grace=0)
+    server = serve(app, request_timeout=1.5, request_timeout_grace=0)
     client = connect(server)
     client.send(request() * 3)
     for _ in range(3):
         assert client.response().body == b"hello"
-    assert client.silent(1.6)
+    assert client.silent(2)
     assert client.ask().body == b"hello"
     assert not [message for message in log.messages if "took longer" in message]
 
