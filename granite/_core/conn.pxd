@@ -114,6 +114,7 @@ cdef class Connection(HeadKeeper):
     cdef int drain(self) except -1
     cdef int _retire(self, uint64_t grace) except -1
     cdef int _expect_last(self, uint64_t grace) except -1
+    cdef int _await_next(self) except -1
     cdef int _await_body(self) except -1
     cdef int64_t _most_surplus(self, int64_t size) noexcept
     cdef int _note_pace(self, Pace *pace, size_t size) except -1

@@ -138,13 +138,24 @@ cdef class Connection(HeadKeeper):
         self.until = self.reactor.now() + limit if limit else 0
         return self._rearm()
 
+    cdef int _await_next(self) except -1:
+        """There is no request any more."""
+        cdef uint64_t grace
+        if not self.host.draining and not self.last_request:
+            return self._wait(WAITING_NEXT)
+        # The head of the last response has left before that was known, and did not say that no more is answered.
+        grace = self.host.drain_grace if self.host.draining else LAST_REQUEST_GRACE
+        return self._expect_last(grace) if grace else self.shut(True)
+
     cdef int _await_body(self) except -1:
         """The request's body is being read: from now on it is the client that takes its time."""
         cdef Http1Session session = self.session
-        if session is None or session.state != SESSION_BODY or session.exchange is None or self.waiting == WAITING_BODY:
+        if session is None or session.state != SESSION_BODY or session.exchange is None:
             return 0
         if session.expects_continue or not self.reading:
             return self._wait(WAITING_NOTHING)
+        if self.waiting == WAITING_BODY:
+            return 0
         session.pace.at = self.reactor.now()
         if session.pace.elapsed == 0:
             session.pace.surplus = self._most_surplus(session.body_size)
@@ -169,7 +180,6 @@ cdef class Connection(HeadKeeper):
     cdef int _settle(self) except -1:
         cdef Http1Session session = self.session
         cdef int begun
-        cdef uint64_t grace
         self.flush()
         self._log_sent(session)
         if self.state != HANDLE_OPEN or session is None or self.lingering:
@@ -182,20 +192,19 @@ cdef class Connection(HeadKeeper):
             self.requests += begun
             self.host.http1.give_back(session)
             # Without a message it was but line ends, which put no deadline off.
-            if not begun or self.c_head is not NULL:
-                return 0
-            if not self.host.draining and not self.last_request:
-                return self._wait(WAITING_NEXT)
-            # The head of the last response has left before that was known, and did not say that no more is answered.
-            grace = self.host.drain_grace if self.host.draining else LAST_REQUEST_GRACE
-            return self._expect_last(grace) if grace else self.shut(True)
+            return self._await_next() if begun and self.c_head is NULL else 0
+        if self.c_head is not NULL:
+            return 0                    # only the end of the last response is waited for besides, which has a deadline of its own
         if session.state != SESSION_BODY:
             return self._wait(WAITING_NOTHING)
-        if session.exchange is None:
-            return 0 if self.waiting == WAITING_REST else self._wait(WAITING_REST)
-        if session.expects_continue or not self.reading:
-            return self._wait(WAITING_NOTHING)
-        return self._await_body()
+        if session.pace.at == 0:
+            self.waiting = WAITING_NOTHING      # what was waited for belonged to a request before
+        if session.exchange is not None:
+            return self._await_body()
+        if self.waiting == WAITING_REST:
+            return 0
+        session.pace.at = self.reactor.now()
+        return self._wait(WAITING_REST)
 
     # deadlines
 
@@ -225,8 +234,9 @@ cdef class Connection(HeadKeeper):
         cdef uint64_t deadline = pace.at + timeouts.body if timeouts.body else 0
         cdef int64_t left
         if timeouts.body_rate:
+            # It may be over already: what came last did not make up for what was missing.
             left = max(<int64_t>(timeouts.body_grace - pace.elapsed), pace.surplus // timeouts.body_rate + 1)
-            deadline = _earlier(deadline, pace.at + max(left, 0))
+            deadline = _earlier(deadline, pace.at + left)
         return deadline
 
     cdef uint64_t _request_deadline(self) noexcept:
@@ -244,7 +254,7 @@ cdef class Connection(HeadKeeper):
                 _log.info("%s: the client has taken nothing of its response for %g s", name_of(self.client()), limit / 1000.0)
             self.reset()
         elif not self.shutting:
-            self._on_due(self.reactor.now())
+            self._on_due(self.reactor.wheel.noted)
         return self._rearm() if self.state == HANDLE_OPEN and not self.lingering else 0
 
     cdef int _on_due(self, uint64_t now) except -1:
@@ -356,8 +366,10 @@ cdef class Connection(HeadKeeper):
         if session is not None and session.idle():
             return self._settle()
         if session is None:
+            if self.inflight is not NULL or self.waiting == WAITING_HEAD:
+                return 0
             # A connection is idle from the moment on that its last response has left.
-            return self._wait(WAITING_NEXT) if self.inflight is NULL and self.waiting == WAITING_NEXT else 0
+            return self._await_next() if self.requests else self._rearm()
         if not self.reading:
             self._rearm()               # nothing tells any more that the client has gone
         return session.writable_again() if self.unsent() <= self.host.write_low_water else 0

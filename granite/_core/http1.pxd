@@ -66,7 +66,7 @@ cdef class Refusal:
     cdef bytes text
 
 cdef struct Pace:                       # of a body, over the time in which the server was reading it
-    uint64_t at                         # ms: the last byte, or the moment since when it is read
+    uint64_t at                         # ms: the last byte, or the moment since when it is read; 0: it was not yet
     uint64_t elapsed                    # ms up to then
     int64_t surplus                     # thousandths of bytes that came beyond what the least rate asks for
 

@@ -12,7 +12,7 @@ cdef enum:
     MOST_SERVERS = 256                  # addresses of this end that are kept; a proxy may tell of more
     MAX_ROUNDS = 4                      # of uv_run() in one pump
     WHEEL_SLOTS = 128
-    WHEEL_TICK = 250                    # ms; deadlines are met within one tick
+    WHEEL_TICK = 250                    # ms; deadlines are met within two ticks
     LOOKS = 4                           # how often, within its limit, a peer is looked at that takes nothing
     LINGER_TIMEOUT = 2000               # ms that a closed answer waits for the peer's end
     ACCEPT_PAUSE = 100                  # ms that a listener waits after accept() has failed
@@ -62,7 +62,8 @@ cdef struct Seat:                       # a worker's place on the board; its own
 cdef class TimerWheel:
     cdef uv.uv_timer_t timer
     cdef WheelNode slots[WHEEL_SLOTS]
-    cdef uint64_t tick                  # the last tick that was handled
+    cdef uint64_t tick                  # the last one whose slot was handled
+    cdef uint64_t noted                 # ms: deadlines up to then are handled when all sockets have been looked at; 0 between two ticks
     cdef readonly int linked
     cdef HandleState state
     cdef Reactor reactor
@@ -72,6 +73,7 @@ cdef class TimerWheel:
     cdef void unlink(self, WheelNode *node) noexcept
     cdef void _link(self, WheelNode *node) noexcept
     cdef void _on_tick(self) noexcept
+    cdef void _judge(self) noexcept
 
 cdef class Reactor(LoopTurn):
     cdef uv.uv_loop_t loop

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.server.apps import Seen, answer, body, body_of, eventually, hello, start
+from tests.server.apps import Gate, Seen, answer, body, body_of, eventually, hello, start
 from tests.server.inside import counted
 from tests.server.loops import both_loops
 from tests.server.raw import request
@@ -108,16 +108,17 @@ def test_calls_that_go_on_are_cancelled_one_after_the_other(connect, serve, log)
 
 
 def test_a_call_that_ends_within_the_grace_is_not_cancelled(connect, serve, log):
-    seen = Seen()
+    seen, gate = Seen(), Gate()
 
     async def app(scope, receive, send):
-        await asyncio.sleep(0.6)
+        await gate.wait()
         seen.put("ended")
 
-    server = serve(app, request_timeout=0.2, request_timeout_grace=2)
+    server = serve(app, request_timeout=0.2, request_timeout_grace=4)
     client = connect(server)
     client.request()
     assert gets_504(client)
+    gate.open()
     assert seen.get() == "ended"
     eventually(lambda: not server.counters()["timers"])
     assert not cancellations(log)

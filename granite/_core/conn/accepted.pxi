@@ -103,7 +103,7 @@ cdef class AcceptedStream(StreamHandle):
                 self.flush()
         finally:
             layer.release()
-        if outcome == UNWRAP_OK or self.state != HANDLE_OPEN:
+        if outcome == UNWRAP_OK or self.state != HANDLE_OPEN or self.lingering:
             return 0
         if outcome == UNWRAP_ENDED:
             self.pause_reading()

@@ -364,7 +364,7 @@ cdef class Http1Session(RequestReader):
         self._set_state(SESSION_HEAD)
         self.messages += 1
         self.body_size = self.discarded = 0
-        self.pace.elapsed = 0
+        self.pace.at = self.pace.elapsed = 0
         self.dispatched = False
         return self._begin_head()
 

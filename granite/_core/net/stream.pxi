@@ -186,9 +186,11 @@ cdef class StreamHandle(StreamWriter):
     cdef int _finish_shut(self) except -1:
         """Everything has left: close, or send the FIN and wait a while for the peer's."""
         cdef uv.uv_os_fd_t fd
+        if self.lingering:
+            return 0
         if self.read_ended or not (self.linger or self._has_unread()):
             self._close()
-        elif not self.lingering:
+        else:
             self.lingering = True
             self._on_lingering()
             if uv.uv_fileno(&self.h.handle, &fd) == 0:

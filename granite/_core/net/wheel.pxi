@@ -2,6 +2,9 @@
 #
 # A node hangs in the slot of the tick at which it must be looked at. Arming a node later than that only stores the new deadline: when
 # the slot comes up, the node moves on. So a keep-alive timeout that is re-armed with every request costs one store per request.
+#
+# The event loop is the application's, which may keep it for longer than any deadline. So a tick takes note of the time, has libuv look at all
+# sockets once more, and judges by that time: what had come by then was read, and has put its deadline off.
 
 cdef void _cb_wheel_tick(uv.uv_timer_t *timer) noexcept:
     (<TimerWheel>timer.data)._on_tick()
@@ -16,7 +19,7 @@ cdef void _cb_wheel_closed(uv.uv_handle_t *handle) noexcept:
 
 
 cdef class TimerWheel:
-    """Deadlines of one reactor, exact to WHEEL_TICK milliseconds."""
+    """Deadlines of one reactor, met within two WHEEL_TICKs and never early."""
 
     def __cinit__(self):
         cdef int i
@@ -79,7 +82,19 @@ cdef class TimerWheel:
         self.linked -= 1
 
     cdef void _on_tick(self) noexcept:
-        cdef uint64_t now = self.reactor.now()
+        if self.noted == 0:
+            self.noted = self.reactor.now()
+            uv.uv_timer_start(&self.timer, _cb_wheel_tick, 0, WHEEL_TICK)
+            self.reactor.stale = True
+            return
+        self._judge()
+        self.noted = 0
+        if self.linked == 0:
+            uv.uv_timer_stop(&self.timer)
+
+    cdef void _judge(self) noexcept:
+        """Call whose deadlines had passed at the time that was noted."""
+        cdef uint64_t now = self.noted
         cdef uint64_t until = now // WHEEL_TICK
         cdef WheelNode *slot
         cdef WheelNode *node
@@ -106,7 +121,5 @@ cdef class TimerWheel:
                 node.deadline = 0
                 called = True
                 node.on_due(node.owner)
-        if self.linked == 0:
-            uv.uv_timer_stop(&self.timer)
         # libuv runs its timers last: what a callback closed is only seen in another round.
         self.reactor.stale = self.reactor.stale or called

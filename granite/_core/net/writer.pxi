@@ -72,18 +72,17 @@ cdef class StreamWriter(Transport):
         try:
             self._write_now()
         except BaseException:
-            self.pool.clear(&rest)      # a head without its end
             self._close()
             raise
-        if self.out.head is not NULL and self.state == HANDLE_OPEN:
-            # More than is encrypted at once, or a file.
-            self.out.tail.next = rest.head
-            self.out.tail = rest.tail
-            self.out.pending += rest.pending
-            return 0
-        if self.out.head is not NULL:   # broken: nothing more will leave
-            self.pool.clear(&self.out)
-        self.out = rest
+        finally:                        # whoever has made the head may take it back
+            if self.state != HANDLE_OPEN:
+                self.pool.clear(&self.out)
+            if self.out.head is NULL:
+                self.out = rest
+            else:                       # more than is encrypted at once, or a file
+                self.out.tail.next = rest.head
+                self.out.tail = rest.tail
+                self.out.pending += rest.pending
         return 0
 
     cdef int _write_now(self) except -1:
