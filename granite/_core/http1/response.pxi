@@ -527,7 +527,7 @@ cdef class ResponseWriter(Protocol):
         if transport.broken:
             exchange.disconnected = True
             return 0
-        if self.chunked:
+        if self.chunked and exchange.sent >= exchange.declared:
             lines = b"0\r\n%b\r\n" % (lines if self.trailers else b"")
             out_copy(transport.pool, &transport.out, PyBytes_AS_STRING(<PyObject *>lines), PyBytes_GET_SIZE(<PyObject *>lines))
             exchange.bytes_out += PyBytes_GET_SIZE(<PyObject *>lines)
