@@ -57,7 +57,8 @@ class Lines:
             answered = [record["status"] for record in records if not record["aborted"]]
             # A port may have served twice, and a reset may have eaten answers.
             talk, answers = talks[-1]
-            if len(talks) == 1 and talk.outcome == "eof" and answered not in answers:
+            whole = talk.outcome == "eof" and talk.pieces
+            if len(talks) == 1 and whole and answered not in answers:
                 yield f"answered {answers}, logged {records}", sent
             for record in records:
                 yield from ((what, sent) for what in _untrue(record, sent))
