@@ -266,6 +266,7 @@ cdef class ResponseWriter(Protocol):
         cdef PyObject *field
         cdef Py_ssize_t i = 0
         cdef Py_ssize_t size = _size_of_fields(headers)
+        cdef Py_ssize_t rest = END_ROOM
         cdef char *start
         cdef char *place
         cdef char *limit
@@ -279,13 +280,13 @@ cdef class ResponseWriter(Protocol):
             raise RuntimeError("the response was started while its fields were being looked at")
         context.tick()
         line = context.status_line(status)
-        size += END_ROOM + PyBytes_GET_SIZE(<PyObject *>line) + PyBytes_GET_SIZE(<PyObject *>context.default_lines)
+        rest += PyBytes_GET_SIZE(<PyObject *>line) + PyBytes_GET_SIZE(<PyObject *>context.default_lines)
         if exchange.request_id is not None:
-            size += _size_of_id(context, exchange.request_id)
-        start = out_reserve(transport.pool, &transport.out, size)
+            rest += _size_of_id(context, exchange.request_id)
+        start = out_reserve(transport.pool, &transport.out, size + rest)
         place = _put(start, line)
         # What the fields may take. The collector can run the application's code in between, which may change its list.
-        limit = start + size - END_ROOM - PyBytes_GET_SIZE(<PyObject *>context.default_lines)
+        limit = place + size
         exchange.status = status
         exchange.declared = -1
         self.trailers = exchange.trailing and self.http11 and not exchange.head_only and exchange.takes_trailers()
