@@ -280,6 +280,9 @@ cdef class Connection(HeadKeeper):
         if self.c_head is not NULL:
             return self._give_head_up(408, f"the request's head took longer than {timeouts.head / 1000.0:g} s")
         if self.introduction == INTRODUCTION_AWAITED:
+            # Who says nothing at all only looks whether the port is open.
+            if self in self.host.introductions and self.host.rejections.note(REJECTED_PROXY_HEADER):
+                _log.info("%s: PROXY protocol: the header took longer than %g s", name_of(self.client()), timeouts.head / 1000.0)
             self._close()
             return 0
         if session is None:

@@ -75,7 +75,7 @@ def read(arguments: Iterable[str], switches: tuple[str, ...] = ()) -> Arguments:
         elif argument in switches:
             found.switches.add(argument)
         else:
-            _read_option(*_split(argument, known), rest, known, found)
+            _read_option(*_split(argument, known), rest, known, found, switches)
             flag = argument if argument in known and known[argument][2] is not None else None
     if len(targets) > 1:
         for option, text in misplaced:
@@ -120,6 +120,7 @@ def _read_option(
     rest: Iterator[str],
     known: dict[str, Option],
     found: Arguments,
+    switches: tuple[str, ...],
 ) -> None:
     if option in CONFIG_OPTIONS:
         found.config_file = text if text is not None else _following(rest, option, "a path")
@@ -130,7 +131,7 @@ def _read_option(
         text = text if text is not None else _following(rest, option, "a class of workers")
         found.values["interface"] = interface_of(option, text)
         return
-    setting, kind, flag = _find(option, known)
+    setting, kind, flag = _find(option, known, switches)
     if flag is not None and not (text is not None and _takes_value(option, kind)):
         if text is not None:
             raise UsageError(f"{option}: expected no value, got {text!r}")
@@ -168,11 +169,11 @@ def _following(rest: Iterator[str], option: str, expected: str) -> str:
     return text
 
 
-def _find(option: str, known: dict[str, Option]) -> Option:
+def _find(option: str, known: dict[str, Option], switches: tuple[str, ...]) -> Option:
     found = known.get(option)
     if found is None:
         from granite.cli import foreign
 
         foreign.refuse(option)
-        raise UsageError(f"unknown option {option!r}{suggestion(option, known)}")
+        raise UsageError(f"unknown option {option!r}{suggestion(option, (*known, *switches))}")
     return found

@@ -109,6 +109,8 @@ def host() -> Kind:
     def read(value: object) -> str:
         if not isinstance(value, str) or not value.isprintable() or not value.strip():
             raise ValueError
+        if ":" in value and not _is_ipv6(value):
+            raise ValueError
         return value
 
     return Kind("an address or a name", "HOST", read)

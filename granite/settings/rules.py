@@ -44,6 +44,8 @@ _COMPANIONS = {
     "access_log_exclude": "access_log",
     "proxy_protocol_allow_ips": "proxy_protocol",
 }
+# What another address replaces, if both are given in one place; else the stronger source wins.
+_REPLACED = {"bind": ("host", "port", "uds"), "uds": ("host", "port")}
 _OFF_WITH_RELOAD = ("workers_lifetime", "workers_max_rss", "max_requests", "preload")
 
 
@@ -79,6 +81,12 @@ def apply(values: dict[str, Value], given: Collection[str]) -> list[Note]:
         is_off = not values[other] or values[other] == "off"
         if name in given and values[name] != BY_NAME[name][0].default and is_off:
             notes.append(Note("warning", f"{name}: has no effect without {other}"))
+    for name, others in _REPLACED.items():
+        notes += [
+            Note("warning", f"{other}: has no effect with {name}")
+            for other in others
+            if values[name] and other in given and values[other] != BY_NAME[other][0].default
+        ]
     _remark(values, notes)
     return notes
 

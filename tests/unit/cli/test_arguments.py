@@ -55,6 +55,8 @@ def test_the_config_file(given):
 def test_options_of_a_command():
     found = arguments.read(["a", "--all"], ("--all", "--json"))
     assert (found.values, found.switches, found.help) == ({"target": "a"}, {"--all"}, False)
+    with pytest.raises(UsageError, match="did you mean '--json'"):
+        arguments.read(["a", "--jsn"], ("--all", "--json"))
 
 
 @pytest.mark.parametrize("option", ["-h", "--help"])

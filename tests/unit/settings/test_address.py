@@ -130,7 +130,7 @@ def test_an_address_or_value_error(text: str) -> None:
     assert str(Address.parse(str(address))) == str(address)
 
 
-@pytest.mark.parametrize("value", ["", " ", "a\n", "\0", b"::1", None, 1])
+@pytest.mark.parametrize("value", ["", " ", "a\n", "\0", b"::1", None, 1, "a:80", "[::1]"])
 def test_what_is_no_host(value):
     with pytest.raises(ValueError):
         host().read(value)

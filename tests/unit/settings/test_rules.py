@@ -173,6 +173,19 @@ def test_companions_without_what_they_belong_to(name, value, other):
     assert notes == []
 
 
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ({"bind": "127.0.0.1:80", "port": 81, "host": "::1"}, ["host", "port"]),
+        ({"bind": "127.0.0.1:80", "uds": "a.sock"}, ["uds"]),
+        ({"uds": "a.sock", "port": 81}, ["port"]),
+        ({"host": "::1", "port": 81}, []),
+    ],
+)
+def test_an_address_that_another_one_replaces(given, names):
+    assert notes(**given) == [("warning", name) for name in names]
+
+
 def test_proxies_without_their_protocol():
     proxies = {"proxy_protocol_allow_ips": ("10.0.0.1",)}
     assert notes(**proxies) == [("warning", "proxy_protocol_allow_ips")]
