@@ -74,7 +74,7 @@ class LifespanError(LoadError):
 
 
 def reason(exc: BaseException) -> str:
-    """Return what the system says of an error, such as "No such file or directory", without number
+    """Return what the system says of an error, such as "no such file or directory", without number
     and file name.
     """
-    return (isinstance(exc, OSError) and exc.strerror) or str(exc)
+    return (isinstance(exc, OSError) and exc.strerror and exc.strerror.lower()) or str(exc)

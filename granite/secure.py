@@ -82,4 +82,4 @@ def _read(name: str, path: str) -> bytes:
         with open(path, "rb") as file:  # noqa: PTH123
             return file.read()
     except OSError as exc:
-        raise BootError(f"{name}: cannot read {path}: {reason(exc).lower()}") from None
+        raise BootError(f"{name}: cannot read {path}: {reason(exc)}") from None

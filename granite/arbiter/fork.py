@@ -38,7 +38,7 @@ def fork() -> int:
 
 def refused(exc: OSError) -> BootError:
     """Return what is said of an error of the system that stands in the way of a fork."""
-    return BootError(f"cannot fork a worker: {reason(exc).lower()}")
+    return BootError(f"cannot fork a worker: {reason(exc)}")
 
 
 def flush_streams() -> None:

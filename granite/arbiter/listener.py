@@ -88,7 +88,7 @@ class Listener:
                 self.fds[slot] = _join(sock, config).detach()
             except OSError as exc:
                 raise BootError(
-                    f"cannot open a socket of worker {slot} at {self.url}: {reason(exc).lower()}"
+                    f"cannot open a socket of worker {slot} at {self.url}: {reason(exc)}"
                 ) from None
             finally:
                 sock.detach()

@@ -240,7 +240,7 @@ def _reason(exc: OSError | UnicodeError) -> str:
             return "the descriptor is not open"
         if exc.errno == errno.ENOTSOCK:
             return "the descriptor is no socket"
-        return reason(exc).lower()
+        return reason(exc)
     return "the host name cannot be encoded"
 
 

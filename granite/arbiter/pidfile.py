@@ -91,7 +91,7 @@ class PidFile:
             os.close(fd)
 
     def _refused(self, action: str, exc: OSError) -> BootError:
-        return BootError(f"pid_file: cannot {action} {self._path!r}: {reason(exc).lower()}")
+        return BootError(f"pid_file: cannot {action} {self._path!r}: {reason(exc)}")
 
 
 def _number(content: bytes) -> int | None:

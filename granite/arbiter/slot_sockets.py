@@ -87,7 +87,7 @@ class SlotSockets:
             for listener in self._divided:
                 listener.divide()
         except OSError as exc:
-            raise BootError(f"reuse_port: the system refuses it: {reason(exc).lower()}") from None
+            raise BootError(f"reuse_port: the system refuses it: {reason(exc)}") from None
 
     def for_slot(self, index: int) -> tuple[int, ...]:
         """Return the descriptors of a slot, in the order of the addresses. Its own ones are opened
@@ -160,5 +160,5 @@ def _make_pool() -> tuple[int, ...]:
         # Packets: a descriptor stays with the address that it was accepted at.
         ends = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     except OSError as exc:
-        raise BootError(f"reuse_port: cannot make a socket pair: {reason(exc).lower()}") from None
+        raise BootError(f"reuse_port: cannot make a socket pair: {reason(exc)}") from None
     return tuple(end.detach() for end in ends)

@@ -46,7 +46,7 @@ def set_tcp_options(sock: _socket.socket, config: Config) -> None:
                 continue
             why = "this system does not have it"
         except OSError as exc:
-            why = f"the system refuses it: {reason(exc).lower()}"
+            why = f"the system refuses it: {reason(exc)}"
         raise BootError(f"{setting}: cannot set {name} to {value}: {why}")
 
 

@@ -98,7 +98,7 @@ class Upgrade:
         try:
             self._start()
         except OSError as exc:
-            self._log.error(f"no upgrade: cannot start a process: {reason(exc).lower()}")
+            self._log.error(f"no upgrade: cannot start a process: {reason(exc)}")
             return
         self._log.info(
             f"upgrading: pid {self._pid} starts beside this server, which goes on until it is ready"
@@ -220,7 +220,7 @@ class Upgrade:
             where = command[0]
             os.execve(where, command, environ)
         except OSError as exc:
-            return f"{where}: {reason(exc).lower()}"
+            return f"{where}: {reason(exc)}"
 
     def _hear(self, events: int) -> None:
         """Take in what the successor says."""

@@ -163,7 +163,7 @@ class Watch:
         try:
             mine, theirs = os.pipe()
         except OSError as exc:
-            self._postpone(now, f"reload: no watcher can be started: {reason(exc).lower()}")
+            self._postpone(now, f"reload: no watcher can be started: {reason(exc)}")
             return
         signals.block()
         try:
@@ -172,7 +172,7 @@ class Watch:
             signals.unblock()
             os.close(mine)
             os.close(theirs)
-            self._postpone(now, f"reload: no watcher can be started: {reason(exc).lower()}")
+            self._postpone(now, f"reload: no watcher can be started: {reason(exc)}")
             return
         if pid == 0:
             self._become_watcher(theirs, arbiter)

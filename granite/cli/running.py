@@ -109,7 +109,7 @@ class Server:
         except (http.client.HTTPException, ValueError):
             found = None
         except OSError as exc:
-            why = "no answer in time" if isinstance(exc, TimeoutError) else reason(exc).lower()
+            why = "no answer in time" if isinstance(exc, TimeoutError) else reason(exc)
             raise BootError(f"no metrics at {self.url}: {why}; {self._hint}") from None
         finally:
             connection.close()

@@ -140,7 +140,7 @@ class Exporter:
                 sock.close()
                 raise
         except (OSError, UnicodeError) as exc:
-            why = reason(exc).lower() if isinstance(exc, OSError) else "no such name"
+            why = reason(exc) if isinstance(exc, OSError) else "no such name"
             raise BootError(
                 f"cannot serve metrics on {address}: {why}; see metrics_address and metrics_port"
             ) from None

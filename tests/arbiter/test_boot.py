@@ -63,7 +63,7 @@ def test_a_missing_working_dir(run_granite):
     granite = run_granite("apps:plain", "--working-dir", "/no/such", cwd=APPS, ready=False)
     assert granite.wait() == 1
     assert one_line(granite) == (
-        "granite: cannot change to the working directory '/no/such': No such file or directory"
+        "granite: cannot change to the working directory '/no/such': no such file or directory"
     )
 
 

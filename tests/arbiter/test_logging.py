@@ -277,13 +277,13 @@ def test_configuration(run_granite, app_folder, tmp_path, name, content):
         (
             ("--log-config", "nosuch.json"),
             2,
-            "log_config 'nosuch.json': No such file or directory: 'nosuch.json'",
+            "log_config 'nosuch.json': no such file or directory: 'nosuch.json'",
         ),
         (("--log-config", "bad.json"), 2, "log_config 'bad.json': Unable to configure handler 'h'"),
         (("--log-config", '{"root": 1}'), 2, "log_config: root: expected a dictionary"),
-        (("--log-file", "no/log"), 1, "cannot open the log 'no/log': No such file or directory"),
-        (("--log-file", "bad.json/log"), 1, "cannot open the log 'bad.json/log': Not a directory"),
-        (("--access-log", "--access-log-file", "."), 1, "cannot open the log '.': Is a directory"),
+        (("--log-file", "no/log"), 1, "cannot open the log 'no/log': no such file or directory"),
+        (("--log-file", "bad.json/log"), 1, "cannot open the log 'bad.json/log': not a directory"),
+        (("--access-log", "--access-log-file", "."), 1, "cannot open the log '.': is a directory"),
         (("--log-file", "syslog+udp://"), 2, "--log-file: expected -, stdout"),
     ],
 )

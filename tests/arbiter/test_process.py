@@ -276,7 +276,7 @@ def test_a_working_directory_that_is_gone(tmp_path, command):
     try:
         assert granite.wait() == 1
         assert granite.output.splitlines()[-1] == (
-            "granite: cannot find the working directory: No such file or directory"
+            "granite: cannot find the working directory: no such file or directory"
         )
         assert "Traceback" not in granite.output
     finally:
@@ -284,7 +284,7 @@ def test_a_working_directory_that_is_gone(tmp_path, command):
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(None, "No such file or directory"), (b"\xff=1", "it is not UTF-8")]
+    ("content", "reason"), [(None, "no such file or directory"), (b"\xff=1", "it is not UTF-8")]
 )
 def test_an_env_file_that_cannot_be_read(run_granite, tmp_path, content, reason):
     file = tmp_path / "env"

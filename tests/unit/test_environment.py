@@ -49,7 +49,7 @@ def test_a_working_directory_that_is_gone(place, step):
     gone.mkdir()
     os.chdir(gone)
     gone.rmdir()
-    with pytest.raises(BootError, match=r"^cannot find the working directory: No such file or dir"):
+    with pytest.raises(BootError, match=r"^cannot find the working directory: no such file or dir"):
         step()
 
 
@@ -65,7 +65,7 @@ def test_prepare_does_all_of_it(place):
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"A=\xff", "it is not UTF-8"), (b"A='x\0y'", "it holds a zero byte"), (None, "No such file")],
+    [(b"A=\xff", "it is not UTF-8"), (b"A='x\0y'", "it holds a zero byte"), (None, "no such file")],
 )
 def test_a_file_that_cannot_be_read(place, content, reason):
     if content is not None:

@@ -116,7 +116,7 @@ def test_reopen_of_a_configured_file(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("none.json", None, "No such file or directory: 'none.json'"),
+        ("none.json", None, "no such file or directory: 'none.json'"),
         ("x.json", "{", "Expecting property name enclosed in double quotes: line 1 column 2"),
         ("x.json", "[]", "expected a dictionary, got list"),
         ("x.json", '{"loggers": []}', "loggers: expected a dictionary"),

@@ -84,14 +84,14 @@ def test_reopen_that_fails_keeps_the_old_file(tmp_path):
     lines = (tmp_path / "away" / "log").read_text().splitlines()
     assert len(lines) == 3
     for line in lines[:2]:
-        assert f"error: cannot open the log {str(folder / 'log')!r} again: No such file" in line
+        assert f"error: cannot open the log {str(folder / 'log')!r} again: no such file" in line
 
 
 @pytest.mark.parametrize("access_too", [False, True])
 def test_a_file_that_cannot_be_opened(tmp_path, access_too):
     setting = "access_log_file" if access_too else "log_file"
     config = Config(access_log=True, **{setting: str(tmp_path / "no" / "log")})
-    with pytest.raises(BootError, match=r"cannot open the log '.*/no/log': No such file or dir"):
+    with pytest.raises(BootError, match=r"cannot open the log '.*/no/log': no such file or dir"):
         log.Log(config)
 
 

@@ -65,7 +65,7 @@ def test_another_working_directory(folder, tmp_path_factory, monkeypatch):
     assert Path.cwd() == elsewhere
     (folder / "granite.toml").unlink()
     folder.rmdir()
-    with pytest.raises(UsageError, match=r"^cannot read the settings again in .*: No such file"):
+    with pytest.raises(UsageError, match=r"^cannot read the settings again in .*: no such file"):
         loaded.again()
     assert Path.cwd() == elsewhere
 

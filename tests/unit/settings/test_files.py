@@ -80,7 +80,7 @@ def test_a_toml_file_by_name(text, directory):
 def test_what_cannot_be_read(directory):
     assert refused("no.py") == "no.py: expected a config file, found none"
     assert refused("no.toml") == "no.toml: expected a config file, found none"
-    assert refused(str(directory)) == f"{directory}: the config file cannot be read: Is a directory"
+    assert refused(str(directory)) == f"{directory}: the config file cannot be read: is a directory"
     assert refused("python:no_such.module") == (
         "python:no_such.module: ModuleNotFoundError: No module named 'no_such'"
     )
