@@ -73,7 +73,8 @@ def run_granite() -> Iterator[RunGranite]:
             launcher: tuple[str, ...] = LAUNCHER,
             ready: bool = True,
         ) -> GraniteProcess:
-            port = () if "--port" in arguments else ("--port", "0")
+            is_said = {"--port", "--bind", "-b", "--uds"}.intersection(arguments)
+            port = () if is_said else ("--port", "0")
             process = GraniteProcess("run", *arguments, *port, cwd=cwd, env=env, launcher=launcher)
             stack.callback(process.destroy)
             if ready:
