@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
@@ -129,7 +130,8 @@ class GraniteProcess:
     def destroy(self) -> None:
         """Leave nothing of the tree behind, whatever the test did."""
         if self.members():
-            os.killpg(self.process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # the last one has just ended
+                os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(PATIENCE)
         self.wait_gone()
         self._reader.join(PATIENCE)

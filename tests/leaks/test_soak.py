@@ -97,7 +97,7 @@ class Soaked:
         assert self._process.stdin is not None
         self._process.stdin.close()
         left = json.loads(self._line())["left"]
-        assert self._process.wait(20) == 0
+        assert self._process.wait(60) == 0
         return left
 
     def destroy(self) -> None:

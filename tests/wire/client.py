@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 __all__ = ["DELIVERIES", "Delivery", "Response", "Talk", "converse", "split_responses"]
 
-_LIMIT = 10.0  # seconds that a whole conversation may take
+_LIMIT = 60.0  # seconds that a whole conversation may take
 _STEPS = 1500  # pieces of a long message at most
 
 Delivery = Callable[[bytes, random.Random], list[bytes]]
@@ -76,7 +76,7 @@ def converse(
 ) -> None:
     """Send every talk's data in pieces, then read until `done(talk)` or the server has closed.
 
-    A talk that has come to neither after 10 seconds is left as it is, its `outcome` "open".
+    A talk that has come to neither after a minute is left as it is, its `outcome` "open".
     """
     deadline = time.monotonic() + _LIMIT
     sockets = [socket.create_connection(address) for _ in talks]

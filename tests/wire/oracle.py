@@ -85,6 +85,8 @@ def _head(data: bytes, at: int) -> tuple[_Head, int]:
     http11 = head.seen.version == "1.1"
     if (head.host_at < 0 and http11) or (head.chunked and not http11):
         raise _RefusedError
+    if int(head.length or b"0") >= 2**63:  # a number that is one, but none of bytes to wait for
+        raise _RefusedError
     if head.absolute:
         _replace_host(head)
     return head, at + 2
@@ -160,7 +162,7 @@ def _note(head: _Head, name: bytes, raw: bytes) -> None:
     if name == b"content-length":
         if head.length is not None or head.chunked or not re.fullmatch(rb"[0-9]+", value):
             raise _RefusedError
-        if int(value) >= 2**63:
+        if int(value) >= 2**64:
             raise _RefusedError
         head.length = value
     elif name == b"transfer-encoding":

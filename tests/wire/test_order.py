@@ -34,7 +34,7 @@ def test_what_comes_behind_bytes_that_wait(cut: int, size: int) -> None:
         await asyncio.sleep(0)
         if scope["path"] == "/first":
             entered.set()
-            assert sent.wait(10)  # blocks the server, so that all bytes are there afterwards
+            assert sent.wait(60)  # blocks the server, so that all bytes are there afterwards
         await send({"type": "http.response.start", "status": 200})
         large = scope["path"] == "/first"
         await send({"type": "http.response.body", "body": bytes(size if large else 2)})
@@ -42,10 +42,10 @@ def test_what_comes_behind_bytes_that_wait(cut: int, size: int) -> None:
     with TestServer(app, lifespan="off") as server:
         with socket.socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-            sock.settimeout(20)
+            sock.settimeout(60)
             sock.connect((server.host, server.port))
             sock.sendall(FIRST + SECOND[:cut])
-            assert entered.wait(10)
+            assert entered.wait(60)
             sock.sendall(SECOND[cut:] + FIRST.replace(b"first", b"third"))
             sent.set()
             data = bytearray()
