@@ -10,6 +10,7 @@ import pytest
 
 from tests.server.apps import Gate, Message, Seen, answer, attempt, body, body_of, eventually, start
 from tests.server.loops import both_loops
+from tests.server.raw import request
 
 HINT: Message = {"type": "http.response.early_hint", "links": [b"</a>"]}
 TRAILERS: Message = {"type": "http.response.trailers", "headers": [(b"x-sum", b"5")]}
@@ -105,6 +106,31 @@ def test_a_client_that_ends_its_half_inside_the_body_gets_a_400(connect):
     client.end()
     assert client.response().status == 400
     assert seen.get() == {"type": "http.disconnect"}
+
+
+@both_loops
+def test_a_client_that_ends_its_half_inside_the_body_of_a_pipelined_request(connect):
+    """Also where that has been seen before its turn has come."""
+    gate = Gate()
+
+    async def app(scope, receive, send):
+        if scope["path"] == "/first":
+            await gate.wait()
+            return await answer(send, b"first")
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        return None
+
+    client = connect(app)
+    client.request("/first")
+    assert gate.reached.wait(30)
+    client.send(request("/second", "Content-Length: 3", method="POST") + b"x")
+    client.end()
+    assert client.silent()
+    gate.open()
+    assert client.response().body == b"first"
+    assert client.response().status == 400
+    assert client.gone()
 
 
 def test_an_answer_before_the_end_of_the_half(connect):

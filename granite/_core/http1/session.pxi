@@ -256,7 +256,11 @@ cdef class Http1Session(RequestReader):
                 if exchange is None:
                     self._answer_declined()
                     return self._drop_rest()
-                return exchange.on_body() if self.dispatched else self._dispatch()
+                if self.dispatched:
+                    return exchange.on_body()
+                if self.input_ended:
+                    return self.refuse(400, "the connection ended inside the request's body")
+                return self._dispatch()
             if code != llhttp.HPE_PAUSED:
                 self.raw_size += end - base
                 return self._parse_error()
