@@ -55,6 +55,7 @@ cdef class LineFormat:
     cdef char offset[7]                 # +00:00
     cdef char clf_time[29]              # [21/Nov/2026:12:00:00 +0000]
 
+    cdef bytes _constant(self, Operation *op)
     cdef int write(self, Lines *lines, Exchange exchange) except -1
     cdef int _tell_time(self) except -1
     cdef int _write_atom(self, Lines *lines, Operation *op, Exchange exchange) except -1

@@ -11,6 +11,7 @@ block. What a stream does not take waits, within a bound, for a later turn; what
 """
 
 import logging
+import sys
 
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from cpython.object cimport PyObject
@@ -24,10 +25,11 @@ from posix.fcntl cimport O_CLOEXEC, O_NONBLOCK, O_WRONLY, open as _open_path
 from posix.stat cimport S_ISFIFO, S_ISREG, S_ISSOCK, fstat, struct_stat
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from posix.unistd cimport close as _close_fd, getpid, write
+from granite._core.capi.octets cimport granite_copy_plain
 from granite._core.capi.python cimport (
     PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE, PyList_CheckExact, PyList_GET_ITEM,
-    PyList_GET_SIZE, PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8,
-    PyUnicode_IS_COMPACT_ASCII,
+    PyList_GET_SIZE, PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyUnicode_DATA, PyUnicode_DecodeUTF8,
+    PyUnicode_GET_LENGTH, PyUnicode_IS_COMPACT_ASCII,
 )
 from granite._core.counters cimport clock
 from granite._core.exchange cimport Exchange

@@ -74,6 +74,8 @@ cdef extern from *:
     const int granite_digits[]
     const long long granite_units[]
 
+# Told by identity, as protocols intern theirs.
+cdef str _HTTP11 = sys.intern("1.1")
 cdef const char *_MONTHS = b"JanFebMarAprMayJunJulAugSepOctNovDec"
 
 
@@ -105,6 +107,12 @@ cdef class LineFormat:
                 op.atom = _ATOMS[name]
                 op.form = _FORMS[form]
                 text = argument.encode("ascii")
+                if op.atom == ATOM_PID or op.atom == ATOM_CLF_PID or op.atom == ATOM_WORKER or op.atom == ATOM_LOGNAME:
+                    text = self._constant(op)
+            if op.atom == ATOM_LITERAL and self.count and self.c_operations[self.count - 1].atom == ATOM_LITERAL:
+                text = self.texts.pop() + text
+                self.count -= 1
+                op = &self.c_operations[self.count]
             self.texts.append(text)
             op.base = PyBytes_AS_STRING(<PyObject *>text)
             op.size = PyBytes_GET_SIZE(<PyObject *>text)
@@ -115,6 +123,17 @@ cdef class LineFormat:
 
     def __dealloc__(self):
         PyMem_RawFree(self.c_operations)
+
+    cdef bytes _constant(self, Operation *op):
+        """Turn the operation of what never changes into a literal's; its text."""
+        cdef Lines lines
+        memset(&lines, 0, sizeof(lines))
+        try:
+            self._write_atom(&lines, op, None)
+            return PyBytes_FromStringAndSize(lines.base, lines.size)
+        finally:
+            PyMem_RawFree(lines.base)
+            memset(op, 0, sizeof(Operation))
 
     cdef int write(self, Lines *lines, Exchange exchange) except -1:
         """Append the line of a request that has ended."""
@@ -166,12 +185,12 @@ cdef class LineFormat:
         lines.room = op.precision if op.precision >= 0 and op.form == FORM_TEXT else <size_t>-1
         if op.atom < ATOM_TLS:
             if json:
-                _put(lines, b'"', 1)
+                _put_octet(lines, 34)
             known = self._write_text(lines, op, exchange)
             if not known:
                 lines.size = start
             elif json:
-                _put(lines, b'"', 1)
+                _put_octet(lines, 34)
         elif op.atom == ATOM_TLS:
             _put_truth(lines, exchange.secure, b"yes", b"no", json)
         elif op.atom == ATOM_ABORTED:
@@ -194,45 +213,45 @@ cdef class LineFormat:
         cdef bint json = op.form == FORM_JSON
         if atom == ATOM_CLIENT:
             return _put_address(lines, exchange.client, json)
-        if atom == ATOM_REQUEST_LINE:
+        elif atom == ATOM_REQUEST_LINE:
             return _put_request_line(lines, exchange, json)
-        if atom == ATOM_METHOD:
+        elif atom == ATOM_METHOD:
             return _put_known(lines, exchange.method, json)
-        if atom == ATOM_TARGET:
+        elif atom == ATOM_TARGET:
             return exchange.raw_path is not None and _put_target(lines, exchange, json)
-        if atom == ATOM_PATH:
+        elif atom == ATOM_PATH:
             return exchange.raw_path is not None and _put_bytes(lines, exchange.raw_path, json) == 0
-        if atom == ATOM_QUERY_STRING:
+        elif atom == ATOM_QUERY_STRING:
             return exchange.query_string is not None and _put_bytes(lines, exchange.query_string, json) == 0
-        if atom == ATOM_PROTOCOL:
+        elif atom == ATOM_PROTOCOL:
             return exchange.http_version is not None and _put_version(lines, exchange, json)
-        if atom == ATOM_HTTP_VERSION:
+        elif atom == ATOM_HTTP_VERSION:
             return _put_known(lines, exchange.http_version, json)
-        if atom == ATOM_ADDR:
+        elif atom == ATOM_ADDR:
             return _put_known(lines, "unix" if exchange.client is None else exchange.client[0], json)
-        if atom == ATOM_REFERER:
+        elif atom == ATOM_REFERER:
             return _put_field(lines, exchange.headers, b"referer", 7, json)
-        if atom == ATOM_USER_AGENT:
+        elif atom == ATOM_USER_AGENT:
             return _put_field(lines, exchange.headers, b"user-agent", 10, json)
-        if atom == ATOM_REQUEST_FIELD:
+        elif atom == ATOM_REQUEST_FIELD:
             return _put_field(lines, exchange.headers, op.base, op.size, json)
-        if atom == ATOM_RESPONSE_FIELD:
+        elif atom == ATOM_RESPONSE_FIELD:
             return _put_field(lines, exchange.response_fields, op.base, op.size, json)
-        if atom == ATOM_SERVER:
+        elif atom == ATOM_SERVER:
             return exchange.server is not None and _put_address(lines, exchange.server, json)
-        if atom == ATOM_SCHEME:
+        elif atom == ATOM_SCHEME:
             return _put_known(lines, exchange.scheme, json)
-        if atom == ATOM_USER:
+        elif atom == ATOM_USER:
             return _put_user(lines, exchange.headers, json)
-        if atom == ATOM_REQUEST_ID:
+        elif atom == ATOM_REQUEST_ID:
             return exchange.request_id is not None and _put_bytes(lines, exchange.request_id, json) == 0
-        if atom == ATOM_MARK:
+        elif atom == ATOM_MARK:
             return _put(lines, b" aborted", 8 if exchange.aborted else 0) == 0
-        if atom == ATOM_CLF_PID:
+        elif atom == ATOM_CLF_PID:
             _put(lines, b"<", 1)
             _put_digits(lines, self.pid, 1)
             return _put(lines, b">", 1) == 0
-        if atom == ATOM_LOGNAME:
+        elif atom == ATOM_LOGNAME:
             return False
         return self._write_time(lines, atom) == 0
 
@@ -316,20 +335,22 @@ cdef bint _put_address(Lines *lines, object address, bint json) except -1:
     _put_str(lines, <object>PyTuple_GET_ITEM(<PyObject *>address, 0), json)
     port = <object>PyTuple_GET_ITEM(<PyObject *>address, 1)
     if port is not None:
-        _put_text(lines, b":", 1, json)
+        _put_octet(lines, 58)
         _put_digits(lines, <uint64_t>port, 1)
     return True
 
 
 cdef bint _put_target(Lines *lines, Exchange exchange, bint json) except -1:
     _put_bytes(lines, exchange.raw_path, json)
-    if exchange.query_string:
-        _put_text(lines, b"?", 1, json)
+    if exchange.query_string is not None and PyBytes_GET_SIZE(<PyObject *>exchange.query_string):
+        _put_octet(lines, 63)
         _put_bytes(lines, exchange.query_string, json)
     return True
 
 
 cdef bint _put_version(Lines *lines, Exchange exchange, bint json) except -1:
+    if exchange.http_version is _HTTP11:
+        return _put_text(lines, b"HTTP/1.1", 8, json) == 0
     _put_text(lines, b"HTTP/", 5, json)
     return _put_str(lines, exchange.http_version, json) == 0
 
@@ -340,10 +361,10 @@ cdef bint _put_request_line(Lines *lines, Exchange exchange, bint json) except -
         return False
     _put_str(lines, exchange.method if exchange.method is not None else "-", json)
     if exchange.raw_path is not None:
-        _put_text(lines, b" ", 1, json)
+        _put_octet(lines, 32)
         _put_target(lines, exchange, json)
     if exchange.http_version is not None:
-        _put_text(lines, b" ", 1, json)
+        _put_octet(lines, 32)
         _put_version(lines, exchange, json)
     return True
 

@@ -1,14 +1,5 @@
 # A buffer of lines, and how texts and numbers get into it: whatever a client sends, it ends no line, moves no cursor and closes no quotes.
 
-cdef extern from *:
-    """
-    /* Printable ASCII without the quote and the backslash: the same for text and for JSON. */
-    static const unsigned char granite_plain[256] = {
-        [0x20 ... 0x21] = 1, [0x23 ... 0x5b] = 1, [0x5d ... 0x7e] = 1,
-    };
-    """
-    const unsigned char granite_plain[]
-
 cdef const char *_HEX_TEXT = b"0123456789ABCDEF"
 cdef const char *_HEX_JSON = b"0123456789abcdef"
 
@@ -39,20 +30,18 @@ cdef inline int _put(Lines *lines, const char *base, size_t size) except -1:
 cdef int _put_text(Lines *lines, const char *base, size_t size, bint json) except -1:
     """Append bytes of which nothing is known: in text as \\xHH what is no printable ASCII, in JSON as \\u00HH."""
     cdef size_t i = 0
-    cdef size_t begin
+    cdef size_t plain
     cdef unsigned char c
     cdef char *place
     if size > lines.room:
         size = lines.room
     lines.room -= size
-    while i < size:
-        begin = i
-        while i < size and granite_plain[<unsigned char>base[i]]:
-            i += 1
-        if i > begin:
-            _put(lines, base + begin, i - begin)
+    while True:
+        plain = granite_copy_plain(_reserve(lines, size - i), base + i, size - i)
+        lines.size += plain
+        i += plain
         if i == size:
-            break
+            return 0
         c = base[i]
         i += 1
         place = _reserve(lines, 6)
@@ -67,17 +56,22 @@ cdef int _put_text(Lines *lines, const char *base, size_t size, bint json) excep
             place[2] = _HEX_TEXT[c >> 4]
             place[3] = _HEX_TEXT[c & 15]
             lines.size += 4
+
+
+cdef inline int _put_octet(Lines *lines, char octet) except -1:
+    """Append one that needs no escape, if the text has room for it."""
+    if lines.room:
+        lines.room -= 1
+        _reserve(lines, 1)[0] = octet
+        lines.size += 1
     return 0
 
 
 cdef int _put_str(Lines *lines, object text, bint json) except -1:
     """Append a str of Python."""
-    cdef Py_ssize_t size
-    cdef const char *base
     cdef bytes encoded
     if PyUnicode_IS_COMPACT_ASCII(<PyObject *>text):
-        base = PyUnicode_AsUTF8AndSize(<PyObject *>text, &size)
-        return _put_text(lines, base, size, json)
+        return _put_text(lines, <const char *>PyUnicode_DATA(<PyObject *>text), PyUnicode_GET_LENGTH(<PyObject *>text), json)
     encoded = text.encode("utf-8", "surrogateescape")
     return _put_text(lines, PyBytes_AS_STRING(<PyObject *>encoded), PyBytes_GET_SIZE(<PyObject *>encoded), json)
 
@@ -103,14 +97,19 @@ cdef str _escaped(object text):
 
 cdef int _put_digits(Lines *lines, uint64_t number, int least) except -1:
     """Append a number with `least` digits or more."""
-    cdef char digits[24]
-    cdef int count = 24
-    cdef int written
-    while number or least > 24 - count:
+    cdef char *place = _reserve(lines, 24)
+    cdef uint64_t rest = number
+    cdef int count = 0
+    while rest:
+        rest //= 10
+        count += 1
+    count = max(count, least)
+    lines.size += count
+    while count:
         count -= 1
-        digits[count] = <char>(48 + number % 10)
+        place[count] = <char>(48 + number % 10)
         number //= 10
-    return _put(lines, digits + count, 24 - count)
+    return 0
 
 
 cdef int _put_decimal(Lines *lines, int64_t number, int point, int precision) except -1:

@@ -55,7 +55,8 @@ cdef extern from "Python.h":
 
     object PyUnicode_DecodeASCII(const char *, Py_ssize_t, const char *)
     bint PyUnicode_IS_COMPACT_ASCII(PyObject *)
-    const char *PyUnicode_AsUTF8AndSize(PyObject *, Py_ssize_t *) except NULL
+    Py_ssize_t PyUnicode_GET_LENGTH(PyObject *)
+    void *PyUnicode_DATA(PyObject *)
     object PyUnicode_DecodeUTF8(const char *, Py_ssize_t, const char *)
 
     object PyObject_Call(object, object, object)

@@ -19,47 +19,6 @@ cdef frozenset _NO_TRAILERS = frozenset((
 ))
 
 
-cdef extern from *:
-    """
-    /* Eight octets at a time. What the masks find beside an octet that they look for lies behind it. */
-    #define GRANITE_EACH(octet) (0x0101010101010101ULL * (octet))
-    #define GRANITE_BELOW_BLANK(word) (((word) - GRANITE_EACH(32)) & ~(word) & GRANITE_EACH(128))
-
-    /* Whether there is an octet below 32. */
-    static inline int granite_has_control(const char *base, size_t size)
-    {
-        unsigned long long word;
-        size_t i = 0;
-        for (; size - i >= 8; i += 8) {
-            memcpy(&word, base + i, 8);
-            if (GRANITE_BELOW_BLANK(word))
-                return 1;
-        }
-        for (; i < size; i++)
-            if ((unsigned char)base[i] < 32)
-                return 1;
-        return 0;
-    }
-
-    /* The first octet that is not printable ASCII, or `end`. */
-    static inline const char *granite_skip_printable(const char *base, const char *end)
-    {
-        unsigned long long word, delete;
-        for (; end - base >= 8; base += 8) {
-            memcpy(&word, base, 8);
-            delete = word ^ GRANITE_EACH(127);
-            if ((GRANITE_BELOW_BLANK(word) | word | ((delete - GRANITE_EACH(1)) & ~delete)) & GRANITE_EACH(128))
-                break;
-        }
-        while (base < end && (unsigned char)*base >= 32 && (unsigned char)*base < 127)
-            base++;
-        return base;
-    }
-    """
-    bint granite_has_control(const char *base, size_t size) noexcept
-    const char *granite_skip_printable(const char *base, const char *end) noexcept
-
-
 cdef inline bint _is_bodyless(int status) noexcept:
     """RFC 9110, 6.4.1 and 15.3.6: these statuses have no content, whatever their fields say."""
     return status == 204 or status == 304 or status == 205

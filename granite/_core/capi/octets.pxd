@@ -1,0 +1,66 @@
+# Octets, eight at a time.
+
+cdef extern from *:
+    """
+    #include <string.h>
+
+    /* What a mask finds beside the octet that it looks for lies behind it, as this is how far a borrow reaches. */
+    #define GRANITE_EACH(octet) (0x0101010101010101ULL * (octet))
+    #define GRANITE_BELOW_BLANK(word) (((word) - GRANITE_EACH(32)) & ~(word))
+    #define GRANITE_HAS(word, octet) ((((word) ^ GRANITE_EACH(octet)) - GRANITE_EACH(1)) & ~((word) ^ GRANITE_EACH(octet)))
+    #define GRANITE_NOT_PRINTABLE(word) ((word) | GRANITE_BELOW_BLANK(word) | GRANITE_HAS(word, 127))
+
+    /* Whether there is an octet below 32. */
+    static inline int granite_has_control(const char *base, size_t size)
+    {
+        unsigned long long word;
+        size_t i = 0;
+        for (; size - i >= 8; i += 8) {
+            memcpy(&word, base + i, 8);
+            if (GRANITE_BELOW_BLANK(word) & GRANITE_EACH(128))
+                return 1;
+        }
+        for (; i < size; i++)
+            if ((unsigned char)base[i] < 32)
+                return 1;
+        return 0;
+    }
+
+    /* The first octet that is not printable ASCII, or `end`. */
+    static inline const char *granite_skip_printable(const char *base, const char *end)
+    {
+        unsigned long long word;
+        for (; end - base >= 8; base += 8) {
+            memcpy(&word, base, 8);
+            if (GRANITE_NOT_PRINTABLE(word) & GRANITE_EACH(128))
+                break;
+        }
+        while (base < end && (unsigned char)*base >= 32 && (unsigned char)*base < 127)
+            base++;
+        return base;
+    }
+
+    /* Printable ASCII without the quote and the backslash. */
+    static const unsigned char granite_plain[256] = {
+        [0x20 ... 0x21] = 1, [0x23 ... 0x5b] = 1, [0x5d ... 0x7e] = 1,
+    };
+
+    /* Copy what is plain, up to the first octet that is not; how many octets that is. */
+    static inline size_t granite_copy_plain(char *to, const char *from, size_t size)
+    {
+        unsigned long long word;
+        size_t i = 0;
+        for (; size - i >= 8; i += 8) {
+            memcpy(&word, from + i, 8);
+            if ((GRANITE_NOT_PRINTABLE(word) | GRANITE_HAS(word, 34) | GRANITE_HAS(word, 92)) & GRANITE_EACH(128))
+                break;
+            memcpy(to + i, &word, 8);
+        }
+        for (; i < size && granite_plain[(unsigned char)from[i]]; i++)
+            to[i] = from[i];
+        return i;
+    }
+    """
+    bint granite_has_control(const char *base, size_t size) noexcept
+    const char *granite_skip_printable(const char *base, const char *end) noexcept
+    size_t granite_copy_plain(char *to, const char *source, size_t size) noexcept
