@@ -124,7 +124,7 @@ cdef class StreamWriter(Transport):
                 buf = buf.next
             written = 0
             if size:
-                if not self.is_pipe and (self.shutting and not self.linger if buf is NULL else buf.offset >= 0):
+                if not self.is_pipe and (self.shutting if buf is NULL else buf.offset >= 0):
                     written = self._write_more(vector, count)
                 else:
                     written = uv.uv_try_write(&self.h.stream, <uv.uv_buf_t *>vector, count)
