@@ -16,7 +16,7 @@ cdef class AsgiInterface(Interface):
     cdef object app
     cdef object loop
     cdef object context                 # copied for every request
-    cdef object state                   # the lifespan's, copied for every request; None without
+    cdef dict state                     # the lifespan's, copied for every request; None without
     cdef dict extensions                # copied for every request
     cdef dict old_extensions            # ... of HTTP/1.0
     cdef object on_error

@@ -183,7 +183,7 @@ cdef class AsgiExchange(Exchange):
             PyDict_SetItem(extensions, _REQUEST_ID, self.request_id.decode("ascii"))
         PyDict_SetItem(scope, _EXTENSIONS, extensions)
         if asgi.state is not None:
-            PyDict_SetItem(scope, _STATE, asgi.state.copy())
+            PyDict_SetItem(scope, _STATE, PyDict_Copy(asgi.state))
         return scope
 
     # the application's coroutine
