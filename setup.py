@@ -45,6 +45,7 @@ EXTENSIONS: dict[str, tuple[list[str], list[str]]] = {
     "http2": ([], ["libnghttp2 >= 1.52"]),
     "tls": (["granite_picotls"], []),
     "proxy_protocol": ([], []),
+    "task": ([], []),
     "asgi": ([], []),
     "conn": ([], []),
     "server": ([], []),

@@ -1,35 +1,29 @@
 """The ASGI interface: one HTTP request of the specification's version 2.5 is one exchange.
 
-Owns the scope, the application's Task and the receive() and send() callables. Knows neither protocol nor transport. Runs on the
-reactor's thread, which is the event loop's.
-
-Theory of operation: every request runs in a real asyncio.Task with a copy of the lifespan's context. The coroutine of that Task is
-the exchange itself: its first step calls the application, each further step drives the coroutine that the application returned. So
-the exchange sees how the application ends without a callback on the Task. Where Python can start a Task eagerly (3.12), the first
-step runs inside the read callback. receive() and send() return awaitables that fill `am_send`, which lets them return a value without
-raising StopIteration; only when there is really something to wait for is a Future made.
+Owns the scope and the receive() and send() callables. Knows neither protocol nor transport. Runs on the reactor's thread, which is the
+event loop's. The Task in which the application runs, and how it ends, is the business of `task`.
 """
 
-import asyncio
-import logging
 import os
 import sys
 
-cimport cython
 from cpython.long cimport PyLong_AsLongAndOverflow
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 from granite._core.capi.python cimport (
-    METH_NOARGS, METH_O, PYGEN_ERROR, PYGEN_NEXT, PYGEN_RETURN, PyAsyncMethods, PyBytes_CheckExact, PyCFunction_New,
-    PyCoro_CheckExact, PyContext_Copy, PyDict_CheckExact, PyDict_Copy, PyDict_GetItemWithError, PyDict_Next, PyDict_SetItem,
-    PyIter_Send, PyMethodDef, PyObject_Call, PySendResult, Py_DECREF, Py_INCREF, _AsyncType, granite_is_text, sendfunc,
+    METH_NOARGS, METH_O, PyBytes_CheckExact, PyCFunction_New, PyDict_CheckExact, PyDict_Copy, PyDict_GetItemWithError, PyDict_Next,
+    PyDict_SetItem, PyMethodDef, granite_is_text,
 )
-from granite._core.exchange cimport Exchange, Interface, Protocol, RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE
-from granite._core.exchange import ClientDisconnected
+from granite._core.exchange cimport Exchange, Protocol, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE
+from granite._core.task cimport TaskExchange, TaskInterface
+from granite._core.task import DONE, PENDING
 
-cdef object _log = logging.getLogger("granite.error")
-cdef object _CancelledError = asyncio.CancelledError
+cdef enum:
+    RECEIVING = 1                       # what receive() waits for
+
+cdef object _DONE = DONE
+cdef object _PENDING = PENDING
 
 cdef str _TYPE = "type"
 cdef str _STATUS = "status"
@@ -58,11 +52,10 @@ cdef str _ASGI = "asgi"
 cdef str _EXTENSIONS = "extensions"
 cdef str _ROOT_PATH = "root_path"
 cdef str _REQUEST_ID = "granite.request_id"
-cdef str _CONTEXT = "context"
 cdef dict _ASGI_VERSIONS = {"version": "3.0", "spec_version": "2.5"}
 
 
-cdef class AsgiInterface(Interface):
+cdef class AsgiInterface(TaskInterface):
     """Calls one ASGI application.
 
     Parameters:
@@ -76,20 +69,13 @@ cdef class AsgiInterface(Interface):
     """
 
     def __init__(self, app, loop, context, state, dict extensions, str root_path, on_error):
-        self.app = app
-        self.loop = loop
-        self.context = context
+        self._set_up(app, loop, context, on_error)
+        self.name = "ASGI"
+        self.others = "WSGI, or of ASGI 2"
         self.state = state
         self.extensions = {**_EXTENSIONS_OF_1_0, **_EXTENSIONS_OF_1_1, **extensions}
         self.old_extensions = {**_EXTENSIONS_OF_1_0, **extensions}
-        self.on_error = on_error
         self.root_path = root_path
-        self.waiting = set()
-        self.create_future = loop.create_future
-        self.get_task_factory = loop.get_task_factory
-        self.eager = sys.version_info >= (3, 12)
-        self.task_type = asyncio.Task
-        self.task_arguments = {"loop": loop, "eager_start": True, "context": None}
         # Every key is there from the start, so that filling a copy in never makes the dictionary grow.
         self.template = {
             _TYPE: _HTTP, _ASGI: None, _HTTP_VERSION: _HTTP11, _METHOD: _GET, _SCHEME: _HTTP, _PATH: None, _RAW_PATH: None,
@@ -101,57 +87,16 @@ cdef class AsgiInterface(Interface):
     cdef Exchange new_exchange(self):
         cdef AsgiExchange exchange = AsgiExchange.__new__(AsgiExchange)
         exchange.interface = self
-        exchange.asgi = self
+        exchange.tasks = self
         self.live += 1
         return exchange
 
-    cdef int cancel(self) except -1:
-        """Cancel every Task that has not ended."""
-        cdef AsgiExchange exchange
-        for exchange in list(self.waiting):
-            exchange.task.cancel()
-        return 0
 
-    cdef object _make_task(self, object coroutine, object context):
-        factory = self.get_task_factory()
-        if factory is not None:
-            # The call that every factory takes: not all know `context`, and loops differ in what else they pass.
-            return context.run(factory, self.loop, coroutine)
-        if self.eager:
-            PyDict_SetItem(self.task_arguments, _CONTEXT, context)
-            try:
-                return PyObject_Call(self.task_type, (coroutine,), self.task_arguments)
-            finally:
-                PyDict_SetItem(self.task_arguments, _CONTEXT, None)
-        if sys.version_info >= (3, 11):
-            return self.loop.create_task(coroutine, context=context)
-        return context.run(self.loop.create_task, coroutine)
-
-
-cdef class AsgiExchange(Exchange):
-    """One request to an ASGI application, and the coroutine that the request's Task runs."""
-
-    cdef int start(self) except -1:
-        self.asgi.started(self)
-        context = PyContext_Copy(self.asgi.context)
-        if self.request_id is not None:
-            self.asgi.request_ids.enter(self, context)
-        try:
-            task = self.asgi._make_task(self, context)
-        except BaseException as exc:
-            if not self.ended:
-                self._raised(exc)
-            if isinstance(exc, (SystemExit, KeyboardInterrupt)):
-                raise
-            return 0
-        if not self.ended:
-            # asyncio keeps only a weak reference to a Task.
-            self.task = task
-            self.asgi.waiting.add(self)
-        return 0
+cdef class AsgiExchange(TaskExchange):
+    """One request to an ASGI application."""
 
     cdef dict _scope(self):
-        cdef AsgiInterface asgi = self.asgi
+        cdef AsgiInterface asgi = <AsgiInterface>self.tasks
         cdef dict scope
         if self.server is not asgi.server:      # which seldom changes
             asgi.server = self.server
@@ -186,199 +131,17 @@ cdef class AsgiExchange(Exchange):
             PyDict_SetItem(scope, _STATE, PyDict_Copy(asgi.state))
         return scope
 
-    # the application's coroutine
-
-    cdef int _call(self) except -1:
-        self.called = True
-        self.asgi.calling(self)
+    cdef object _invoke(self):
         receive = PyCFunction_New(&_receive_method, self)
         send = PyCFunction_New(&_send_method, self)
-        awaitable = self.asgi.app(self._scope(), receive, send)
-        if PyCoro_CheckExact(awaitable):
-            self.coroutine = awaitable
-        elif hasattr(awaitable, "__await__"):
-            self.coroutine = awaitable.__await__()
-        else:
-            raise TypeError(
-                f"an ASGI application must return an awaitable, not {type(awaitable).__name__}: is it a WSGI application, or one of ASGI 2?"
-            )
-        return 0
-
-    cdef int _returned(self) except -1:
-        if self.ended:
-            return 0
-        self.ended = True
-        try:
-            self._check_complete()
-        finally:
-            self._end()
-        return 0
-
-    cdef int _check_complete(self) except -1:
-        if self.protocol is not None and self.response != RESPONSE_DONE and not self.disconnected:
-            if self.gone_told:
-                return self._leave()    # it returned because the client has gone: nothing is wrong
-            if self.response == RESPONSE_NONE:
-                _log.error("the application returned without a response: %s", self.name())
-            else:
-                _log.error("the application returned without completing its response: %s", self.name())
-            self.fail()
-        return 0
-
-    cdef int _raised(self, object exc) except -1:
-        if self.ended:
-            return 0
-        self.ended = True
-        try:
-            # Not the application's fault: whoever it waited for has gone, or it was told to end.
-            if not isinstance(exc, (ClientDisconnected, _CancelledError)):
-                self._report(exc)
-            if isinstance(exc, ClientDisconnected):
-                self._leave()
-            else:
-                self.fail()
-        finally:
-            self._end()
-        return 0
-
-    cdef int _leave(self) except -1:
-        """End a response that nobody waits for."""
-        cdef Protocol protocol = self.protocol
-        if protocol is None or self.response == RESPONSE_DONE:
-            return 0
-        if self.response == RESPONSE_HEAD:
-            protocol.discard_head(self)
-        return protocol.cut_short(self)
-
-    cdef int _report(self, object exc) except -1:
-        try:
-            _log.error("exception in the application: %s", self.name(), exc_info=exc)
-            if self.asgi.on_error is not None:
-                self.asgi.on_error(exc)
-        except Exception as failure:
-            _log.error("on_error failed", exc_info=failure)
-        return 0
-
-    cdef int _end(self) except -1:
-        self.coroutine = None
-        if self.task is not None:
-            self.task = None
-            self.asgi.waiting.discard(self)
-        self.take_body()
-        return self.asgi.finished(self)
-
-    cdef PySendResult _step(self, object value, PyObject **result) except PYGEN_ERROR:
-        """Run the application to its next suspension."""
-        cdef PySendResult outcome
-        cdef object coroutine
-        result[0] = NULL                # which is what a Task looks at
-        if self.stepping:
-            raise ValueError("coroutine already executing")
-        if self.ended:
-            raise RuntimeError("cannot reuse already awaited coroutine")
-        self.stepping = True
-        try:
-            if self.coroutine is None:
-                self._call()
-            coroutine = self.coroutine
-            outcome = PyIter_Send(<PyObject *>coroutine, <PyObject *>value, result)
-        except BaseException as exc:
-            self.stepping = False
-            self._raised(exc)
-            return self._outcome_of(exc, result)
-        self.stepping = False
-        if outcome == PYGEN_RETURN:
-            self._returned()
-        return outcome
-
-    cdef PySendResult _outcome_of(self, object exc, PyObject **result) except PYGEN_ERROR:
-        """What the Task sees of an exception: it was dealt with, unless it is meant for the Task or the loop."""
-        if isinstance(exc, (_CancelledError, SystemExit, KeyboardInterrupt)):
-            raise exc
-        Py_INCREF(<PyObject *>None)
-        result[0] = <PyObject *>None
-        return PYGEN_RETURN
-
-    def send(self, value):
-        """The coroutine protocol: run to the next suspension."""
-        cdef PyObject *result = NULL
-        return _unwrap(self._step(value, &result), result)
-
-    def throw(self, typ, value=None, traceback=None):
-        """The coroutine protocol: raise inside the application."""
-        cdef PyObject *result = NULL
-        if self.stepping:
-            raise ValueError("coroutine already executing")
-        if self.coroutine is None:
-            exc = _instance(typ, value)
-            self._raised(exc)
-            raise exc
-        coroutine = self.coroutine
-        self.stepping = True
-        try:
-            yielded = coroutine.throw(_instance(typ, value))
-        except StopIteration:
-            self.stepping = False
-            self._returned()
-            raise
-        except BaseException as exc:
-            self.stepping = False
-            self._raised(exc)
-            if isinstance(exc, GeneratorExit):
-                raise
-            return _unwrap(self._outcome_of(exc, &result), result)
-        self.stepping = False
-        return yielded
-
-    def close(self):
-        """The coroutine protocol: end the application at its suspension."""
-        if self.stepping:
-            raise ValueError("coroutine already executing")
-        coroutine, self.coroutine = self.coroutine, None
-        try:
-            if coroutine is not None:
-                coroutine.close()
-        finally:
-            if self.called and not self.ended:
-                self.ended = True
-                self.fail()
-                self._end()
-
-    def __await__(self):
-        return self
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        cdef PyObject *result = NULL
-        return _unwrap(self._step(None, &result), result)
-
-    @property
-    def cr_await(self):
-        return getattr(self.coroutine, "cr_await", None)
-
-    @property
-    def cr_code(self):
-        return getattr(self.coroutine, "cr_code", None)
-
-    @property
-    def cr_frame(self):
-        return getattr(self.coroutine, "cr_frame", None)
-
-    @property
-    def cr_running(self):
-        return self.stepping
-
-    @property
-    def cr_suspended(self):
-        return self.called and not self.stepping and not self.ended
+        return self.tasks.app(self._scope(), receive, send)
 
     # receive()
 
-    cdef object poll_receive(self):
-        """The next message, or None while there is none."""
+    cdef object poll(self, int what):
         cdef bytes body
+        if what != RECEIVING:
+            return TaskExchange.poll(self, what)
         if not self.body_taken and self.response != RESPONSE_DONE:
             if self.body is not None or self.body_complete:
                 body = self.take_body()
@@ -388,17 +151,13 @@ cdef class AsgiExchange(Exchange):
                 return {_TYPE: _REQUEST, _BODY: body, _MORE_BODY: not self.body_taken}
             if self.protocol is not None and not self.read_ended:
                 self.protocol.body_wanted(self)
-                return None
+                return _PENDING
         if self.disconnected or self.read_ended or self.protocol is None or self.response == RESPONSE_DONE:
             self.gone_told = True
             return {_TYPE: "http.disconnect"}
-        return None
+        return _PENDING
 
     # send()
-
-    cdef bint poll_send(self) except -1:
-        """Whether there is room for more."""
-        return self.protocol is None or self.disconnected or self.protocol.writable(self)
 
     cdef object _send(self, object message):
         cdef Message parts
@@ -412,7 +171,7 @@ cdef class AsgiExchange(Exchange):
         if parts.kind is NULL:
             raise RuntimeError("send(): the message has no 'type'")
         if self.disconnected or self.gone_told and self.response != RESPONSE_DONE:
-            raise ClientDisconnected("the client has disconnected")
+            raise self._gone()
         if self.response == RESPONSE_NONE:
             return self._send_start(message, &parts)
         return self._send_body(message, &parts)
@@ -459,43 +218,6 @@ cdef class AsgiExchange(Exchange):
         self.body_ended = not goes_on
         return self._sent()
 
-    cdef object _sent(self):
-        """The awaitable of a message that has been handed to the protocol."""
-        if self.disconnected:
-            raise ClientDisconnected("the client has disconnected")
-        if self.protocol is None or self.protocol.writable(self):
-            return _DONE
-        return _waiting(self, True)
-
-    # called by the protocol
-
-    cdef int abort(self) except -1:
-        if self.task is not None:
-            self.task.cancel()
-        return 0
-
-    cdef int on_body(self) except -1:
-        if self.receivers is not None:
-            _wake(self.receivers)
-        return 0
-
-    cdef int on_writable(self) except -1:
-        if self.senders is not None:
-            _wake(self.senders)
-        return 0
-
-    cdef int on_read_ended(self) except -1:
-        self.read_ended = True
-        return self.on_body()
-
-    cdef int on_disconnect(self) except -1:
-        self.disconnected = self.response != RESPONSE_DONE
-        self.protocol = None
-        if not self.body_complete:
-            self.take_body()            # a piece of a body of which no more comes
-        self.on_body()
-        return self.on_writable()
-
 
 cdef bint _take_apart(object message, Message *parts) noexcept:
     """Find what a message may have, borrowed, if all its keys are known by identity, as those of literals are."""
@@ -541,34 +263,8 @@ cdef object _mounted(str root, str path):
     return path if path == root or path.startswith(root + "/") else root + path
 
 
-cdef object _instance(typ, value):
-    """The exception that throw()'s arguments, of the old form or the new, stand for."""
-    if isinstance(typ, BaseException):
-        return typ
-    if isinstance(value, BaseException):
-        return value
-    return typ() if value is None else typ(value)
-
-
-cdef object _unwrap(PySendResult outcome, PyObject *result):
-    """Turn what `am_send` returned into what an iterator's method returns; takes the reference over."""
-    value = <object>result
-    Py_DECREF(result)
-    if outcome == PYGEN_RETURN:
-        raise StopIteration(value)
-    return value
-
-
-cdef int _wake(list futures) except -1:
-    while futures:
-        future = futures.pop()
-        if not future.done():
-            future.set_result(None)
-    return 0
-
-
 cdef object _receive(AsgiExchange self, object unused):
-    return _waiting(self, False)
+    return self.waiting_for(RECEIVING)
 
 
 cdef object _send_message(AsgiExchange self, object message):
@@ -589,20 +285,3 @@ _send_method.ml_doc = "Send a message to the client; the awaitable is done when 
 
 
 include "asgi/extensions.pxi"
-include "asgi/awaitables.pxi"
-
-
-cdef PySendResult _exchange_send(PyObject *self, PyObject *value, PyObject **result) except PYGEN_ERROR:
-    return (<AsgiExchange>self)._step(<object>value, result)
-
-
-# Cython has no syntax for `am_send`.
-(<_AsyncType *><PyObject *>_Done).tp_as_async.am_send = <sendfunc><void *>_done_send
-(<_AsyncType *><PyObject *>_Waiting).tp_as_async.am_send = <sendfunc><void *>_waiting_send
-(<_AsyncType *><PyObject *>AsgiExchange).tp_as_async.am_send = <sendfunc><void *>_exchange_send
-
-cdef _Done _DONE = _Done.__new__(_Done)
-
-# Only this module makes them: one that Python made would lack what its methods rely on.
-(<_AsyncType *><PyObject *>_Waiting).tp_new = NULL
-(<_AsyncType *><PyObject *>AsgiExchange).tp_new = NULL

@@ -1,7 +1,7 @@
-# What receive() and send() return. Both kinds have a coroutine's methods, so that asyncio.create_task() takes them.
+# What an application awaits. Both kinds have a coroutine's methods, so that asyncio.create_task() takes them.
 
 cdef class _Done:
-    """What send() returns when there is nothing to wait for; one for all, as it has no state."""
+    """What there is nothing to wait for: it returns None."""
 
     def __await__(self):
         return self
@@ -33,12 +33,11 @@ cdef PySendResult _done_send(PyObject *self, PyObject *value, PyObject **result)
 
 @cython.freelist(64)
 cdef class _Waiting:
-    """What receive() returns, and send() when the socket is slow. Looks for its value when it is awaited, not before, so that a
-    receive() that is cancelled before it ran loses no message."""
+    """What poll() will return. Looks for it when it is awaited, not before, so that one that is cancelled before it ran loses nothing."""
 
     cdef PySendResult step(self, object value, PyObject **result) except PYGEN_ERROR:
         cdef PySendResult outcome
-        cdef AsgiExchange exchange = self.exchange
+        cdef TaskExchange exchange = self.exchange
         cdef object ready
         result[0] = NULL
         while True:
@@ -55,36 +54,33 @@ cdef class _Waiting:
                 result[0] = NULL
                 self.future = self.waiter = None
                 value = None
-            if self.sending:
-                if exchange.poll_send():
-                    if exchange.disconnected:
-                        raise ClientDisconnected("the client has disconnected")
-                    Py_INCREF(<PyObject *>None)
-                    result[0] = <PyObject *>None
-                    return PYGEN_RETURN
-            else:
-                ready = exchange.poll_receive()
-                if ready is not None:
-                    Py_INCREF(<PyObject *>ready)
-                    result[0] = <PyObject *>ready
-                    return PYGEN_RETURN
-            self.waiter = exchange.asgi.create_future()
-            if self.sending:
-                if exchange.senders is None:
-                    exchange.senders = []
-                exchange.senders.append(self.waiter)
-            else:
-                if exchange.receivers is None:
-                    exchange.receivers = []
-                exchange.receivers.append(self.waiter)
+            ready = exchange.poll(self.what)
+            if ready is not PENDING:
+                Py_INCREF(<PyObject *>ready)
+                result[0] = <PyObject *>ready
+                return PYGEN_RETURN
+            self.waiter = exchange.tasks.create_future()
+            self._waiters(exchange).append(self.waiter)
             self.future = self.waiter.__await__()
+
+    cdef list _waiters(self, TaskExchange exchange):
+        """The list of the Futures that are woken for this."""
+        if self.what == SENDING:
+            if exchange.senders is None:
+                exchange.senders = []
+            return exchange.senders
+        if exchange.receivers is None:
+            exchange.receivers = []
+        return exchange.receivers
 
     cdef int _forget(self) except -1:
         """Nobody waits any more: a Future that was not woken must not stay with the exchange."""
-        cdef list waiters = self.exchange.senders if self.sending else self.exchange.receivers
+        cdef list waiters
         waiter, self.waiter, self.future = self.waiter, None, None
-        if waiters is not None and waiter in waiters:
-            waiters.remove(waiter)
+        if waiter is not None:
+            waiters = self._waiters(self.exchange)
+            if waiter in waiters:
+                waiters.remove(waiter)
         return 0
 
     def __await__(self):
@@ -114,13 +110,6 @@ cdef class _Waiting:
     @property
     def cr_suspended(self):
         return self.waiter is not None
-
-
-cdef object _waiting(AsgiExchange exchange, bint sending):
-    cdef _Waiting waiting = _Waiting.__new__(_Waiting)
-    waiting.exchange = exchange
-    waiting.sending = sending
-    return waiting
 
 
 cdef PySendResult _waiting_send(PyObject *self, PyObject *value, PyObject **result) except PYGEN_ERROR:
