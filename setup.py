@@ -47,6 +47,7 @@ EXTENSIONS: dict[str, tuple[list[str], list[str]]] = {
     "proxy_protocol": ([], []),
     "task": ([], []),
     "asgi": ([], []),
+    "rsgi": ([], []),
     "conn": ([], []),
     "server": ([], []),
 }

@@ -26,6 +26,7 @@ from typing import Any
 from granite.arbiter.listeners import Listener, open_listeners
 from granite.errors import BootError, UsageError, reason
 from granite.interfaces import loading
+from granite.interfaces.choice import choose, is_application
 from granite.keywords import read_keywords
 from granite.secure import load_context
 from granite.serving import GRACE, Serving
@@ -89,7 +90,7 @@ class Server:
         for name in loaded.origins:
             if name in _REFUSED and getattr(self.config, name) != BY_NAME[name][0].default:
                 raise UsageError(f"{name}: cannot be set here, since {_REFUSED[name]}")
-        if not callable(app) and not isinstance(app, str):
+        if not is_application(app) and not isinstance(app, str):
             raise UsageError(
                 'expected an application or a target, "module:attribute" such as package.main:app, '
                 f"got {app!r}"
@@ -235,10 +236,11 @@ class Server:
             app = loading.load(app, self.config.factory)
         elif self.config.factory:
             app = app()
+        application = choose(app, self.config.interface)
         secure = load_context(self.config)
         # Before the application starts: it need not start for a port that is in use.
         self._listeners = open_listeners(self.config, {})
-        self._serving = Serving(app, self.config, secure=secure)
+        self._serving = Serving(application, self.config, secure=secure)
         await self._start(self._serving)
         try:
             self._serving.accept(listener.fd for listener in self._listeners)

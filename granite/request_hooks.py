@@ -1,9 +1,9 @@
 """Gunicorn's hooks around a request: `pre_request(worker, req)` and `post_request(worker, req,
 environ, resp)`.
 
-Owns the objects that these functions get, and when they are called: an ASGI application around the
-one that is served. Must not know where hooks come from nor who calls the application. Loaded only
-where one of the two is set; runs on the event loop's thread.
+Owns the objects that these functions get, and when they are called: an application of ASGI or RSGI
+around the one that is served. Must not know where hooks come from nor who calls the application.
+Loaded only where one of the two is set; runs on the event loop's thread.
 
 They are called for HTTP requests only. `pre_request` may stop a request by raising: the client gets
 a 500, as if the application had raised. `post_request` is called when the application has returned
@@ -13,14 +13,16 @@ run.
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from http.client import responses
 from typing import Any
+from urllib.parse import quote
 
 from granite.settings.hooks import ARITIES, Hooks, arity
 
-__all__ = ["Request", "Response", "wrap"]
+__all__ = ["Request", "Response", "wrap", "wrap_rsgi"]
 
 logger = logging.getLogger("granite.error")
 
@@ -167,50 +169,162 @@ def _texts(fields: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
 
 
 def wrap(app: Application, hooks: Hooks, worker: Any) -> Application:
-    """Return `app` with the two hooks, those that are set, around each HTTP request; `app` itself
-    where neither is.
+    """Return `app`, of ASGI, with the two hooks, those that are set, around each HTTP request;
+    `app` itself where neither is.
 
     `worker` is the hooks' first argument; its `nr` counts the requests.
     """
-    found = {name: hooks[name] for name in ("pre_request", "post_request") if name in hooks}
-    if not found:
+    around = _Around(hooks, worker)
+    if not around:
         return app
-    pre, post = found.get("pre_request"), found.get("post_request")
-    count = 0 if post is None else arity(post, ARITIES["post_request"]) or 4
 
     async def with_hooks(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
-        worker.nr += 1
-        request = Request(scope)
-        if post is None:
-            assert pre is not None
-            pre(worker, request)
-            await app(scope, receive, send)
-            return
-        response = Response(request)
+        response = Response(Request(scope))
 
         async def observed(message: dict[str, Any]) -> None:
             await send(message)
             response.note(message)
 
-        try:
-            if pre is not None:
-                pre(worker, request)
-            await app(scope, receive, observed)
-        finally:
-            _call_post(post, count, worker, response)
+        with around(response):
+            await app(scope, receive, observed if around.post is not None else send)
 
     return with_hooks
 
 
-def _call_post(post: Callable[..., object], count: int, worker: Any, response: Response) -> None:
-    request = response.req
-    try:
-        if count == 2:
-            post(worker, request)
-        else:  # the environment is made only for a hook that takes it
-            post(*(worker, request, request.environ(), response)[:count])
-    except Exception:
-        logger.exception("the hook post_request raised")
+def wrap_rsgi(app: Callable[..., Any], hooks: Hooks, worker: Any) -> Callable[..., Any]:
+    """Return what `wrap()` does, of an application of RSGI."""
+    around = _Around(hooks, worker)
+    if not around:
+        return app
+
+    async def with_hooks(scope: Any, protocol: Any) -> None:
+        response = Response(Request(_as_asgi(scope)))
+        with around(response):
+            await app(scope, protocol if around.post is None else _Observed(protocol, response))
+
+    return with_hooks
+
+
+class _Around:
+    """The hooks that are set, to be called around a request."""
+
+    def __init__(self, hooks: Hooks, worker: Any) -> None:
+        self._worker = worker
+        names = ("pre_request", "post_request")
+        found = {name: hooks[name] for name in names if name in hooks}
+        self._pre = found.get("pre_request")
+        self.post = found.get("post_request")
+        self._count = 0 if self.post is None else arity(self.post, ARITIES["post_request"]) or 4
+
+    def __bool__(self) -> bool:
+        return self._pre is not None or self.post is not None
+
+    @contextlib.contextmanager
+    def __call__(self, response: Response) -> Iterator[None]:
+        self._worker.nr += 1
+        try:
+            if self._pre is not None:
+                self._pre(self._worker, response.req)
+            yield
+        finally:
+            if self.post is not None:
+                self._call_post(self.post, response)
+
+    def _call_post(self, post: Callable[..., object], response: Response) -> None:
+        request = response.req
+        try:
+            if self._count == 2:
+                post(self._worker, request)
+            else:  # the environment is made only for a hook that takes it
+                post(*(self._worker, request, request.environ(), response)[: self._count])
+        except Exception:
+            logger.exception("the hook post_request raised")
+
+
+def _as_asgi(scope: Any) -> Scope:
+    """What `Request` reads of a request, out of the scope of RSGI."""
+    host, _, port = scope.client.rpartition(":")
+    return {
+        "method": scope.method,
+        "path": scope.path,
+        "raw_path": quote(scope.path).encode(),
+        "query_string": scope.query_string.encode("latin-1"),
+        "scheme": scope.scheme,
+        "client": (host.strip("[]"), int(port)) if port else None,
+        "headers": [
+            (name.encode("latin-1"), value.encode("latin-1"))
+            for name, value in scope.headers.items()
+        ],
+        "http_version": scope.http_version,
+        "extensions": {},
+    }
+
+
+class _Observed:
+    """The protocol of a request of RSGI, which notes in `response` what goes through it."""
+
+    def __init__(self, protocol: Any, response: Response) -> None:
+        self._protocol = protocol
+        self._response = response
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._protocol, name)
+
+    def __call__(self) -> Awaitable[bytes]:
+        body: Awaitable[bytes] = self._protocol()
+        return body
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        pieces: AsyncIterator[bytes] = self._protocol.__aiter__()
+        return pieces
+
+    def _note(self, status: int, headers: Iterable[tuple[str, str]], sent: int = 0) -> None:
+        self._response.headers_sent = True
+        self._response.status_code = status
+        self._response.headers = list(headers)
+        self._response.sent = sent
+
+    def response_empty(self, status: int, headers: Any) -> None:
+        self._protocol.response_empty(status, headers)
+        self._note(status, headers)
+
+    def response_str(self, status: int, headers: Any, body: str) -> None:
+        self._protocol.response_str(status, headers, body)
+        self._note(status, headers, len(body.encode()))
+
+    def response_bytes(self, status: int, headers: Any, body: bytes) -> None:
+        self._protocol.response_bytes(status, headers, body)
+        self._note(status, headers, len(body))
+
+    def response_file(self, status: int, headers: Any, file: Any) -> None:
+        self._protocol.response_file(status, headers, file)
+        self._note(status, headers)
+
+    def response_file_range(
+        self, status: int, headers: Any, file: Any, start: int, end: int
+    ) -> None:
+        self._protocol.response_file_range(status, headers, file, start, end)
+        self._note(status, headers)
+
+    def response_stream(self, status: int, headers: Any) -> _ObservedStream:
+        transport = self._protocol.response_stream(status, headers)
+        self._note(status, headers)
+        return _ObservedStream(transport, self._response)
+
+
+class _ObservedStream:
+    """The transport of a stream, whose bytes are counted."""
+
+    def __init__(self, transport: Any, response: Response) -> None:
+        self._transport = transport
+        self._response = response
+
+    async def send_bytes(self, data: bytes) -> None:
+        await self._transport.send_bytes(data)
+        self._response.sent += len(data)
+
+    async def send_str(self, data: str) -> None:
+        await self.send_bytes(data.encode())

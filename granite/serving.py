@@ -13,13 +13,14 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
-from granite._core.exchange import RequestIds
+from granite._core.asgi import AsgiInterface
+from granite._core.exchange import Interface, RequestIds
 from granite._core.server import Server
 from granite._core.transport import SecureContext
 from granite.access_log import access_log
 from granite.errors import BootError
 from granite.interfaces.asgi import Lifespan
-from granite.interfaces.loading import require_asgi
+from granite.interfaces.choice import Application
 from granite.request_id import VARIABLE
 from granite.settings.config import Config
 
@@ -48,7 +49,7 @@ class Serving:
 
     def __init__(
         self,
-        app: Any,
+        application: Application,
         config: Config,
         on_error: Callable[[BaseException], None] | None = None,
         secure: SecureContext | None = None,
@@ -63,36 +64,60 @@ class Serving:
         self._worker = worker
         self._stopping = asyncio.Event()
         self._draining = False
-        self.app = app
+        self.application = application
+        self._has_begun = False
         self._config = config
         self._on_error = on_error
-        self._lifespan = Lifespan(app, config.lifespan)
+        lifespan = config.lifespan if application.interface == "asgi" else "off"
+        self._lifespan = Lifespan(application.call, lifespan)
 
     async def start(self) -> None:
-        """Run the lifespan's startup and make the server, which does not accept yet.
+        """Run the application's startup and make the server, which does not accept yet.
 
-        Raises LoadError if the application is none of ASGI 3, LifespanError if its startup fails.
+        Raises LifespanError if the startup fails.
         """
-        require_asgi(self.app)
+        logger.info("the application is served by %s", self.application.title)
+        self._has_begun = self.application.begin(asyncio.get_running_loop())
         await self._lifespan.startup()
         try:
             self.server = Server(
                 asyncio.get_running_loop(),
-                self.app,
+                self._interface(asyncio.get_running_loop()),
                 config=self._config,
                 context=self._lifespan.context,
-                state=self._lifespan.state,
-                on_error=self._on_error,
                 secure=self._secure,
-                extensions={"granite.stopping": self._stopping},
                 max_requests=self._max_requests,
                 on_max_requests=self._on_max_requests,
                 access_log=access_log(self._config, self._worker),
                 request_ids=_request_ids(self._config),
             )
         except BaseException:
-            await self._lifespan.shutdown(1.0)
+            await self._shut_down(1.0)
             raise
+
+    def _interface(self, loop: asyncio.AbstractEventLoop) -> Interface:
+        """Make what calls the application."""
+        call, context = self.application.call, self._lifespan.context
+        if self.application.interface == "rsgi":
+            from granite._core.rsgi import RsgiInterface  # for those who serve it
+
+            return RsgiInterface(call, loop, context, self._on_error)
+        return AsgiInterface(
+            call,
+            loop,
+            context,
+            self._lifespan.state,
+            {"granite.stopping": self._stopping},
+            self._config.url_path_prefix,
+            self._on_error,
+        )
+
+    async def _shut_down(self, timeout: float) -> bool:
+        """Run the application's shutdown, as far as its startup was run here."""
+        done = await self._lifespan.shutdown(timeout)
+        if self._has_begun:
+            self.application.end(asyncio.get_running_loop())
+        return done
 
     def share(self, index: int, sharing: tuple[int, ...]) -> None:
         """Share connections out evenly with the workers of other slots, by what these descriptors
@@ -155,7 +180,7 @@ class Serving:
                 _tell_cut(self.server, timeout - (deadline - loop.time()))
             self.server.close()
         left = 0.0 if hurry is not None and hurry.is_set() else deadline - loop.time()
-        shut_down = await self._lifespan.shutdown(max(left, 1.0))
+        shut_down = await self._shut_down(max(left, 1.0))
         return drained and shut_down
 
     @staticmethod
@@ -215,15 +240,20 @@ def find_event_loop(kind: str) -> Callable[[], asyncio.AbstractEventLoop]:
     return asyncio.new_event_loop
 
 
-def run(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, T]) -> T:
-    """Run `main` to its end on `loop`, cancel what is left, and close the loop.
+def run(
+    loop: asyncio.AbstractEventLoop,
+    main: Coroutine[Any, Any, T],
+    application: Application | None = None,
+) -> T:
+    """Run `main` to its end on `loop`, cancel what is left, and close the loop; around it, do what
+    `application` does while the loop does not run. Raises LifespanError where that fails.
 
     Like `asyncio.run`, for a loop that exists already. Unlike it, a task that ignores its
     cancellation holds the end up for one second only.
     """
     try:
         asyncio.set_event_loop(loop)
-        return loop.run_until_complete(main)
+        return _run_between(loop, main, application)
     finally:
         try:
             loop.set_task_factory(None)  # the application's may be anything
@@ -234,6 +264,19 @@ def run(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, T]) -> T:
             # thread that is stuck.
             asyncio.set_event_loop(None)
             loop.close()
+
+
+def _run_between(
+    loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, T], application: Application | None
+) -> T:
+    if application is None:
+        return loop.run_until_complete(main)
+    try:
+        application.begin(loop)
+        return loop.run_until_complete(main)
+    finally:
+        main.close()  # where it was not begun
+        application.end(loop)
 
 
 async def _cancel_all_tasks() -> None:

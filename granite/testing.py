@@ -23,6 +23,7 @@ from granite._core import buf
 from granite._core.server import Server
 from granite.arbiter.listeners import Listener, open_listeners
 from granite.interfaces import loading
+from granite.interfaces.choice import Application, choose
 from granite.secure import load_context
 from granite.serving import Serving, new_event_loop, run
 from granite.settings.config import Config
@@ -205,8 +206,9 @@ class TestServer:
                 if isinstance(self._app, str)
                 else self._made_app()
             )
+            application = choose(app, self.config.interface)
             self._loop = new_event_loop(self.config.loop)
-            run(self._loop, self._serve(app))
+            run(self._loop, self._serve(application), application)
         except BaseException as exc:
             self._fail(exc)
         self._close_listeners()
@@ -221,9 +223,11 @@ class TestServer:
     def _made_app(self) -> Any:
         return self._app() if self.config.factory else self._app
 
-    async def _serve(self, app: Any) -> None:
+    async def _serve(self, application: Application) -> None:
         self._stop = asyncio.Event()
-        self._serving = Serving(app, self.config, self.exceptions.append, load_context(self.config))
+        self._serving = Serving(
+            application, self.config, self.exceptions.append, load_context(self.config)
+        )
         await self._serving.start()
         self._serving.accept(listener.fd for listener in self._listeners)
         self._close_listeners()

@@ -19,6 +19,7 @@ from granite.arbiter import signals
 from granite.arbiter.channel import Reporter
 from granite.arbiter.start import WorkerStart
 from granite.errors import EXIT_BOOT, EXIT_OK, GraniteError
+from granite.interfaces.choice import Application, choose
 from granite.link import Link, Witness, most_requests
 from granite.preparation import keep, load, settle
 from granite.serving import GRACE, Serving, new_event_loop, run
@@ -67,7 +68,7 @@ def main(start: WorkerStart, thresholds: tuple[int, int, int]) -> int:
     signals.reset_in_child(reopener)
     witness = _witness(start)
 
-    def prepare() -> tuple[asyncio.AbstractEventLoop, SecureContext | None, Any]:
+    def prepare() -> tuple[asyncio.AbstractEventLoop, SecureContext | None, Application]:
         # Files are opened as whoever started the server.
         log.configure(start.config, process.owner(start.identity))
         _hook(start, "post_fork", start.server, start.worker)
@@ -75,9 +76,9 @@ def main(start: WorkerStart, thresholds: tuple[int, int, int]) -> int:
         secure = material.context() if material is not None else None
         # Before the application's import, which may ask for the loop.
         loop = _open_loop(start)
-        app = _load_or_explain(start)
+        application = _load_or_explain(start, loop)
         keep(importing, thresholds)
-        return loop, secure, app
+        return loop, secure, application
 
     return _live(start, prepare, reopener, witness)
 
@@ -91,18 +92,19 @@ def resume(start: WorkerStart, app: Any, material: KeyMaterial | None) -> int:
     witness = _witness(start)
     signals.unblock()
 
-    def prepare() -> tuple[asyncio.AbstractEventLoop, SecureContext | None, Any]:
+    def prepare() -> tuple[asyncio.AbstractEventLoop, SecureContext | None, Application]:
         log.take_over()
         _hook(start, "post_fork", start.server, start.worker)
         secure = material.context() if material is not None else None
-        return _open_loop(start), secure, _complete(start, app)
+        loop = _open_loop(start)
+        return loop, secure, _complete(start, app, loop)
 
     return _live(start, prepare, reopener, witness)
 
 
 def _live(
     start: WorkerStart,
-    prepare: Callable[[], tuple[asyncio.AbstractEventLoop, SecureContext | None, Any]],
+    prepare: Callable[[], tuple[asyncio.AbstractEventLoop, SecureContext | None, Application]],
     reopener: _LogReopener,
     witness: Witness,
 ) -> int:
@@ -110,8 +112,9 @@ def _live(
     reporter = Reporter(start.channel)
     try:
         _introduce(start)
-        loop, secure, app = prepare()
-        return run(loop, _serve(app, secure, start, reporter, reopener, witness))
+        loop, secure, application = prepare()
+        serving = _serve(application, secure, start, reporter, reopener, witness)
+        return run(loop, serving, application)
     except GraniteError as exc:
         reporter.failed(exc.exit_code, exc.report)
         return exc.exit_code
@@ -141,37 +144,41 @@ def _open_loop(start: WorkerStart) -> asyncio.AbstractEventLoop:
     return loop
 
 
-def _load_or_explain(start: WorkerStart) -> Any:
+def _load_or_explain(start: WorkerStart, loop: asyncio.AbstractEventLoop) -> Application:
     """Return the application, or where files are watched and it cannot be loaded, the page that
     tells of it.
     """
     if not start.config.reload:
-        return _load(start)
+        return _load(start, loop)
     from granite import development
 
     development.prepare()
     try:
-        return _load(start)
+        return _load(start, loop)
     except GraniteError as exc:
-        return development.ErrorPage(exc)
+        return Application(development.ErrorPage(exc), "asgi")
 
 
-def _load(start: WorkerStart) -> Any:
-    return _complete(start, load(start))
+def _load(start: WorkerStart, loop: asyncio.AbstractEventLoop) -> Application:
+    return _complete(start, load(start), loop)
 
 
-def _complete(start: WorkerStart, app: Any) -> Any:
-    """Return the application that is loaded as the server is to call it; raises HookError."""
-    if start.worker is None:
-        return app
-    start.worker.loaded(app)
-    _hook(start, "post_worker_init", start.worker)
-    start.worker.booted = True
-    if "pre_request" in start.hooks or "post_request" in start.hooks:
-        from granite.request_hooks import wrap
+def _complete(start: WorkerStart, app: Any, loop: asyncio.AbstractEventLoop) -> Application:
+    """Return the application that is loaded as the server is to call it, with what it does before
+    the loop runs behind it; raises LoadError, HookError, LifespanError.
+    """
+    application = choose(app, start.config.interface)
+    if start.worker is not None:
+        start.worker.loaded(app)
+        _hook(start, "post_worker_init", start.worker)
+        start.worker.booted = True
+        if "pre_request" in start.hooks or "post_request" in start.hooks:
+            from granite.request_hooks import wrap, wrap_rsgi
 
-        return wrap(app, start.hooks, start.worker)
-    return app
+            wrapped = wrap_rsgi if application.interface == "rsgi" else wrap
+            application.call = wrapped(application.call, start.hooks, start.worker)
+    application.begin(loop)
+    return application
 
 
 def _hook(start: WorkerStart, name: str, *arguments: object) -> None:
@@ -199,7 +206,7 @@ def _say_goodbye(start: WorkerStart) -> None:
 
 
 async def _serve(
-    app: Any,
+    application: Application,
     secure: SecureContext | None,
     start: WorkerStart,
     reporter: Reporter,
@@ -211,9 +218,9 @@ async def _serve(
     witness.install()
     link = Link(reporter, start.config, stop.set)
 
-    async def begin(app: Any) -> Serving:
+    async def begin(application: Application) -> Serving:
         serving = Serving(
-            app,
+            application,
             start.config,
             secure=secure,
             max_requests=most_requests(start.config),
@@ -223,7 +230,9 @@ async def _serve(
         await serving.start()
         return serving
 
-    starting = asyncio.ensure_future(_or_explain(begin, app) if start.config.reload else begin(app))
+    starting = asyncio.ensure_future(
+        _or_explain(begin, application) if start.config.reload else begin(application)
+    )
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
@@ -245,7 +254,7 @@ async def _serve(
             await serving.stop(0.0)
         return EXIT_BOOT
     if start.config.reload:
-        _tell_broken(serving.app, reporter)
+        _tell_broken(serving.application.app, reporter)
     for listener in start.listeners:
         os.close(listener)
     await stopping
@@ -254,14 +263,16 @@ async def _serve(
     return EXIT_OK
 
 
-async def _or_explain(begin: Callable[[Any], Awaitable[Serving]], app: Any) -> Serving:
+async def _or_explain(
+    begin: Callable[[Application], Awaitable[Serving]], application: Application
+) -> Serving:
     """Serve the application, or the page that tells why it cannot be."""
     from granite.development import ErrorPage
 
     try:
-        return await begin(app)
+        return await begin(application)
     except GraniteError as exc:
-        return await begin(ErrorPage(exc))
+        return await begin(Application(ErrorPage(exc), "asgi"))
 
 
 def _tell_broken(app: Any, reporter: Reporter) -> None:

@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "granite"
 
-# capi ← buf ← transport ← { net, tls, http1, http2, ws };  scope ← exchange ← { asgi, … }; anybody
+# capi ← buf ← transport ← { net, tls, http1, http2, ws };  scope ← exchange ← task ← { asgi, rsgi }; anybody
 # who counts → counters; address ← { transport, net, forwarded }; forwarded ← { http1, http2 }
 CORE: dict[str, set[str]] = {
     "capi": set(),
@@ -38,9 +38,10 @@ CORE: dict[str, set[str]] = {
     },
     "http2": {"capi", "buf", "transport", "scope", "exchange", "forwarded"},
     "ws": {"capi", "buf", "transport", "scope", "exchange"},
-    "asgi": {"capi", "scope", "exchange"},
+    "task": {"capi", "exchange"},
+    "asgi": {"capi", "scope", "exchange", "task"},
     "wsgi": {"capi", "scope", "exchange"},
-    "rsgi": {"capi", "scope", "exchange"},
+    "rsgi": {"capi", "scope", "exchange", "task"},
     "static": {"capi", "scope", "exchange"},
     "peers": {"address", "counters"},
     "conn": {
@@ -65,10 +66,6 @@ CORE: dict[str, set[str]] = {
         "http1",
         "http2",
         "ws",
-        "asgi",
-        "wsgi",
-        "rsgi",
-        "static",
     },
 }
 
@@ -105,7 +102,7 @@ PYTHON: dict[str, set[str]] = {
     "birth": {"arbiter", "errors"},
     "worker": {
         *("arbiter", "development", "errors", "hooks", "link", "log", "preparation", "process"),
-        *("request_hooks", "serving", "settings"),
+        *("interfaces", "request_hooks", "serving", "settings"),
     },
     "template": {
         *(

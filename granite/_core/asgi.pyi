@@ -3,9 +3,9 @@ import contextvars
 from collections.abc import Callable
 from typing import Any
 
-from granite._core.exchange import Exchange, Interface
+from granite._core.task import TaskExchange, TaskInterface
 
-class AsgiInterface(Interface):
+class AsgiInterface(TaskInterface):
     """Calls one ASGI application."""
 
     def __init__(
@@ -19,5 +19,5 @@ class AsgiInterface(Interface):
         on_error: Callable[[BaseException], None] | None,
     ) -> None: ...
 
-class AsgiExchange(Exchange):
+class AsgiExchange(TaskExchange):
     """One request to an ASGI application."""

@@ -13,7 +13,7 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 from granite._core.capi.python cimport (
     METH_NOARGS, METH_O, PyBytes_CheckExact, PyCFunction_New, PyDict_CheckExact, PyDict_Copy, PyDict_GetItemWithError, PyDict_Next,
-    PyDict_SetItem, PyMethodDef, granite_is_text,
+    PyDict_SetItem, PyMethodDef, forbid_making, granite_is_text,
 )
 from granite._core.exchange cimport Exchange, Protocol, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE
 from granite._core.task cimport TaskExchange, TaskInterface
@@ -285,3 +285,5 @@ _send_method.ml_doc = "Send a message to the client; the awaitable is done when 
 
 
 include "asgi/extensions.pxi"
+
+forbid_making(AsgiExchange)

@@ -13,14 +13,11 @@ class Server(ConnectionHost):
 
     Parameters:
         loop: the running event loop.
-        app: the ASGI application.
+        interface: what calls the application.
         config: the settings.
-        context: the context of which every request gets a copy; None: a copy of the current one.
-        state: the lifespan's state, of which every request gets a shallow copy; None: scopes have
-            no state.
-        on_error: called with each exception that escaped the application, besides logging it.
+        context: the context in which what the event loop calls runs; None: a copy of the current
+            one.
         secure: what makes connections secure, a `TlsContext`; None: they are plain.
-        extensions: what every scope has as `extensions`, a shallow copy; None: nothing.
         max_requests: after how many requests that were started `on_max_requests` is called; 0:
             never.
         on_max_requests: called once, from the event loop; the server itself goes on.
@@ -35,14 +32,11 @@ class Server(ConnectionHost):
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        app: Callable[..., Any],
+        interface: Interface,
         *,
         config: Any,
         context: contextvars.Context | None = None,
-        state: dict[str, Any] | None = None,
-        on_error: Callable[[BaseException], None] | None = None,
         secure: SecureContext | None = None,
-        extensions: dict[str, Any] | None = None,
         max_requests: int = 0,
         on_max_requests: Callable[[], object] | None = None,
         access_log: AccessLog | None = None,

@@ -13,7 +13,6 @@ from libc.string cimport memset
 from posix.unistd cimport close
 from granite._core.accesslog cimport AccessLog
 from granite._core.address cimport Networks
-from granite._core.asgi cimport AsgiInterface
 from granite._core.capi cimport uv
 from granite._core.capi.python cimport PyBytes_FromStringAndSize
 from granite._core.conn cimport Connection, ConnectionHost
@@ -86,13 +85,10 @@ cdef class Server(ConnectionHost):
 
     Parameters:
         loop: the running event loop; whatever has asyncio's interface with `add_reader`.
-        app: the ASGI application.
+        interface: what calls the application.
         config: the settings, of which those about what is served, limits, timeouts, proxies, logs and metrics are read.
-        context: the contextvars.Context of which every request gets a copy; None: a copy of the current one.
-        state: the lifespan's state, of which every request gets a shallow copy; None: scopes have no state.
-        on_error: called with each exception that escaped the application, besides logging it.
+        context: the contextvars.Context in which what the event loop calls runs; None: a copy of the current one.
         secure: what makes connections secure, a `TlsContext`; None: they are plain.
-        extensions: what every scope has as `extensions`, a shallow copy; None: nothing.
         max_requests: after how many requests that were started `on_max_requests` is called; 0: never.
         on_max_requests: called once, from the event loop; the server itself goes on.
         access_log: gets each request that has ended, and is closed with the server; None: requests are not logged.
@@ -116,8 +112,8 @@ cdef class Server(ConnectionHost):
     cdef bint is_full(self) noexcept
     cdef int on_full(self) except -1
 
-    def __cinit__(self, loop, app, *, config, context=None, state=None, on_error=None,
-                  SecureContext secure=None, dict extensions=None, long long max_requests=0, on_max_requests=None,
+    def __cinit__(self, loop, Interface interface not None, *, config, context=None, SecureContext secure=None, long long max_requests=0,
+                  on_max_requests=None,
                   AccessLog access_log=None, RequestIds request_ids=None):
         if context is None:
             context = contextvars.copy_context()
@@ -127,9 +123,7 @@ cdef class Server(ConnectionHost):
         self.backlog = config.backlog
         self._set_timeouts(config)
         self.write_low_water = config.write_low_water
-        if extensions is None:
-            extensions = {}
-        self.interface = AsgiInterface(app, loop, context, state, extensions, config.url_path_prefix, on_error)
+        self.interface = interface
         if max_requests and on_max_requests is not None:
             self.on_max_requests = on_max_requests
             self.interface.max_requests = max_requests

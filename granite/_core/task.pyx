@@ -18,7 +18,7 @@ cimport cython
 from cpython.object cimport PyObject
 from granite._core.capi.python cimport (
     PYGEN_ERROR, PYGEN_NEXT, PYGEN_RETURN, PyCoro_CheckExact, PyContext_Copy, PyDict_SetItem, PyIter_Send, PyObject_Call,
-    PySendResult, Py_DECREF, Py_INCREF, _AsyncType, sendfunc,
+    PySendResult, Py_DECREF, Py_INCREF, _AsyncType, forbid_making, sendfunc,
 )
 from granite._core.exchange cimport Exchange, Interface, Protocol, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE
 from granite._core.exchange import ClientDisconnected
@@ -28,7 +28,7 @@ cdef object _CancelledError = asyncio.CancelledError
 cdef str _CONTEXT = "context"
 
 # What poll() returns while there is nothing to return.
-PENDING = object()
+cdef object _PENDING = object()
 
 
 cdef class TaskInterface(Interface):
@@ -306,12 +306,12 @@ cdef class TaskExchange(Exchange):
     # what the application waits for
 
     cdef object poll(self, int what):
-        """What an awaitable of this kind returns now; PENDING while there is nothing. May raise."""
+        """What an awaitable of this kind returns now; _PENDING while there is nothing. May raise."""
         if self.disconnected:
             raise self._gone()
         if self.protocol is None or self.protocol.writable(self):
             return None
-        return PENDING
+        return _PENDING
 
     cdef object waiting_for(self, int what):
         """An awaitable of what poll() will return."""
@@ -325,7 +325,7 @@ cdef class TaskExchange(Exchange):
         if self.disconnected:
             raise self._gone()
         if self.protocol is None or self.protocol.writable(self):
-            return DONE
+            return _DONE
         return self.waiting_for(SENDING)
 
     cdef object _gone(self):
@@ -401,7 +401,10 @@ cdef PySendResult _exchange_send(PyObject *self, PyObject *value, PyObject **res
 (<_AsyncType *><PyObject *>TaskExchange).tp_as_async.am_send = <sendfunc><void *>_exchange_send
 
 # What send() returns when there is nothing to wait for; one for all, as it has no state.
-DONE = _Done.__new__(_Done)
+cdef object _DONE = _Done.__new__(_Done)
 
-# Only this module makes them: one that Python made would lack what its methods rely on.
-(<_AsyncType *><PyObject *>_Waiting).tp_new = NULL
+# For the interfaces, of which each keeps them in its own C.
+DONE = _DONE
+PENDING = _PENDING
+
+forbid_making(_Waiting)

@@ -49,6 +49,7 @@ def load_application(config: Config, notes: list[Note]) -> str:
     import asyncio
 
     from granite.interfaces import loading
+    from granite.interfaces.choice import choose
     from granite.serving import new_event_loop
 
     assert config.target is not None
@@ -66,8 +67,7 @@ def load_application(config: Config, notes: list[Note]) -> str:
         finally:
             asyncio.set_event_loop(None)
     loop.close()
-    loading.require_asgi(app)
-    return "ASGI"
+    return choose(app, config.interface).title
 
 
 def _identity(config: Config, notes: list[Note]) -> None:

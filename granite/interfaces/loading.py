@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import Any
 
 from granite.errors import GraniteError, LoadError
-from granite.settings.hooks import arity
+from granite.interfaces.choice import is_application
 
-__all__ = ["call", "load", "require_asgi"]
+__all__ = ["call", "load"]
 
 _MACHINERY = (__file__, importlib.__file__)
 
@@ -55,23 +55,12 @@ def load(target: str, factory: bool = False) -> Any:
         except Exception as exc:
             raise _application_raised(repr(target), exc) from exc
         reached = f"{reached}.{name}" if reached != module_name else f"{module_name}:{name}"
-    if not callable(found):
+    if not is_application(found):
         raise LoadError(
             f"cannot load {target!r}: expected a callable, "
             f"got an object of type {type(found).__name__}"
         )
     return _call_factory(found, target) if factory else found
-
-
-def require_asgi(app: Any) -> None:
-    """Raise LoadError for an application that says by its arguments that it is none of ASGI 3."""
-    found = {2: "2 arguments, as WSGI or RSGI has", 1: "1 argument, as ASGI 2 has"}
-    count = arity(app, (3, *found))
-    if count in found:
-        raise LoadError(
-            "cannot serve the application: expected an ASGI application, which takes scope, "
-            f"receive and send, got one of {found[count]}; granite does not serve these yet"
-        )
 
 
 def call(loader: Callable[[], Any]) -> Any:
@@ -86,7 +75,7 @@ def call(loader: Callable[[], Any]) -> Any:
         raise
     except (Exception, SystemExit) as exc:
         raise _application_raised("the application", exc) from exc
-    if not callable(app):
+    if not is_application(app):
         raise LoadError(
             "cannot load the application: expected a callable, "
             f"got an object of type {type(app).__name__}"
@@ -122,7 +111,7 @@ def _call_factory(factory: Any, target: str) -> Any:
         app = factory()
     except (Exception, SystemExit) as exc:
         raise _application_raised(repr(target), exc) from exc
-    if not callable(app):
+    if not is_application(app):
         raise LoadError(
             f"cannot load {target!r}: expected the factory to return the application, a callable, "
             f"got an object of type {type(app).__name__}"

@@ -17,8 +17,8 @@ SECTION = Section(
         "interface",
         choice("auto", "asgi", "asginl", "rsgi", "wsgi"),
         "auto",
-        "Interface that the application speaks: auto takes ASGI, asginl is ASGI without lifespan; "
-        "rsgi and wsgi are not served yet.",
+        "Interface that the application speaks: auto takes RSGI for one that has __rsgi__, else "
+        "ASGI; asginl is ASGI without lifespan; wsgi is not served yet.",
     ),
     Setting(
         "factory",

@@ -101,10 +101,9 @@ def refuse_unserved(config: Config) -> None:
         raise UsageError(
             "ssl_client_verify: this release does not check clients' certificates; expected none"
         )
-    if config.interface in ("wsgi", "rsgi"):
+    if config.interface == "wsgi":
         raise UsageError(
-            f"interface: {config.interface.upper()} is not served by this release; expected auto, "
-            "asgi or asginl"
+            "interface: WSGI is not served by this release; expected auto, asgi, asginl or rsgi"
         )
     if config.http == "2":
         raise UsageError("http: HTTP/2 is not served by this release; expected auto or 1")
@@ -154,8 +153,8 @@ def _refuse(values: dict[str, Value]) -> None:
     if values["ssl_client_verify"] != "none" and not values["ssl_ca"]:
         # Another server goes on without the check; who asked for it should hear of it.
         raise UsageError("ssl_client_verify: expected an ssl_ca with it, got none")
-    if values["interface"] == "asginl" and values["lifespan"] == "on":
-        raise UsageError("lifespan: expected auto or off with the interface asginl, got on")
+    if interface in ("asginl", "rsgi") and values["lifespan"] == "on":
+        raise UsageError(f"lifespan: expected auto or off with the interface {interface}, got on")
     routes, mounts = values["static_path_route"], values["static_path_mount"]
     assert isinstance(routes, tuple)
     assert isinstance(mounts, tuple)

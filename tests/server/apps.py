@@ -6,11 +6,14 @@ Owns nothing: functions, and a gate between the test's thread and the applicatio
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import queue
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
+
+from granite._core.asgi import AsgiInterface
 
 Message = Mapping[str, Any]
 Scope = dict[str, Any]
@@ -20,6 +23,12 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Fields = Iterable[tuple[bytes, bytes]]
 
 PATIENCE = 30.0  # seconds, for what must happen
+
+
+def asgi(app: App, extensions: dict[str, Any] | None = None) -> AsgiInterface:
+    """What a server of the core calls an application of ASGI with, on the running loop."""
+    loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+    return AsgiInterface(app, loop, context, None, extensions or {}, "", None)
 
 
 class Seen:

@@ -16,7 +16,7 @@ import pytest
 from granite._core.server import Server
 from granite.settings.config import Config
 from granite.testing import TestServer
-from tests.server.apps import Gate, answer, eventually, hello
+from tests.server.apps import Gate, answer, asgi, eventually, hello
 from tests.server.descriptors import no_more_files
 from tests.server.inside import counted, inside, wait_for
 from tests.server.loops import both_loops
@@ -224,7 +224,7 @@ def test_the_callback_comes_once_after_that_many_requests(loop, wanted):
         running = asyncio.get_running_loop()
         server = Server(
             running,
-            app,
+            asgi(app),
             config=Config(),
             max_requests=wanted,
             on_max_requests=lambda: calls.append("told"),
@@ -260,7 +260,7 @@ def test_without_a_number_there_is_no_callback(serve):
             {"max_requests": 0, "on_max_requests": lambda: None},
             {"max_requests": 1, "on_max_requests": None},
         ):
-            server = Server(asyncio.get_running_loop(), hello, config=Config(), **arguments)
+            server = Server(asyncio.get_running_loop(), asgi(hello), config=Config(), **arguments)
             with socket.create_server(("127.0.0.1", 0)) as sock:
                 server.listen(sock.fileno())
                 client = Client(*sock.getsockname())
@@ -280,7 +280,7 @@ def test_extensions_are_in_every_scope():
 
     async def main():
         given = {"granite.test": {"a": 1}}
-        server = Server(asyncio.get_running_loop(), app, config=Config(), extensions=given)
+        server = Server(asyncio.get_running_loop(), asgi(app, given), config=Config())
         with socket.create_server(("127.0.0.1", 0)) as sock:
             server.listen(sock.fileno())
             client = Client(*sock.getsockname())

@@ -20,7 +20,7 @@ from granite._core.server import Server
 from granite.arbiter.listeners import open_listeners
 from granite.arbiter.slot_sockets import SlotSockets
 from granite.settings.config import Config
-from tests.server.apps import hello
+from tests.server.apps import asgi, hello
 from tests.server.descriptors import no_more_files
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a feature of Linux")
@@ -40,7 +40,7 @@ class Tree:
         self.sockets = SlotSockets(self.listeners, config)
         self.servers: list[Server] = []
         for slot in (1, 2):
-            server = Server(asyncio.get_running_loop(), app, config=config)
+            server = Server(asyncio.get_running_loop(), asgi(app), config=config)
             fds = self.sockets.for_slot(slot)
             server.share(slot, *self.sockets.sharing())
             for fd in fds:
@@ -119,7 +119,7 @@ def opened_once() -> None:
     """The first loop of libuv opens a pipe, which stays."""
 
     async def main() -> None:
-        Server(asyncio.get_running_loop(), hello, config=Config()).close()
+        Server(asyncio.get_running_loop(), asgi(hello), config=Config()).close()
 
     asyncio.run(main())
 

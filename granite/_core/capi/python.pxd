@@ -23,6 +23,7 @@ cdef extern from "Python.h":
     ctypedef struct _AsyncType "PyTypeObject":
         PyAsyncMethods *tp_as_async
         void *tp_new
+        void *tp_vectorcall             # of the type itself: Cython fills it in as well
 
     const int METH_O
     const int METH_NOARGS
@@ -57,6 +58,8 @@ cdef extern from "Python.h":
     bint PyUnicode_IS_COMPACT_ASCII(PyObject *)
     Py_ssize_t PyUnicode_GET_LENGTH(PyObject *)
     void *PyUnicode_DATA(PyObject *)
+    const char *PyUnicode_AsUTF8AndSize(PyObject *, Py_ssize_t *) except NULL
+    bytes PyUnicode_AsLatin1String(object)
     object PyUnicode_DecodeUTF8(const char *, Py_ssize_t, const char *)
 
     object PyObject_Call(object, object, object)
@@ -98,3 +101,8 @@ cdef extern from *:
     }
     """
     bint granite_is_text(PyObject *, PyObject *) noexcept
+
+cdef inline void forbid_making(object made) noexcept:
+    """Only the module of a type makes its objects from now on: one that Python made would lack what its methods rely on."""
+    (<_AsyncType *><PyObject *>made).tp_new = NULL
+    (<_AsyncType *><PyObject *>made).tp_vectorcall = NULL

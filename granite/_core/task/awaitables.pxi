@@ -55,7 +55,7 @@ cdef class _Waiting:
                 self.future = self.waiter = None
                 value = None
             ready = exchange.poll(self.what)
-            if ready is not PENDING:
+            if ready is not _PENDING:
                 Py_INCREF(<PyObject *>ready)
                 result[0] = <PyObject *>ready
                 return PYGEN_RETURN

@@ -49,7 +49,7 @@ def test_port_in_use(loop, app):
     ("target", "settings", "error", "match"),
     [
         ("no_such_module:app", {}, LoadError, "no module 'no_such_module'"),
-        (App, {"interface": "rsgi"}, UsageError, "RSGI is not served"),
+        (App, {"interface": "wsgi"}, UsageError, "WSGI is not served"),
         (App, {"ssl_cert": "/no/such/file"}, BootError, "ssl_certificate: cannot read"),
     ],
 )

@@ -37,6 +37,7 @@ def notes(**values):
         ({"ssl_keyfile": "k"}, "ssl_keyfile: expected an ssl_certificate with it, got none"),
         ({"ssl_client_verify": True}, "ssl_client_verify: expected an ssl_ca with it, got none"),
         ({"interface": "asginl", "lifespan": "on"}, "lifespan: expected auto or off with"),
+        ({"interface": "rsgi", "lifespan": "on"}, "lifespan: expected auto or off with"),
         (MOUNTS, "static_path_route: expected one for each static_path_mount (2), got 0"),
         ({**MOUNTS, "static_path_route": "/a"}, "static_path_route: expected one for each"),
         ({"static_path_route": "/a"}, "static_path_route: expected one for each"),
@@ -122,7 +123,6 @@ def test_reload_turns_off_what_replaces_workers(name, value):
     ("values", "name"),
     [
         ({"interface": "wsgi"}, "interface: WSGI is not served"),
-        ({"interface": "rsgi"}, "interface: RSGI is not served"),
         ({"http": "2"}, "http: HTTP/2 is not served"),
         ({"ssl_client_verify": True, "ssl_ca": "ca"}, "ssl_client_verify: "),
     ],
