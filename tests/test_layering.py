@@ -17,8 +17,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "granite"
 
-# capi ← buf ← transport ← { net, tls, http1, http2, ws };  scope ← exchange ← task ← { asgi, rsgi }; anybody
-# who counts → counters; address ← { transport, net, forwarded }; forwarded ← { http1, http2 }
+# capi ← buf ← transport ← { net, tls, http1, http2, ws };  scope ← exchange ← task ← { asgi, … };
+# anybody who counts → counters; address ← { transport, net, forwarded };
+# forwarded ← { http1, http2 }
 CORE: dict[str, set[str]] = {
     "capi": set(),
     "address": set(),

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import pytest
 
 from granite.testing import TestServer
+from tests.server.over_rsgi import OverRsgi
 from tests.server.raw import Client
 from tests.server.tls import Authority, SecureSocket
 
@@ -25,8 +26,14 @@ OVER_TLS = {
 }
 
 
+# Those that run over RSGI too: about what all interfaces have in common.
+OVER_RSGI = {"test_back_pressure", "test_cut_short", "test_overload", "test_timeouts_request"}
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     module = metafunc.module.__name__.rpartition(".")[2]
+    if module in OVER_RSGI and {"serve", "connect"} & set(metafunc.fixturenames):
+        metafunc.parametrize("interface", ["asgi", "rsgi"])
     if "connect" in metafunc.fixturenames and module in OVER_TLS:
         metafunc.parametrize("transport", ["plain", "tls"])
 
@@ -125,13 +132,23 @@ def transport() -> str:
 
 
 @pytest.fixture
-def serve(loop: str, log: Log, transport: str, request: pytest.FixtureRequest) -> Iterator[Serve]:
+def interface() -> str:
+    """The interface by which the servers call the tests' applications, which are of ASGI."""
+    return "asgi"
+
+
+@pytest.fixture
+def serve(
+    loop: str, log: Log, transport: str, interface: str, request: pytest.FixtureRequest
+) -> Iterator[Serve]:
     """A function that serves an application, without lifespan unless told otherwise."""
     servers: list[TestServer] = []
     secured = request.getfixturevalue("authority").settings if transport == "tls" else {}
     with ExitStack() as stack:
 
         def serve(app: Any, **settings: Any) -> TestServer:
+            if interface == "rsgi":
+                app = OverRsgi(app)
             settings = {
                 "lifespan": "off",
                 "loop": loop,
