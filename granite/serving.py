@@ -9,6 +9,7 @@ the event loop's thread.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
@@ -78,6 +79,8 @@ class Serving:
         """
         logger.info("the application is served by %s", self.application.title)
         self._has_begun = self.application.begin(asyncio.get_running_loop())
+        if self._has_begun:
+            self._lifespan.context = contextvars.copy_context()  # with what that has set
         await self._lifespan.startup()
         try:
             self.server = Server(

@@ -76,7 +76,11 @@ class _Call:
         if self._stream is None:
             self._stream = self._protocol.response_stream(*self._start)
         self._done = not more
-        await self._stream.send_bytes(body)
+        try:
+            await self._stream.send_bytes(body)
+        except ProtocolClosed:
+            self._done = True
+            raise
 
 
 def _as_asgi(scope: Any) -> dict[str, Any]:
