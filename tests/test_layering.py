@@ -90,6 +90,7 @@ PYTHON: dict[str, set[str]] = {
     "watched": {"settings"},
     "development": {"errors"},
     "interfaces": {"errors", "settings"},
+    "rsgi": {"_core"},
     "request_hooks": {"settings"},
     "secure": {"_core", "errors", "settings"},
     "snapshot": set(),

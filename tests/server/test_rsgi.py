@@ -611,3 +611,11 @@ def test_a_stream_waits_for_a_client_that_does_not_read(connect):
     client.request()
     assert seen.get() < total
     assert len(client.response().body) == total * len(piece)
+
+
+def test_names_for_applications():
+    from granite import rsgi as public
+
+    assert {name: getattr(public, name) for name in public.__all__} == {
+        name: getattr(rsgi, name) for name in public.__all__
+    }
