@@ -105,3 +105,31 @@ async def ticking(scope, receive, send) -> None:
     await send({"type": "http.response.body", "body": b"begun\n", "more_body": True})
     await stopping.wait()
     await send({"type": "http.response.body", "body": b"goodbye\n"})
+
+
+class Rsgi:
+    """Print what runs around the requests; answer with what the start has left for them."""
+
+    value = "unset"
+
+    def __rsgi_init__(self, loop) -> None:
+        loop.run_until_complete(asyncio.sleep(0))
+        self.value = "value"
+        print("init ran", flush=True)
+
+    def __rsgi_del__(self, loop) -> None:
+        loop.run_until_complete(asyncio.sleep(0))
+        print("del ran", flush=True)
+
+    async def __rsgi__(self, scope, protocol) -> None:
+        protocol.response_str(200, [], f"{scope.path} {self.value}")
+
+
+class RsgiFailing(Rsgi):
+    """Cannot start."""
+
+    def __rsgi_init__(self, loop) -> None:
+        raise OSError("no database")
+
+
+rsgi, rsgi_failing = Rsgi(), RsgiFailing()

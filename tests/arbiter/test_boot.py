@@ -143,8 +143,8 @@ def test_an_address_of_nobody(run_granite):
         (
             "apps:wsgi",
             "cannot serve the application: expected an ASGI application, which takes scope, "
-            "receive and send, got one of 2 arguments, as WSGI or RSGI has; granite does not serve "
-            "these yet",
+            "receive and send, got one of 2 arguments, as WSGI has, which granite does not serve "
+            "yet",
         ),
         (
             "apps:not_callable",
@@ -156,6 +156,35 @@ def test_a_target_that_does_not_exist(run_granite, target, message):
     granite = run_granite(target, cwd=APPS, ready=False)
     assert granite.wait() == 3
     assert one_line(granite) == f"granite: {message}"
+
+
+def test_rsgi(run_granite):
+    granite = run_granite("apps:rsgi", cwd=APPS)
+    assert httpx.get(granite.url("/path")).text == "/path value"
+    assert "the application is served by RSGI" in granite.output
+    assert granite.stop() == 0
+    assert [line for line in granite.output.splitlines() if "ran" in line.split()] == [
+        "init ran",
+        "del ran",
+    ]
+
+
+def test_rsgi_of_a_template(run_granite):
+    granite = run_granite("apps:rsgi", "--preload", "--workers", "2", cwd=APPS)
+    assert httpx.get(granite.url("/path")).text == "/path value"
+    assert granite.stop() == 0
+    lines = granite.output.splitlines()
+    assert (lines.count("init ran"), lines.count("del ran")) == (2, 2)
+
+
+def test_an_rsgi_application_whose_init_raises(run_granite):
+    granite = run_granite("apps:rsgi_failing", cwd=APPS, ready=False)
+    assert granite.wait() == 3
+    assert (
+        "the application's startup failed: __rsgi_init__ raised OSError: no database\n"
+        in granite.output
+    )
+    assert granite.output.count("Traceback") == 1
 
 
 def test_an_application_that_raises_keeps_its_traceback(run_granite, tmp_path):

@@ -153,6 +153,17 @@ def test_check_of_an_encrypted_key_without_its_password(granite, tmp_path):
     )
 
 
+def test_check_names_the_interface(granite, tmp_path):
+    (tmp_path / "speaks_rsgi.py").write_text(
+        "class App:\n    async def __rsgi__(self, scope, protocol): ...\napp = App()\n"
+    )
+    done = granite("check", "speaks_rsgi:app")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (
+        0,
+        "ok: speaks_rsgi:app loads (RSGI)",
+    )
+
+
 def test_check_ends_although_the_application_has_a_thread(granite, tmp_path):
     (tmp_path / "threads.py").write_text(
         "import threading\nthreading.Thread(target=threading.Event().wait).start()\n"

@@ -157,6 +157,10 @@ def test_a_syntax_error_at_the_start(hot):
 
 
 WITHOUT = "async def app(scope):\n    pass\n"
+RSGI = "class App:\n    async def __rsgi__(self, scope, protocol):\n        pass\n"
+NO_DATABASE = (
+    RSGI + "    def __rsgi_init__(self, loop):\n        raise OSError('none')\napp = App()\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -167,6 +171,7 @@ WITHOUT = "async def app(scope):\n    pass\n"
         ("raise SystemExit('no')", "SystemExit: no"),
         ("application = 1", "has no attribute 'app'"),
         (WITHOUT, "expected an ASGI application"),
+        (NO_DATABASE, "OSError: none"),
     ],
 )
 def test_other_errors(hot, module, shown):

@@ -220,9 +220,8 @@ def test_hooks_around_requests(serve):
                 protocol.response_bytes(202, [], body)
 
     hooks = {"pre_request": seen.pre_request, "post_request": seen.post_request}
-    app = Own()
-    app.__rsgi__ = wrap_rsgi(app.__rsgi__, Hooks.of(hooks, "test"), seen.worker)
-    server = serve(app)
+    app = wrap_rsgi(Own().__rsgi__, Hooks.of(hooks, "test"), seen.worker)
+    server = serve(app, interface="rsgi")
     client = Client(server.host, server.port)
     assert client.ask("/stream?a", "X-A: b", method="POST", body=b"ab").body == "abé".encode()
     assert client.ask("/a%20b", method="POST", body=b"abc").body == b"abc"
