@@ -145,14 +145,13 @@ cdef class RsgiExchange(TaskExchange):
     cdef bint _begin(self, object status, object headers) except -1:
         """Accept the response's status and fields; return False where nobody is left to get it."""
         cdef Protocol protocol
-        cdef list fields
+        cdef list fields = _fields(headers)     # first: to look at them may run the application's code
         if self.response > RESPONSE_HEAD or self.dropped:
             raise ProtocolError("the request was answered before: it gets one response")
         if not isinstance(status, int):
             raise TypeError(f"expected the status to be an int, got {status!r}")
         if not 200 <= status <= 999:
             raise ValueError(f"expected a status from 200 to 999, got {status}")
-        fields = _fields(headers)
         protocol = self.protocol
         if protocol is None or self.disconnected or self.gone_told:
             self.dropped = True
@@ -165,12 +164,12 @@ cdef class RsgiExchange(TaskExchange):
     cdef int _respond(self, object status, object headers, bytes body) except -1:
         cdef Protocol protocol
         if self._begin(status, headers):
-            protocol = self.protocol
+            protocol = self.carrier()
             protocol.send_body(self, body, False)
         return 0
 
     cdef int _respond_file(self, object status, object headers, object file, object start, object end) except -1:
-        cdef Protocol protocol = self.protocol
+        cdef Protocol protocol
         cdef str path = os.fsdecode(file)
         if end is not None and not 0 <= start < end:
             raise ValueError(f"expected a range with 0 <= start < end, got {start} and {end}")
@@ -185,6 +184,7 @@ cdef class RsgiExchange(TaskExchange):
                 raise RuntimeError(f"{path!r} can't be sent: {exc}") from exc   # an OSError would mean that the client has gone
         else:
             return 0
+        protocol = self.carrier()
         protocol.discard_head(self)
         return self.respond(404, b"Not Found")
 
@@ -192,7 +192,7 @@ cdef class RsgiExchange(TaskExchange):
         cdef Protocol protocol
         cdef HTTPStreamTransport stream
         if self._begin(status, headers):
-            protocol = self.protocol
+            protocol = self.carrier()
             protocol.send_body(self, b"", True)     # who opens a stream may have nothing to send for long
             self.streamed = True
         stream = HTTPStreamTransport.__new__(HTTPStreamTransport)
