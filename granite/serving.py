@@ -77,7 +77,6 @@ class Serving:
 
         Raises LifespanError if the startup fails.
         """
-        logger.info("the application is served by %s", self.application.title)
         self._has_begun = self.application.begin(asyncio.get_running_loop())
         if self._has_begun:
             self._lifespan.context = contextvars.copy_context()  # with what that has set

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import traceback
@@ -168,6 +169,7 @@ def _complete(start: WorkerStart, app: Any, loop: asyncio.AbstractEventLoop) -> 
     the loop runs behind it; raises LoadError, HookError, LifespanError.
     """
     application = choose(app, start.config.interface)
+    logging.getLogger("granite.error").info("the application is served by %s", application.title)
     if start.worker is not None:
         start.worker.loaded(app)
         _hook(start, "post_worker_init", start.worker)
@@ -194,8 +196,6 @@ def _try_hook(start: WorkerStart, name: str, *arguments: object) -> None:
     try:
         _hook(start, name, *arguments)
     except GraniteError as exc:
-        import logging
-
         logging.getLogger("granite.error").error("%s", exc, exc_info=exc.__cause__)
 
 
