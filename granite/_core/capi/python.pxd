@@ -58,7 +58,6 @@ cdef extern from "Python.h":
     bint PyUnicode_IS_COMPACT_ASCII(PyObject *)
     Py_ssize_t PyUnicode_GET_LENGTH(PyObject *)
     void *PyUnicode_DATA(PyObject *)
-    const char *PyUnicode_AsUTF8AndSize(PyObject *, Py_ssize_t *) except NULL
     bytes PyUnicode_AsLatin1String(object)
     object PyUnicode_DecodeUTF8(const char *, Py_ssize_t, const char *)
 
