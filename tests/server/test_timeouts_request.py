@@ -79,8 +79,7 @@ def test_a_call_that_goes_on_is_cancelled_after_the_grace(connect, serve, log):
     client = connect(server)
     client.request("/hangs")
     assert gets_504(client)
-    assert server.counters()["running"] == 1
-    assert seen.get() > 0.45
+    assert seen.get() > 0.6  # of 0.8 from the head on, which has come before the call
     eventually(lambda: not server.counters()["exchanges"])
     eventually(lambda: not server.counters()["timers"])
     (line,) = cancellations(log)
