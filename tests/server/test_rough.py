@@ -7,12 +7,13 @@ import contextlib
 import hashlib
 import random
 import threading
+import time
 
 import pytest
 
-from tests.server.apps import answer, body, body_of, start
+from tests.server.apps import answer, body, body_of, eventually, start
 from tests.server.loops import both_loops
-from tests.server.raw import chunked, request
+from tests.server.raw import Client, chunked, request
 
 
 async def anything(scope, receive, send):
@@ -87,6 +88,44 @@ def test_clients_that_leave_at_any_moment_leave_nothing_behind(connect, serve, l
         behave_badly(connect(server, receive_buffer=chance.choice([0, 4096])), chance)
     client = connect(server)
     assert client.ask("/", method="POST", body=b"still there").body == b"still there"
+
+
+HURRIED = {
+    "request_head_timeout": 0.3,
+    "keep_alive_timeout": 0.3,
+    "request_body_timeout": 0.3,
+    "min_body_rate": 100_000,
+    "min_body_rate_grace": 0.2,
+    "write_timeout": 0.3,
+    "connection_timeout": 1,
+    "request_timeout": 0.2,
+    "request_timeout_grace": 0.1,
+    "backpressure": 2,
+    "max_queue_time": 0.2,
+    "max_connections_per_ip": 10,
+    "max_requests_per_ip": 200,
+}
+
+
+@both_loops
+def test_clients_that_leave_while_every_deadline_passes_leave_nothing_behind(serve):
+    """Many at once, so that they meet in the queue and at the limits as well."""
+    server = serve(anything, graceful_timeout=0.3, **HURRIED)
+
+    def visit(number: int) -> None:
+        chance = random.Random(number)
+        for _ in range(6):
+            client = Client(server.host, server.port, receive_buffer=chance.choice([0, 4096]))
+            behave_badly(client, chance)
+            time.sleep(0.6 * chance.random())
+            client.close()
+
+    threads = [threading.Thread(target=visit, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    eventually(lambda: not server.counters()["connections"])
 
 
 @both_loops
