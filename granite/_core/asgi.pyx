@@ -185,13 +185,15 @@ cdef class AsgiExchange(TaskExchange):
             if granite_is_text(parts.kind, <PyObject *>_EARLY_HINT):
                 return _send_hint(self, message)
             raise RuntimeError(f"expected the message 'http.response.start', got {<object>parts.kind!r}")
-        if parts.status is NULL or not isinstance(<object>parts.status, int):
-            raise RuntimeError("'http.response.start': expected 'status' to be an int, got " + _got(message, _STATUS))
+        # All of them before Python code of the application may run, which could take them out of the message.
         headers = <object>parts.headers if parts.headers is not NULL else ()
         trailing = <object>parts.trailers if parts.trailers is not NULL else False
-        status = PyLong_AsLongAndOverflow(<object>parts.status, &overflow)
+        code = <object>parts.status if parts.status is not NULL else None
+        if not isinstance(code, int):
+            raise RuntimeError("'http.response.start': expected 'status' to be an int, got " + _got(message, _STATUS))
+        status = PyLong_AsLongAndOverflow(code, &overflow)
         if overflow or not 200 <= status <= 999:
-            raise RuntimeError(f"'http.response.start': expected 'status' from 200 to 999, got {<object>parts.status}")
+            raise RuntimeError(f"'http.response.start': expected 'status' from 200 to 999, got {code}")
         self.trailing = bool(trailing)
         protocol = self.carrier()
         protocol.start_response(self, <int>status, headers)
