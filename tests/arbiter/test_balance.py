@@ -120,6 +120,7 @@ def test_nobody_waits_for_a_worker_that_is_busy(run_granite, clients: list[Clien
     assert balanced(clients, granite.port, 3), share(clients)
 
 
+@pytest.mark.slow
 @either
 def test_nothing_is_lost_between_workers(run_granite, clients: list[Client], options) -> None:
     """Connections change hands all the time while the hands change, too."""

@@ -62,6 +62,7 @@ def zombies(parent: int) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(SECONDS + 120)
 @pytest.mark.parametrize("sockets", ["--reuse-port", "--no-reuse-port"])
 def test_chaos(run_granite, tmp_path, sockets):

@@ -20,6 +20,7 @@ def start(run_granite, *arguments: str):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sockets", SOCKETS)
 def test_reloads(run_granite, sockets):
     granite = start(run_granite, sockets)
@@ -32,6 +33,7 @@ def test_reloads(run_granite, sockets):
     assert granite.stop() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sockets", SOCKETS)
 def test_recycling(run_granite, sockets):
     granite = start(run_granite, sockets, "--max-requests", "50", "--max-requests-jitter", "20")

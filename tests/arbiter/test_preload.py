@@ -216,6 +216,7 @@ def test_a_second_reload_gives_up_the_first_one_that_hangs(preload):
     assert granite.stop() == 0
 
 
+@pytest.mark.slow
 def test_an_import_that_takes_too_long(preload):
     (preload.folder / "gate").touch()
     granite = preload("--workers", "2", "--worker-start-timeout", "3", ready=False)
@@ -225,6 +226,7 @@ def test_an_import_that_takes_too_long(preload):
     granite.wait_gone()
 
 
+@pytest.mark.slow
 def test_a_reload_whose_import_takes_too_long(preload):
     granite = preload("--workers", "2", "--worker-start-timeout", "3")
     old = workers(granite)
@@ -414,6 +416,7 @@ def test_hooks(preload):
     assert "info: request" in granite.output
 
 
+@pytest.mark.slow
 def test_scaling_and_recycling(preload):
     granite = preload("--max-requests", "20")
     granite.signal(signal.SIGTTIN)

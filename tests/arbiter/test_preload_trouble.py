@@ -55,6 +55,7 @@ def test_code_that_does_not_load_any_more_when_the_template_has_died(preload):
     assert granite.stop() == 0
 
 
+@pytest.mark.slow
 def test_a_template_that_does_not_answer_is_killed(preload):
     granite = preload("--workers", "2", launcher=with_constant("templates._ANSWER", 3.0))
     first = template(granite)
@@ -114,6 +115,7 @@ def test_templates_that_die_while_reloads_are_asked_for(preload):
     granite.wait_gone()
 
 
+@pytest.mark.slow
 def test_what_applications_have_started_is_collected_when_it_ends(preload):
     """A worker that ends while another one is made leaves its children to the arbiter."""
     granite = preload("--workers", "4")
@@ -201,6 +203,7 @@ def test_all_workers_are_taken_away_during_a_reload(preload):
     assert granite.stop() == 0
 
 
+@pytest.mark.slow
 def test_nothing_is_lost(run_granite):
     arguments = ("--preload", "--workers", "2", "--lifespan", "off", "--max-requests", "60")
     granite = run_granite("stuck_apps:app", *arguments, cwd=APPS)

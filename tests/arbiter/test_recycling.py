@@ -42,6 +42,7 @@ def test_jitter_spreads_the_requests(run_granite):
     assert granite.stop() == 0
 
 
+@pytest.mark.slow
 def test_no_request_is_lost_when_all_are_replaced(run_granite):
     granite = run_granite("stuck_apps:app", "--max-requests", "40", "--workers", "2", cwd=APPS)
     with Load(granite.port, coming=1) as load:

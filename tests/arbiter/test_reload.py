@@ -44,6 +44,7 @@ def test_the_new_code_is_served(changing):
     assert granite.output.count("shutdown ran") == 4
 
 
+@pytest.mark.slow
 def test_who_connects_after_it_is_served_by_the_new_code(changing):
     granite = changing.start("--workers", "2")
     for count in range(12):
@@ -53,6 +54,7 @@ def test_who_connects_after_it_is_served_by_the_new_code(changing):
     assert granite.stop() == 0
 
 
+@pytest.mark.slow
 def test_a_former_worker_that_does_not_react_holds_nothing_up(changing):
     changing.write("old", STUCK.replace("time.sleep(600)", "time.sleep(30)"))
     granite = changing.start("--graceful-timeout", "1", "--workers-kill-timeout", "40")

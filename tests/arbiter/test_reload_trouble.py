@@ -269,6 +269,7 @@ def test_a_worker_that_is_killed_while_it_starts_is_tried_again(changing):
     assert granite.stop() == 0
 
 
+@pytest.mark.slow
 def test_new_settings_are_for_new_workers(changing):
     """A worker that was never told to speak is not judged by its silence."""
     config = changing.folder / "granite.conf.py"

@@ -203,6 +203,7 @@ def test_who_stops_the_server_means_its_successor_too(changing, start, number):
     assert not {"sock", "granite.pid"} & {path.name for path in server.folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_a_successor_that_does_not_end_is_killed(changing, start):
     server = start("--workers-kill-timeout", "1", "--graceful-timeout", "1")
     changing.gate.touch()

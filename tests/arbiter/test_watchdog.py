@@ -38,6 +38,7 @@ def ask(granite, path: str = "/") -> str:
     return httpx.get(granite.url(path), timeout=20).text
 
 
+@pytest.mark.slow
 def test_a_blocked_worker_is_explained_and_replaced(run_granite):
     granite = start(run_granite)
     old = workers(granite).pop()
@@ -84,6 +85,7 @@ def test_a_stopped_process_is_replaced(run_granite):
     assert granite.stop() == 0
 
 
+@pytest.mark.slow
 def test_busy_is_not_blocked(run_granite):
     granite = start(run_granite, timeout="3")
     old = workers(granite)
@@ -123,6 +125,7 @@ def test_who_comes_back_late_finishes(run_granite, tmp_path):
     assert granite.stop() == 0
 
 
+@pytest.mark.slow
 def test_a_server_that_was_stopped_as_a_whole_goes_on(run_granite):
     """As a laptop that slept, or under a debugger: the arbiter's time passed as well."""
     granite = start(run_granite, "--workers", "2", timeout="2")
@@ -164,6 +167,7 @@ def test_a_fault_leaves_its_stacks_in_the_log(run_granite, workers_):
     assert granite.stop() == 0
 
 
+@pytest.mark.slow
 def test_worker_abort_is_called(run_granite, tmp_path):
     hooks = tmp_path / "hooks.py"
     hooks.write_text(
@@ -186,6 +190,7 @@ from tests.arbiter.stuck_apps import app
 """
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_in_its_start_ends_the_start(run_granite, tmp_path):
     (tmp_path / "hanging.py").write_text(STUCK)
     (tmp_path / "gate").touch()
@@ -198,6 +203,7 @@ def test_a_worker_that_hangs_in_its_start_ends_the_start(run_granite, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_successor_that_hangs_in_its_start_ends_the_reload(run_granite, tmp_path):
     (tmp_path / "hanging.py").write_text(STUCK)
     granite = run_granite("hanging:app", "--worker-start-timeout", "4", cwd=tmp_path)

@@ -61,6 +61,7 @@ def dribble(socks: list[socket.socket], stop: threading.Event) -> None:
                 sock.sendall(b"x")
 
 
+@pytest.mark.slow
 def test_slow_heads_cost_little_and_get_408_while_others_are_served(
     run_granite: RunGranite,
 ) -> None:

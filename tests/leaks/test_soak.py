@@ -184,6 +184,7 @@ def stops_reading(port: int, done: threading.Event, chance: random.Random) -> No
 CLIENTS: list[Callable] = [asks, asks, uploads, leaves, leaves, dawdles, stops_reading]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(SECONDS + 180)
 def test_soak(soaked: Soaked) -> None:
     done = threading.Event()

@@ -344,6 +344,7 @@ def test_a_connection_that_was_answered_a_moment_ago_may_ask_once_more(connect, 
     assert silent.ended()
 
 
+@pytest.mark.slow
 def test_a_connection_that_was_idle_for_longer_is_closed_at_once(connect, serve):
     server = serve(hello)
     client, recent = connect(server), connect(server)

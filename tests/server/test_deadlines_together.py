@@ -65,6 +65,7 @@ def test_a_head_behind_a_response_that_leaves_late_has_its_deadline(connect, log
 # one request after another
 
 
+@pytest.mark.slow
 def test_the_rest_of_each_body_has_its_own_deadline(connect):
     """Although the next request's head comes together with the end of the rest."""
     client = connect(hello, keep_alive_timeout=4, request_body_timeout=4)
@@ -103,6 +104,7 @@ class Blocking:
         self.leave.set()
 
 
+@pytest.mark.slow
 def test_what_came_in_time_is_served_though_the_loop_was_busy(connect, serve):
     """Deadlines are judged by what has come, not by what the loop had time to read."""
     app = Blocking()

@@ -247,6 +247,7 @@ def test_pipelined(connect, make, data, size):
         assert client.response().body == b"/b"
 
 
+@pytest.mark.slow
 def test_pipelined_requests_do_not_take_descriptors(connect, serve, make, data):
     server = serve(sending(start(), whole(make(5 * MIB))))
     client = connect(server, receive_buffer=4096)
@@ -574,6 +575,7 @@ def test_a_client_that_takes_nothing_of_a_file_is_cut(connect, serve, make):
     eventually(lambda: server.counters()["connections"] == server.counters()["files"] == 0)
 
 
+@pytest.mark.slow
 def test_a_client_that_is_slow_to_take_a_file_is_not(connect, serve, make, data):
     server = serve(
         sending(start(), whole(make(5 * MIB))),

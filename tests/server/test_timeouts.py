@@ -88,6 +88,7 @@ def test_each_byte_of_a_body_puts_its_deadline_off(connect):
     assert client.response().body == b"x" * 9
 
 
+@pytest.mark.slow
 def test_a_pause_that_the_application_makes_does_not_count(connect):
     gate, rest = Gate(), Gate()
 
@@ -297,6 +298,7 @@ def test_a_client_that_pipelines_and_takes_nothing_is_cut(connect, serve):
             time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_a_client_that_takes_little_is_served(connect):
     """However little: the kernel's buffers do not hide it."""
 
