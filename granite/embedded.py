@@ -240,9 +240,9 @@ class Server:
         secure = load_context(self.config)
         # Before the application starts: it need not start for a port that is in use.
         self._listeners = open_listeners(self.config, {})
-        logger.info("the application is served by %s", application.title)
         self._serving = Serving(application, self.config, secure=secure)
         await self._start(self._serving)
+        self._serving.tell_interface()
         try:
             self._serving.accept(listener.fd for listener in self._listeners)
         except OSError as exc:

@@ -121,6 +121,10 @@ class Serving:
             self.application.end(asyncio.get_running_loop())
         return done
 
+    def tell_interface(self) -> None:
+        """Log by which interface the application is served."""
+        logger.info("the application is served by %s", self.application.title)
+
     def share(self, index: int, sharing: tuple[int, ...]) -> None:
         """Share connections out evenly with the workers of other slots, by what these descriptors
         are (see `granite.arbiter.slot_sockets`). To be called before `accept()`; raises OSError.

@@ -169,7 +169,6 @@ def _complete(start: WorkerStart, app: Any, loop: asyncio.AbstractEventLoop) -> 
     the loop runs behind it; raises LoadError, HookError, LifespanError.
     """
     application = choose(app, start.config.interface)
-    logging.getLogger("granite.error").info("the application is served by %s", application.title)
     if start.worker is not None:
         start.worker.loaded(app)
         _hook(start, "post_worker_init", start.worker)
@@ -242,6 +241,8 @@ async def _serve(
     serving: Serving | None = None
     try:
         serving = witness.serving = starting.result()
+        # Not earlier: of an application that cannot start, one line tells.
+        serving.tell_interface()
         serving.share(start.index, start.sharing)
         serving.accept(start.listeners)
         # In the same step, so that nobody is answered by a worker that is not known to be ready.
