@@ -90,7 +90,7 @@ def test_templates_and_workers_that_die_at_any_time(run_granite):
         lambda: descriptors(granite.process.pid) == before,
         lambda: (before, descriptors(granite.process.pid), granite.output),
     )
-    assert zombies(granite.process.pid) == []
+    eventually(lambda: zombies(granite.process.pid) == [], lambda: granite.output)
     assert "Traceback" not in granite.output
     assert granite.stop() == 0
     granite.wait_gone()
@@ -109,7 +109,7 @@ def test_templates_that_die_while_reloads_are_asked_for(preload):
     preload.write("two")
     until(lambda: not granite.signal(signal.SIGHUP) and text(granite) == "two")
     eventually(lambda: "two" in served_by(granite, 2).popitem()[1], lambda: granite.output)
-    assert zombies(granite.process.pid) == []
+    eventually(lambda: zombies(granite.process.pid) == [], lambda: granite.output)
     assert "Traceback" not in granite.output
     assert granite.stop() == 0
     granite.wait_gone()
