@@ -18,6 +18,8 @@ from tests.granite_process import PATIENCE
 
 APPS = Path(__file__).parent
 REQUEST = b"GET /pid HTTP/1.1\r\nHost: test\r\n\r\n"
+# What a worker has lost for being idle, nobody would make up for.
+KEPT = ("--keep-alive-timeout", "0")
 
 either = pytest.mark.parametrize(
     "options", [("--no-reuse-port",), ("--reuse-port",)], ids=["shared", "divided"]
@@ -66,14 +68,14 @@ def balanced(clients: list[Client], port: int, workers: int = 4) -> bool:
 
 @either
 def test_connections_are_even(run_granite, clients: list[Client], options) -> None:
-    granite = run_granite("apps:plain", "--workers", "4", *options, cwd=APPS)
+    granite = run_granite("apps:plain", "--workers", "4", *KEPT, *options, cwd=APPS)
     clients += [Client(granite.port) for _ in range(64)]
     assert balanced(clients, granite.port), share(clients)
 
 
 @either
 def test_a_new_worker_gets_its_share(run_granite, clients: list[Client], options) -> None:
-    granite = run_granite("apps:plain", "--workers", "4", *options, cwd=APPS)
+    granite = run_granite("apps:plain", "--workers", "4", *KEPT, *options, cwd=APPS)
     clients += [Client(granite.port) for _ in range(64)]
     dead = clients[0].worker
     os.kill(dead, signal.SIGKILL)
@@ -100,7 +102,7 @@ def test_many_at_once(run_granite, clients: list[Client], options) -> None:
 
 
 def test_nobody_waits_for_a_worker_that_is_busy(run_granite, clients: list[Client]) -> None:
-    granite = run_granite("apps:plain", "--workers", "3", cwd=APPS)
+    granite = run_granite("apps:plain", "--workers", "3", *KEPT, cwd=APPS)
     busy = Client(granite.port)
     clients.append(busy)
     os.kill(busy.worker, signal.SIGSTOP)

@@ -39,7 +39,8 @@ def be_rude(port: int, done: threading.Event, seed: int) -> None:
     while not done.wait(0.002):
         with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-            client.sendall(chance.choice(pieces) * chance.randint(1, 3))
+            with contextlib.suppress(ConnectionError):  # its worker was killed just now
+                client.sendall(chance.choice(pieces) * chance.randint(1, 3))
 
 
 def eventually(condition, explain) -> None:

@@ -17,7 +17,9 @@ APPS = Path(__file__).parent
 def test_all_workers_fill_up_before_anybody_waits(run_granite, options):
     """A full worker leaves what comes to the other one, whoever the system has given it to."""
     granite = run_granite(
-        *("apps:plain", "--workers", "2", "--max-connections", "4", *options, *METRICS), cwd=APPS
+        *("apps:plain", "--workers", "2", "--max-connections", "4", *options, *METRICS),
+        *("--keep-alive-timeout", "0"),  # they stay, however long the rest takes
+        cwd=APPS,
     )
     server = Measured(granite)
     until(lambda: server.value("workers", state="ready") == 2)

@@ -151,10 +151,9 @@ def test_a_successor_takes_the_port_over(measure):
     former = server.stats()["pid"]
     server.granite.signal(signal.SIGUSR2)
     deadline = time.monotonic() + PATIENCE
-    while server.stats()["pid"] == former:
+    while (latter := server.stats()["pid"]) == former:
         assert server.get("/readyz").status_code == 200
         assert time.monotonic() < deadline
-    latter = server.stats()["pid"]
     assert server.get("/readyz").status_code == 200
     assert server.granite.process.wait(PATIENCE) == 0
     os.kill(latter, signal.SIGTERM)
