@@ -5,6 +5,7 @@ are aborted in each phase, and after reference cycles in the application.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import socket
 import struct
@@ -325,10 +326,14 @@ def futures() -> int:
 def test_deadlines(serve, sent: bytes) -> None:
     """A connection whose deadline has passed goes at once, though nothing else happens."""
     server = serve(hello, keep_alive_timeout=0.3, request_head_timeout=0.3)
+    begun = time.monotonic()
     with connect(server) as sock:
         sock.sendall(sent)
-        while sock.recv(1000):
-            pass
+        # Who sends later than that may meet a connection that has ended, which is a reset.
+        late = time.monotonic() - begun >= 0.3
+        with contextlib.suppress(*[ConnectionError] * late):
+            while sock.recv(1000):
+                pass
         wait_for(server, connections=0, handles=2, sessions=0, timers=0)
 
 

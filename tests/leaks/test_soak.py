@@ -41,7 +41,7 @@ SECONDS = float(os.environ.get("GRANITE_SOAK", "6"))
 WARM_UP = 0.3
 ALLOWED = 8 * 1024 * 1024  # bytes: at the first look the server is busy, and has not seen it all
 # Seconds of the deadlines: those who mean well must never be as slow as that.
-DEADLINE = 1.0 if SECONDS <= 60 else 5.0
+DEADLINE = 3.0 if SECONDS <= 60 else 5.0
 SETTINGS = {
     "request_head_timeout": DEADLINE,
     "request_body_timeout": DEADLINE,

@@ -51,7 +51,7 @@ def test_a_drain_ends_when_a_slow_client_has_its_last_response(connect, serve, w
 
 def test_a_head_behind_a_response_that_leaves_late_has_its_deadline(connect, logged):
     """Also where the access log waits for the response's last byte."""
-    server = logged(much, request_head_timeout=1, keep_alive_timeout=600, write_high_water=KERNEL)
+    server = logged(much, request_head_timeout=3, keep_alive_timeout=600, write_high_water=KERNEL)
     client = connect(server, receive_buffer=4096)
     client.request()
     wait_for(server, requests_handled=1, requests_active=0)
@@ -68,12 +68,12 @@ def test_a_head_behind_a_response_that_leaves_late_has_its_deadline(connect, log
 @pytest.mark.slow
 def test_the_rest_of_each_body_has_its_own_deadline(connect):
     """Although the next request's head comes together with the end of the rest."""
-    client = connect(hello, keep_alive_timeout=4, request_body_timeout=4)
+    client = connect(hello, keep_alive_timeout=6, request_body_timeout=6)
     post = request("/", "Content-Length: 10", method="POST")
     client.send(post + b"12345")
     for _ in range(4):
         assert client.response().body == b"hello"
-        time.sleep(1.5)
+        time.sleep(2)
         client.send(b"67890" + post + b"12345")
     client.send(b"67890")
     assert client.response().body == b"hello"
@@ -110,11 +110,11 @@ def test_what_came_in_time_is_served_though_the_loop_was_busy(connect, serve):
     app = Blocking()
     server = serve(
         app,
-        keep_alive_timeout=2.5,
-        request_head_timeout=2.5,
-        request_body_timeout=2.5,
+        keep_alive_timeout=5,
+        request_head_timeout=5,
+        request_body_timeout=5,
         min_body_rate=1000,
-        min_body_rate_grace=2.5,
+        min_body_rate_grace=5,
     )
     busy, idle, in_head, in_body = (connect(server) for _ in range(4))
     in_body.send(request("/", "Content-Length: 10", method="POST") + b"12345")
@@ -128,7 +128,7 @@ def test_what_came_in_time_is_served_though_the_loop_was_busy(connect, serve):
         in_head.send(b"Host: test\r\n\r\n")
         in_body.send(b"67890")
 
-    app.hold(busy, 4, go_on)
+    app.hold(busy, 7, go_on)
     assert busy.response().body == b"empty"
     assert idle.response().body == b"empty"
     assert in_head.response().body == b"empty"

@@ -225,6 +225,7 @@ def test_hooks_around_requests(serve):
     assert client.ask("/stream?a", "X-A: b", method="POST", body=b"ab").body == "abé".encode()
     assert client.ask("/a%20b", method="POST", body=b"abc").body == b"abc"
     client.close()
+    eventually(lambda: len(seen.calls) == 4)  # the last one comes after the answer
     before, (req, environ, resp), _, (other, _, plain) = seen.calls
     assert before is req
     assert (req.method, req.uri, req.get_header("X-A"), req.version) == (

@@ -91,7 +91,9 @@ def test_who_was_answered_leaves_while_another_process_accepts(turned):
         assert b"Connection: keep-alive" in turned.answer(client)
 
 
-def test_who_has_just_come_is_answered_at_the_end(turned):
+def test_who_has_just_come_is_answered_at_the_end(turned, monkeypatch):
+    for name in ("_FINISH_TIME", "_LINGER_TIME"):  # however slow the clients are
+        monkeypatch.setattr(clients, name, PATIENCE)
     with turned.connect() as client, turned.connect() as other:
         other.sendall(GET[:10])
         turned.turn()
