@@ -34,6 +34,7 @@ import static  # noqa: E402
 EXTENSIONS: dict[str, tuple[list[str], list[str]]] = {
     "address": ([], []),
     "buf": ([], []),
+    "loop": ([], []),
     "net": (["granite_uv"], []),
     "transport": ([], []),
     "scope": ([], []),

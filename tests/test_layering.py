@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "granite"
 
 # capi ← buf ← transport ← { net, tls, http1, http2, ws };  scope ← exchange ← task ← { asgi, … };
-# anybody who counts → counters; address ← { transport, net, forwarded };
+# anybody who counts → counters; address ← { transport, net, forwarded }; loop ← net;
 # forwarded ← { http1, http2 }
 CORE: dict[str, set[str]] = {
     "capi": set(),
@@ -26,7 +26,8 @@ CORE: dict[str, set[str]] = {
     "counters": set(),
     "buf": {"capi"},
     "transport": {"address", "capi", "buf"},
-    "net": {"address", "capi", "buf", "counters", "transport"},
+    "loop": {"capi", "counters"},
+    "net": {"address", "capi", "buf", "counters", "loop", "transport"},
     "tls": {"capi", "buf", "transport"},
     "scope": {"capi"},
     "exchange": {"capi", "counters", "scope"},

@@ -26,6 +26,7 @@ from posix.stat cimport S_ISFIFO, S_ISREG, S_ISSOCK, fstat, struct_stat
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from posix.unistd cimport close as _close_fd, getpid, write
 from granite._core.capi.octets cimport granite_copy_plain
+from granite._core.capi.poll cimport POLLOUT, poll, pollfd
 from granite._core.capi.python cimport (
     PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE, PyList_CheckExact, PyList_GET_ITEM,
     PyList_GET_SIZE, PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyUnicode_DATA, PyUnicode_DecodeUTF8,
@@ -37,14 +38,6 @@ from granite._core.transport cimport Deferred, LoopTurn, name_of
 
 cdef extern from "strings.h" nogil:
     int strncasecmp(const char *, const char *, size_t)
-
-cdef extern from "poll.h" nogil:
-    cdef struct pollfd:
-        int fd
-        short events
-        short revents
-    int poll(pollfd *fds, unsigned long count, int timeout)
-    const short POLLOUT
 
 cdef extern from "<sys/socket.h>" nogil:
     """

@@ -113,6 +113,7 @@ cdef class Reactor(LoopTurn):
     cdef int _run_soon(self) except -1
     cdef int _run_late(self) except -1
     cdef int _rearm(self) except -1
+    cdef int _wait_alone(self) except -1
     cdef object host_of(self, const Address *address)
     cdef object server_of(self, const Address *address)
     cdef void report(self, object exc) noexcept

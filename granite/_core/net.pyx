@@ -14,6 +14,7 @@ import os
 import socket
 
 cimport cython
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from cpython.object cimport PyObject
 from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EIO, EMFILE, EPROTO, errno
@@ -22,8 +23,10 @@ from posix.unistd cimport close
 from granite._core.address cimport FAMILY_UNIX, Address, set_ipv4, set_ipv6, text_of
 from granite._core.buf cimport OUT_VECTORS, OutBuf, OutFile, OutPool, OutQueue, iovec
 from granite._core.capi cimport uv
-from granite._core.capi.python cimport GRANITE_IS_DEBUG, Py_DECREF, Py_INCREF
+from granite._core.capi.poll cimport POLLIN, poll, pollfd
+from granite._core.capi.python cimport GRANITE_IS_DEBUG, PyContext_Copy, PyContext_Enter, PyContext_Exit, Py_DECREF, Py_INCREF
 from granite._core.counters cimport clock, coarse_clock
+from granite._core.loop cimport Loop
 from granite._core.transport cimport Deferred, LoopTurn, SecureLayer, Transport, name_of
 
 UV_VERSION = (<bytes>uv.uv_version_string()).decode()

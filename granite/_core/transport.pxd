@@ -34,6 +34,7 @@ cdef class Deferred:
 
 cdef class LoopTurn:
     cdef int at_end(self, Deferred work) except -1
+    cpdef int wait(self) except -1
 
 cdef str name_of(client)
 

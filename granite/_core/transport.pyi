@@ -14,5 +14,11 @@ class Deferred:
 class LoopTurn:
     """The current turn of the event loop, as those see it who have something to do at its end."""
 
+    def wait(self) -> int:
+        """Wait until something happens, and let it happen, inside of this turn.
+
+        Raises RuntimeError where the turn has not come to its end.
+        """
+
 class Transport:
     """Abstract base of everything that carries the bytes of a protocol."""

@@ -59,6 +59,13 @@ cdef class LoopTurn:
         """Call work.turn_ended() once, when everything else has been done."""
         raise NotImplementedError
 
+    cpdef int wait(self) except -1:
+        """Wait until something happens, and let it happen, inside of this turn: for work at its end that can't go on without it.
+
+        Other work may be called meanwhile, this one too if at_end() is called for it; RuntimeError where the turn has not come to its end.
+        """
+        raise NotImplementedError
+
 
 @cython.no_gc
 cdef class Transport:

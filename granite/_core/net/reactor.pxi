@@ -170,6 +170,39 @@ cdef class Reactor(LoopTurn):
                 self.report(exc)
         return 0
 
+    cpdef int wait(self) except -1:
+        if self.pumping or self.closed:
+            raise RuntimeError("wait(): the turn has not come to its end" if self.pumping else "wait(): the server is closed")
+        # Not the caller's, nor the reactor's own, in which a call further out may be.
+        context = PyContext_Copy(self.context)
+        PyContext_Enter(context)
+        try:
+            if isinstance(self.outer, Loop):
+                self._rearm()           # the pump that has called the caller has not come to that yet
+                (<Loop>self.outer).turn()
+            else:
+                self._wait_alone()
+        finally:
+            PyContext_Exit(context)
+        return 0
+
+    cdef int _wait_alone(self) except -1:
+        """wait() in a loop that can't take a turn inside of another one: nothing but the server's connections goes on."""
+        cdef pollfd ready
+        cdef int timeout
+        cdef int found = 1
+        if not (self.soon or self.late or self.stale):
+            self.now()
+            timeout = uv.uv_backend_timeout(&self.loop)
+            ready.fd = uv.uv_backend_fd(&self.loop)
+            ready.events = POLLIN
+            with nogil:
+                found = poll(&ready, 1, timeout)
+        if found < 0:
+            PyErr_CheckSignals()        # nothing else ends it so
+        self.pump()
+        return 0
+
     cdef int _rearm(self) except -1:
         """Keep one timer of the outer loop armed for libuv's next one."""
         cdef int timeout
