@@ -49,6 +49,7 @@ EXTENSIONS: dict[str, tuple[list[str], list[str]]] = {
     "task": ([], []),
     "asgi": ([], []),
     "rsgi": ([], []),
+    "wsgi": ([], []),
     "conn": ([], []),
     "server": ([], []),
 }

@@ -3,6 +3,7 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint64_t
 from granite._core.counters cimport REASONS, Histogram, Rejection
+from granite._core.transport cimport LoopTurn
 
 cdef enum:
     MOST_LINES = 10                     # of the log about what is turned away, each second and for each reason
@@ -71,6 +72,7 @@ cdef class Protocol:
     cdef int send_file(self, Exchange exchange, int fd, int64_t offset, int64_t count, bint more) except -1
     cdef int send_trailers(self, Exchange exchange, object headers) except -1
     cdef int cut_short(self, Exchange exchange) except -1
+    cdef int push(self, Exchange exchange) except -1
     cdef int body_wanted(self, Exchange exchange) except -1
     cdef bint writable(self, Exchange exchange) noexcept
 
@@ -86,6 +88,8 @@ cdef class Interface:
     cdef Histogram queue_time           # of the requests that have a `read_at`
     cdef PyObject *c_oldest             # running Exchanges, linked in the order in which they were started
     cdef PyObject *c_newest
+    cdef int attach(self, LoopTurn turn) except -1
+    cdef int detach(self) except -1
     cdef Exchange new_exchange(self)
     cdef int cancel(self) except -1
     cdef int started(self, Exchange exchange) except -1
@@ -130,6 +134,7 @@ cdef class Exchange:
     cdef size_t more_size
     cdef size_t more_capacity
     cdef list trailers                  # of (name, value), bytes: filled in when the body is complete; None: there can't be any
+    cdef bint body_withheld             # the client sends it when it is asked for it
     cdef bint body_complete
     cdef bint body_taken                # the interface has seen its end
     cdef bint read_ended                # the peer sends no more: it has gone, or waits for the answer
@@ -159,6 +164,7 @@ cdef class Exchange:
     cdef int _set_response(self, ResponseState state) except -1
     cdef int respond(self, int status, bytes text) except -1
     cdef int fail(self) except -1
+    cdef int leave(self) except -1
     # for the interface to fill in; called by a protocol, but for abort()
     cdef int start(self) except -1
     cdef int abort(self) except -1

@@ -86,6 +86,10 @@ cdef class Protocol:
         """End a response that can't be completed so that the client sees that it is not."""
         raise NotImplementedError
 
+    cdef int push(self, Exchange exchange) except -1:
+        """Have what was sent leave now, as nobody knows when more comes."""
+        raise NotImplementedError
+
     cdef int body_wanted(self, Exchange exchange) except -1:
         """The application has taken what there was of the request's body, or waits for it."""
         raise NotImplementedError
@@ -97,6 +101,14 @@ cdef class Protocol:
 
 cdef class Interface:
     """Makes the exchanges of one kind of application, and counts them."""
+
+    cdef int attach(self, LoopTurn turn) except -1:
+        """The server that uses it is being made: this is its event loop's turn."""
+        return 0
+
+    cdef int detach(self) except -1:
+        """The server has closed, all of its connections too."""
+        return 0
 
     cdef Exchange new_exchange(self):
         raise NotImplementedError
@@ -347,6 +359,15 @@ cdef class Exchange:
             protocol.discard_head(self)
         if self.response == RESPONSE_NONE:
             return self.respond(500, b"Internal Server Error")
+        return protocol.cut_short(self)
+
+    cdef int leave(self) except -1:
+        """End a response that nobody waits for."""
+        cdef Protocol protocol = self.protocol
+        if protocol is None or self.response == RESPONSE_DONE:
+            return 0
+        if self.response == RESPONSE_HEAD:
+            protocol.discard_head(self)
         return protocol.cut_short(self)
 
     # for the interface to fill in

@@ -25,7 +25,7 @@ from granite._core.accesslog cimport AccessLog
 from granite._core.buf cimport OUT_COPY_LIMIT, OutFile, OutQueue, out_commit, out_copy, out_reserve
 from granite._core.capi cimport llhttp
 from granite._core.capi.inet cimport AF_INET6, inet_pton
-from granite._core.capi.octets cimport granite_has_control, granite_skip_printable
+from granite._core.capi.octets cimport granite_skip_printable, is_token, is_value
 from granite._core.capi.python cimport (
     GRANITE_IS_DEBUG, PyErr_Occurred, PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE, PyBytes_FromStringAndSize, PyList_CheckExact,
     PyList_GET_ITEM, PyList_GET_SIZE, Py_INCREF, Py_XDECREF, PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyUnicode_DecodeASCII,

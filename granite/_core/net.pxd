@@ -84,6 +84,7 @@ cdef class Reactor(LoopTurn):
     cdef bint closed
     cdef bint pumping                   # inside pump() or a turn: what is asked for is done before it returns
     cdef bint in_run                    # inside uv_run()
+    cdef int ending                     # inside so many calls of what is done at the end of a turn
     cdef bint scheduled                 # a turn is queued on the outer loop
     cdef bint stale                     # handles changed since the last uv_run(): run it again
     cdef list soon                      # StreamHandles with work for the end of this turn
@@ -112,6 +113,7 @@ cdef class Reactor(LoopTurn):
     cdef int _run(self) except -1
     cdef int _run_soon(self) except -1
     cdef int _run_late(self) except -1
+    cdef int _run_ends(self) except -1
     cdef int _rearm(self) except -1
     cdef int _wait_alone(self) except -1
     cdef object host_of(self, const Address *address)

@@ -42,3 +42,4 @@ cdef class ScopeCache:
     cdef object path(self, const char *base, size_t size)
 
 cdef str decode_path(const char *base, size_t size)
+cdef str decode_octets(const char *base, size_t size)

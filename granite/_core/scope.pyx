@@ -11,7 +11,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 from granite._core.capi.python cimport (
     Py_DECREF, Py_INCREF, Py_XDECREF, PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE, PyTuple_GET_ITEM,
-    PyUnicode_DecodeUTF8,
+    PyUnicode_DecodeLatin1, PyUnicode_DecodeUTF8,
 )
 
 # Fields whose values say something about the client's software or the address it asked for, and nothing secret.
@@ -138,28 +138,46 @@ cdef class ScopeCache:
 
 cdef str decode_path(const char *base, size_t size):
     """Percent-decode (RFC 3986, 2.1); what is no UTF-8 becomes U+FFFD, a percent sign without two digits stays."""
-    cdef char *place
-    cdef size_t i = 0
-    cdef size_t length = 0
-    cdef int high, low
+    cdef size_t length
+    cdef char *octets
     if memchr(base, 37, size) is NULL:
         return PyUnicode_DecodeUTF8(base, size, "replace")
-    place = <char *>PyMem_Malloc(size)
-    if place is NULL:
+    octets = _unescape(base, size, &length)
+    try:
+        return PyUnicode_DecodeUTF8(octets, length, "replace")
+    finally:
+        PyMem_Free(octets)
+
+
+cdef str decode_octets(const char *base, size_t size):
+    """Percent-decode into a string that has a character for each octet, as WSGI wants it."""
+    cdef size_t length
+    cdef char *octets = _unescape(base, size, &length)
+    try:
+        return PyUnicode_DecodeLatin1(octets, length, NULL)
+    finally:
+        PyMem_Free(octets)
+
+
+cdef char *_unescape(const char *base, size_t size, size_t *length) except NULL:
+    """Percent-decode; the octets are the caller's to free."""
+    cdef char *octets = <char *>PyMem_Malloc(size + 1)
+    cdef size_t i = 0
+    cdef size_t count = 0
+    cdef int high, low
+    if octets is NULL:
         raise MemoryError()
     while i < size:
         if base[i] == 37 and i + 2 < size:
             high = _hex(base[i + 1])
             low = _hex(base[i + 2])
             if high >= 0 and low >= 0:
-                place[length] = <char>(high << 4 | low)
-                length += 1
+                octets[count] = <char>(high << 4 | low)
+                count += 1
                 i += 3
                 continue
-        place[length] = base[i]
-        length += 1
+        octets[count] = base[i]
+        count += 1
         i += 1
-    try:
-        return PyUnicode_DecodeUTF8(place, length, "replace")
-    finally:
-        PyMem_Free(place)
+    length[0] = count
+    return octets

@@ -141,6 +141,7 @@ cdef class Server(ConnectionHost):
         forwarding = Forwarding(self.proxies, config.forwarded_headers)
         self.http1 = Http1Context(self.interface, ScopeCache(), forwarding, self.rejections, config, access_log)
         self.reactor = Reactor(loop, context)
+        self.interface.attach(self.reactor)
         self.reactor.timing = config.metrics
         self.access_log = access_log
         if access_log is not None:
@@ -281,6 +282,7 @@ cdef class Server(ConnectionHost):
         if self.access_log is not None:
             self.access_log.close()
         self.interface.cancel()
+        self.interface.detach()
         self.rejections.close()
         if self.interface.admission is not None:
             self.interface.admission.close()

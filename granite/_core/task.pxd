@@ -39,7 +39,6 @@ cdef class TaskExchange(Exchange):
     cdef int _raised(self, object exc) except -1
     cdef int _end(self) except -1
     cdef int _check_complete(self) except -1
-    cdef int _leave(self) except -1
     cdef int _report(self, object exc) except -1
     cdef PySendResult _step(self, object value, PyObject **result) except PYGEN_ERROR
     cdef PySendResult _outcome_of(self, object exc, PyObject **result) except PYGEN_ERROR

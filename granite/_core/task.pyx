@@ -20,7 +20,7 @@ from granite._core.capi.python cimport (
     PYGEN_ERROR, PYGEN_NEXT, PYGEN_RETURN, PyCoro_CheckExact, PyContext_Copy, PyDict_SetItem, PyIter_Send, PyObject_Call,
     PySendResult, Py_DECREF, Py_INCREF, _AsyncType, forbid_making, sendfunc,
 )
-from granite._core.exchange cimport Exchange, Interface, Protocol, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE
+from granite._core.exchange cimport Exchange, Interface, RESPONSE_DONE, RESPONSE_NONE
 from granite._core.exchange import ClientDisconnected
 
 cdef object _log = logging.getLogger("granite.error")
@@ -146,7 +146,7 @@ cdef class TaskExchange(Exchange):
     cdef int _check_complete(self) except -1:
         if self.protocol is not None and self.response != RESPONSE_DONE and not self.disconnected:
             if self.gone_told:
-                return self._leave()    # it returned because the client has gone: nothing is wrong
+                return self.leave()    # it returned because the client has gone: nothing is wrong
             if self.response == RESPONSE_NONE:
                 _log.error("the application returned without a response: %s", self.name())
             else:
@@ -163,21 +163,12 @@ cdef class TaskExchange(Exchange):
             if not isinstance(exc, (ClientDisconnected, _CancelledError)):
                 self._report(exc)
             if isinstance(exc, ClientDisconnected):
-                self._leave()
+                self.leave()
             else:
                 self.fail()
         finally:
             self._end()
         return 0
-
-    cdef int _leave(self) except -1:
-        """End a response that nobody waits for."""
-        cdef Protocol protocol = self.protocol
-        if protocol is None or self.response == RESPONSE_DONE:
-            return 0
-        if self.response == RESPONSE_HEAD:
-            protocol.discard_head(self)
-        return protocol.cut_short(self)
 
     cdef int _report(self, object exc) except -1:
         try:

@@ -1,4 +1,6 @@
-# Octets, eight at a time.
+# Octets, eight at a time, and what a field of HTTP may consist of.
+
+from libc.string cimport memchr
 
 cdef extern from *:
     """
@@ -64,3 +66,29 @@ cdef extern from *:
     bint granite_has_control(const char *base, size_t size) noexcept
     const char *granite_skip_printable(const char *base, const char *end) noexcept
     size_t granite_copy_plain(char *to, const char *source, size_t size) noexcept
+
+
+cdef inline bint is_value(const char *base, size_t size) noexcept:
+    """No CR, LF or NUL, which could end the field early."""
+    cdef size_t i
+    cdef unsigned char bad = 0
+    if not granite_has_control(base, size):
+        return True
+    for i in range(size):
+        bad |= (base[i] == 10) | (base[i] == 13) | (base[i] == 0)
+    return bad == 0
+
+
+cdef inline bint is_token(const char *base, size_t size) noexcept:
+    """RFC 9110, 5.6.2."""
+    cdef size_t i
+    cdef unsigned char c
+    if size == 0:
+        return False
+    for i in range(size):
+        c = base[i]
+        if 97 <= c <= 122 or c == 45 or 65 <= c <= 90 or 48 <= c <= 57:
+            continue
+        if c >= 127 or c <= 32 or memchr(b"\"(),/:;<=>?@[\\]{}", c, 17) is not NULL:
+            return False
+    return True

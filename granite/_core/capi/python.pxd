@@ -26,6 +26,8 @@ cdef extern from "Python.h":
         void *tp_vectorcall             # of the type itself: Cython fills it in as well
 
     const int METH_O
+    const int METH_FASTCALL
+    const int METH_KEYWORDS
     const int METH_NOARGS
 
     PySendResult PyIter_Send(PyObject *, PyObject *, PyObject **) except PYGEN_ERROR
@@ -41,6 +43,8 @@ cdef extern from "Python.h":
     bint PyDict_Next(object, Py_ssize_t *, PyObject **, PyObject **)
     int PyDict_SetItem(object, object, object) except -1
     object PyDict_Copy(object)
+    PyObject *PyDict_SetDefault(object, object, object) except NULL     # borrowed
+    Py_ssize_t PyDict_GET_SIZE(object)
 
     object PyBytes_FromStringAndSize(const char *, Py_ssize_t)
     char *PyBytes_AS_STRING(PyObject *)
@@ -51,6 +55,9 @@ cdef extern from "Python.h":
     bint PyDict_CheckExact(PyObject *)
     Py_ssize_t PyTuple_GET_SIZE(PyObject *)
     Py_ssize_t PyList_GET_SIZE(PyObject *)
+    list PyList_New(Py_ssize_t)
+    void PyList_SET_ITEM(object, Py_ssize_t, PyObject *)        # steals
+    long PyLong_AsLong(PyObject *) except? -1
     PyObject *PyTuple_GET_ITEM(PyObject *, Py_ssize_t)
     PyObject *PyList_GET_ITEM(PyObject *, Py_ssize_t)
 
@@ -59,14 +66,18 @@ cdef extern from "Python.h":
     Py_ssize_t PyUnicode_GET_LENGTH(PyObject *)
     void *PyUnicode_DATA(PyObject *)
     bytes PyUnicode_AsLatin1String(object)
+    bint PyUnicode_CheckExact(PyObject *)
+    object PyUnicode_DecodeLatin1(const char *, Py_ssize_t, const char *)
     object PyUnicode_DecodeUTF8(const char *, Py_ssize_t, const char *)
 
     object PyObject_Call(object, object, object)
+    PyObject *PyIter_Next(object) except? NULL     # NULL without an exception at the end
 
     PyObject *PyErr_Occurred()          # borrowed
     void Py_INCREF "Py_INCREF"(PyObject *)
     void Py_DECREF "Py_DECREF"(PyObject *)
     void Py_XDECREF "Py_XDECREF"(PyObject *)
+    Py_ssize_t Py_REFCNT(PyObject *)
 
 cdef extern from *:
     """

@@ -92,7 +92,7 @@ cdef class LineReader(ResponseWriter):
                 self.method = <object>PyTuple_GET_ITEM(<PyObject *>context.methods, <Py_ssize_t>i)
                 self.head_only = self.method is _HEAD
                 return 0
-        if not _is_token(base, size):
+        if not is_token(base, size):
             return self._deny(400, "the method is no token")
         if size > METHOD_LIMIT:
             return self._deny(501, "the method is too long")

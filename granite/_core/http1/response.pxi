@@ -37,32 +37,6 @@ cdef inline bint _equals(const char *base, const char *lower, size_t size) noexc
     return True
 
 
-cdef inline bint _is_value(const char *base, size_t size) noexcept:
-    """No CR, LF or NUL, which could end the field early."""
-    cdef size_t i
-    cdef unsigned char bad = 0
-    if not granite_has_control(base, size):
-        return True
-    for i in range(size):
-        bad |= (base[i] == 10) | (base[i] == 13) | (base[i] == 0)
-    return bad == 0
-
-
-cdef inline bint _is_token(const char *base, size_t size) noexcept:
-    """RFC 9110, 5.6.2."""
-    cdef size_t i
-    cdef unsigned char c
-    if size == 0:
-        return False
-    for i in range(size):
-        c = base[i]
-        if 97 <= c <= 122 or c == 45 or 65 <= c <= 90 or 48 <= c <= 57:
-            continue
-        if c >= 127 or c <= 32 or memchr(b"\"(),/:;<=>?@[\\]{}", c, 17) is not NULL:
-            return False
-    return True
-
-
 cdef inline bint _is_hop_by_hop(const char *name, Py_ssize_t size) noexcept:
     """RFC 9110, 7.6.1: what is said of a connection is for the server to say."""
     if size == 10:
@@ -171,7 +145,7 @@ cdef bytes _lines(object headers, frozenset refused=frozenset()):
     cdef list lines = []
     for field in _plain(headers):
         _pair(field, &name, &value)
-        if not _is_token(PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name)) or not _is_value(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)):
+        if not is_token(PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name)) or not is_value(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)):
             raise RuntimeError(f"headers: a name must be a token and a value must not hold CR, LF or NUL, got {field!r}")
         if (<bytes>name).lower() in refused:
             raise RuntimeError(f"headers: {(<bytes>name).decode()} must not be a trailer (RFC 9110, section 6.5.1)")
@@ -193,7 +167,7 @@ cdef inline char *_put_id(char *place, Http1Context context, bytes request_id) n
 cdef FieldKind _kind_of(Http1Context context, const char *name, Py_ssize_t size) noexcept:
     """What a field of a response is to the server."""
     cdef RequestIds ids = context.interface.request_ids
-    if not _is_token(name, size):
+    if not is_token(name, size):
         return FIELD_INVALID
     if size == 14 and _equals(name, b"content-length", 14):
         return FIELD_CONTENT_LENGTH
@@ -283,7 +257,7 @@ cdef class ResponseWriter(Protocol):
         cdef Py_ssize_t name_size = PyBytes_GET_SIZE(name)
         cdef Py_ssize_t value_size = PyBytes_GET_SIZE(value)
         cdef FieldKind kind = self.context.kind_of(name)
-        if kind == FIELD_INVALID or not _is_value(v, value_size):
+        if kind == FIELD_INVALID or not is_value(v, value_size):
             raise RuntimeError(
                 f"response headers: a name must be a token and a value must not hold CR, LF or NUL, got {(<object>name, <object>value)!r}"
             )
@@ -480,6 +454,9 @@ cdef class ResponseWriter(Protocol):
             out_copy(transport.pool, &transport.out, b"0\r\n\r\n", 5)
         exchange.bytes_out += transport.out.pending - queued
         return self._piece_sent(exchange, more)
+
+    cdef int push(self, Exchange exchange) except -1:
+        return self.transport.flush()
 
     cdef int send_trailers(self, Exchange exchange, object headers) except -1:
         cdef Transport transport = self.transport

@@ -425,6 +425,7 @@ cdef class Http1Session(RequestReader):
         exchange.head_only = self.head_only
         exchange.headers = self.fields
         exchange.read_ended = self.input_ended
+        exchange.body_withheld = self.expects_continue
         exchange.read_at = self.read_at
         exchange.began_at = clock() if self.read_at else coarse_clock()
         exchange.scheme = transport.scheme()

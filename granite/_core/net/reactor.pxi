@@ -46,7 +46,7 @@ cdef class Reactor(LoopTurn):
     cdef int touch(self) except -1:
         """Note that libuv's handles changed, so that uv_run() is called again before the outer loop waits."""
         self.stale = True
-        if not self.pumping:
+        if not self.pumping and not self.ending:
             self._schedule()
         return 0
 
@@ -65,7 +65,7 @@ cdef class Reactor(LoopTurn):
             return 0
         handle.in_soon = True
         self.soon.append(handle)
-        if not self.pumping:
+        if not self.pumping and not self.ending:
             self._schedule()
         return 0
 
@@ -91,7 +91,7 @@ cdef class Reactor(LoopTurn):
             if self.stale:
                 self.pump()
             else:
-                self._run_late()
+                self._run_ends()
                 self._raise_escaped()
 
     def _wake(self):
@@ -108,9 +108,26 @@ cdef class Reactor(LoopTurn):
             self._run()
         finally:
             self.pumping = False
-        self._run_late()
+        self._run_ends()
         self._rearm()
         self._raise_escaped()
+
+    cdef int _run_ends(self) except -1:
+        """Do what is left to the end of the turn, and what comes of that, as a response makes room for the next request of a pipeline."""
+        cdef int rounds = 0
+        while self.late and rounds < MAX_ROUNDS:
+            rounds += 1
+            self.ending += 1
+            try:
+                self._run_late()
+            finally:
+                self.ending -= 1
+            self.pumping = True
+            try:
+                self._run_soon()
+            finally:
+                self.pumping = False
+        return self._schedule() if self.late or self.stale else 0
 
     cdef int _raise_escaped(self) except -1:
         if self.escaped is not None:
@@ -152,7 +169,7 @@ cdef class Reactor(LoopTurn):
             return 0
         work.deferred = True
         self.late.append(work)
-        if not self.pumping:
+        if not self.pumping and not self.ending:
             self._schedule()
         return 0
 

@@ -1,0 +1,142 @@
+# The WSGI interface.
+
+from cpython.object cimport PyObject
+from libc.stdint cimport int64_t
+from granite._core.exchange cimport Exchange, Interface
+from granite._core.transport cimport Deferred, LoopTurn
+
+cdef enum:
+    KEY_SLOTS = 128
+    VALUE_SLOTS = 128
+    PATH_SLOTS = 128
+    PORT_SLOTS = 128
+    FIELD_SLOTS = 128
+    JOIN_LIMIT = 65536                  # bytes of pieces that are at hand at once and sent as one
+
+cdef enum Stage:                        # of the application's call
+    STAGE_HELD                          # it waits for the request's body
+    STAGE_QUEUED                        # it waits for its turn
+    STAGE_RUNNING
+    STAGE_SUSPENDED                     # its response waits for room
+    STAGE_ENDED
+
+cdef struct KeyEntry:
+    PyObject *name                      # of a field, bytes
+    PyObject *key                       # of the environ
+
+cdef struct ValueEntry:
+    PyObject *field                     # (name, value) that requests share
+    PyObject *key
+    PyObject *value
+
+cdef struct PathEntry:
+    PyObject *raw                       # bytes
+    PyObject *text
+
+cdef struct PortEntry:
+    int port
+    PyObject *text
+
+cdef struct FieldEntry:
+    PyObject *given                     # (name, value), strings: a constant of the application's code
+    PyObject *field                     # (name, value), bytes
+    int64_t length                      # as field() says it
+
+cdef class Environs:
+    cdef dict template
+    cdef str prefix                     # where the application is mounted
+    cdef object server                  # that the template has
+    cdef KeyEntry keys[KEY_SLOTS]
+    cdef ValueEntry values[VALUE_SLOTS]
+    cdef PathEntry paths[PATH_SLOTS]
+    cdef PortEntry ports[PORT_SLOTS]
+    cdef dict make(self, Exchange exchange)
+    cdef int _set_server(self, object server) except -1
+    cdef int _set_path(self, dict environ, Exchange exchange) except -1
+    cdef int _set_client(self, dict environ, object client) except -1
+    cdef int _set_fields(self, dict environ, list fields) except -1
+    cdef int _set_own(self, dict environ, PyObject *field) except -1
+    cdef PyObject *_key(self, PyObject *name) except NULL
+    cdef object _text(self, bytes raw)
+    cdef object _port(self, int port)
+
+cdef class Fields:
+    cdef FieldEntry entries[FIELD_SLOTS]
+    cdef object field(self, object given, int64_t *length)
+    cdef list all(self, object headers, int64_t *length)
+
+cdef class Runner(Deferred):
+    cdef WsgiInterface wsgi
+    cdef LoopTurn turn
+    cdef list queue
+    cdef bint busy                      # an application is being called
+    cdef int attach(self, LoopTurn turn) except -1
+    cdef int submit(self, WsgiExchange exchange) except -1
+    cdef int close(self) except -1
+
+cdef class WsgiInterface(Interface):
+    cdef object app
+    cdef object context                 # copied for every request
+    cdef object on_error
+    cdef Environs environs
+    cdef Fields fields
+    cdef Runner runner
+    cdef size_t most_held               # bytes of a body that are waited for before the application is called
+    cdef object last_status             # str
+    cdef int last_code
+
+cdef class WsgiExchange(Exchange):
+    cdef WsgiInterface wsgi
+    cdef Stage stage
+    cdef object call_context
+    cdef object result                  # what the application has returned; None once it is closed
+    cdef object iterator                # over it
+    cdef list fields                    # of the response, as the application gave them; None before start_response()
+    cdef int code                       # its status
+    cdef int64_t length                 # that it declares, -1 if none
+    cdef int64_t given                  # bytes of its body that were handed over
+    cdef bint begun                     # its head was handed over
+    cdef bint whole                     # its last byte was handed over
+
+    # the application's side
+    cdef int run(self) except -1
+    cdef int _call(self) except -1
+    cdef int _send_pieces(self, object pieces) except -1
+    cdef bint _send_file(self, FileWrapper wrapper) except -1
+    cdef bint _iterate(self) except -1
+    cdef int _send(self, bytes piece, bint last) except -1
+    cdef int _raised(self, object exc) except -1
+    cdef int _close_result(self) except -1
+    cdef object _start(self, object status, object headers, object exc_info)
+    cdef int _hint(self, object headers) except -1
+    cdef object _gone(self)
+    # towards the protocol
+    cdef int _put(self, bytes piece, bint more) except -1
+    cdef bint _put_file(self, int fd, int64_t offset, int64_t count) except -1
+    cdef int _put_interim(self, list fields) except -1
+    cdef int _put_failure(self, bint gone) except -1
+    cdef bint _has_room(self) except -1
+    cdef int _wait_for_room(self) except -1
+    cdef bytes _fetch(self)
+    cdef int _end(self) except -1
+    # on the reactor's thread
+    cdef bint _is_ready(self) noexcept
+    cdef int _submit(self) except -1
+    cdef int _set_stage(self, Stage stage) except -1
+    cdef int _begin_response(self) except -1
+    cdef int _resume(self) except -1
+
+cdef class Input:
+    cdef WsgiExchange exchange
+    cdef bytes piece                    # that was not read to its end
+    cdef Py_ssize_t offset
+    cdef bint ended
+    cdef bint _fill(self) except -1
+    cdef bytes _take(self, Py_ssize_t size)
+    cdef bytes _read_all(self)
+    cdef bytes _read(self, Py_ssize_t size)
+    cdef bytes _read_line(self, Py_ssize_t limit)
+
+cdef class FileWrapper:
+    cdef readonly object filelike
+    cdef readonly Py_ssize_t blksize

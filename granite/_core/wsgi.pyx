@@ -1,0 +1,430 @@
+"""The WSGI interface (PEP 3333): one request is one exchange, and one call of the application.
+
+Owns the environ, the input, start_response() and write(), the iteration of what the application returns, and its close(). Knows neither
+protocol nor transport below, and no asyncio. Runs on the reactor's thread, or, with threads, half here and half in them (`pool`).
+
+Theory of operation: an application may block, so it is never called from inside of libuv's loop. An exchange whose request is ready is
+queued with the runner, which calls it at the end of the reactor's turn. It is ready when its body has come, or as much of it as is kept
+in memory, so that a slow client keeps no thread waiting; or when the client waits to be asked for it.
+
+    HELD --the body is there--> QUEUED --the turn's end--> RUNNING --returned, raised--> ENDED
+                                  ^                           |
+                                  +--room again-- SUSPENDED <-+ the client does not keep up with the response
+
+What an application waits for while it runs on the reactor's thread, more of the body or room for write(), it waits for inside of the
+reactor: other connections are served meanwhile, but no other call begins.
+"""
+
+import io
+import logging
+import sys
+
+from cpython.object cimport PyObject
+from libc.stdint cimport int64_t
+from libc.string cimport memchr
+from posix.strings cimport strncasecmp
+from granite._core.capi.python cimport (
+    GRANITE_IS_DEBUG, METH_FASTCALL, METH_KEYWORDS, Py_INCREF, Py_REFCNT, Py_XDECREF, PyBytes_AS_STRING, PyBytes_CheckExact,
+    PyBytes_FromStringAndSize, PyBytes_GET_SIZE, PyCFunction_New, PyContext_Copy, PyContext_Enter, PyContext_Exit, PyDict_Copy,
+    PyDict_GET_SIZE, PyDict_SetDefault, PyDict_SetItem, PyIter_Next, PyList_CheckExact, PyList_GET_SIZE, PyList_New, PyList_SET_ITEM, PyMethodDef, PyTuple_CheckExact,
+    PyLong_AsLong, PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyUnicode_AsLatin1String, PyUnicode_CheckExact, PyUnicode_DecodeLatin1, PyUnicode_IS_COMPACT_ASCII,
+    forbid_making,
+)
+from granite._core.capi.octets cimport is_token, is_value
+from granite._core.exchange cimport Exchange, Interface, Protocol, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE
+from granite._core.scope cimport decode_octets
+from granite._core.transport cimport Deferred, LoopTurn
+from granite._core.exchange import ClientDisconnected
+
+cimport cython
+
+cdef object _log = logging.getLogger("granite.error")
+
+include "wsgi/environ.pxi"
+include "wsgi/input.pxi"
+include "wsgi/response.pxi"
+
+
+cdef class Runner(Deferred):
+    """Calls applications on the reactor's thread, one after the other, at the end of its turns."""
+
+    cdef int attach(self, LoopTurn turn) except -1:
+        self.turn = turn
+        return 0
+
+    cdef int submit(self, WsgiExchange exchange) except -1:
+        self.queue.append(exchange)
+        return 0 if self.busy else self.turn.at_end(self)
+
+    cdef int turn_ended(self) except -1:
+        cdef WsgiExchange exchange
+        cdef list batch
+        if self.busy:
+            return 0                    # inside of an application that waits: whoever called it goes on
+        self.busy = True
+        try:
+            while self.queue:
+                batch, self.queue = self.queue, []
+                for exchange in batch:
+                    exchange.run()
+        finally:
+            self.busy = False
+        return 0
+
+    cdef int close(self) except -1:
+        return 0
+
+
+cdef class WsgiInterface(Interface):
+    """Calls one WSGI application.
+
+    Parameters:
+        app: the application, a callable of environ and start_response.
+        context: the contextvars.Context that requests get a copy of.
+        config: the settings, of which those about threads, the mount point and the body's back-pressure are read.
+        on_error: called with every exception that the application lets escape, after it was logged; or None.
+        constants: what every environ has, besides what the request says.
+    """
+
+    def __init__(self, app, context, config, on_error, dict constants):
+        self.app = app
+        self.context = context
+        self.on_error = on_error
+        self.environs = Environs(constants, config.url_path_prefix)
+        self.fields = Fields()
+        self.most_held = config.body_high_water
+        self.runner = Runner.__new__(Runner)
+        self.runner.wsgi = self
+        self.runner.queue = []
+
+    cdef int attach(self, LoopTurn turn) except -1:
+        return self.runner.attach(turn)
+
+    cdef int detach(self) except -1:
+        return self.runner.close()
+
+    cdef Exchange new_exchange(self):
+        cdef WsgiExchange exchange = WsgiExchange.__new__(WsgiExchange)
+        exchange.interface = self
+        exchange.wsgi = self
+        exchange.length = -1
+        self.live += 1
+        return exchange
+
+
+cdef class WsgiExchange(Exchange):
+    """One request to a WSGI application, on the reactor's thread; and the write() that start_response() returns."""
+
+    def __init__(self):
+        raise TypeError("only the server makes exchanges")
+
+    cdef int _set_stage(self, Stage stage) except -1:
+        if GRANITE_IS_DEBUG:
+            assert stage == STAGE_ENDED or (self.stage, stage) in (
+                (STAGE_HELD, STAGE_QUEUED), (STAGE_QUEUED, STAGE_RUNNING), (STAGE_RUNNING, STAGE_SUSPENDED), (STAGE_SUSPENDED, STAGE_QUEUED),
+            ), (self.stage, stage)
+        self.stage = stage
+        return 0
+
+    # called by the protocol
+
+    cdef int start(self) except -1:
+        self.wsgi.started(self)
+        return self._submit() if self._is_ready() else 0
+
+    cdef bint _is_ready(self) noexcept:
+        return self.body_complete or self.body_withheld or self.buffered() >= self.wsgi.most_held
+
+    cdef int _submit(self) except -1:
+        self._set_stage(STAGE_QUEUED)
+        return self.wsgi.runner.submit(self)
+
+    cdef int on_body(self) except -1:
+        return self._submit() if self.stage == STAGE_HELD and self._is_ready() else 0
+
+    cdef int on_writable(self) except -1:
+        return self._resume()
+
+    cdef int _resume(self) except -1:
+        return self._submit() if self.stage == STAGE_SUSPENDED else 0
+
+    cdef int on_read_ended(self) except -1:
+        self.read_ended = True
+        return self.on_body()
+
+    cdef int on_disconnect(self) except -1:
+        self.disconnected = self.response != RESPONSE_DONE
+        self.protocol = None
+        if not self.body_complete:
+            self.take_body()            # a piece of a body of which no more comes
+        if self.stage == STAGE_HELD:
+            return self._end()          # the application was not called
+        return self._resume()
+
+    # the application's side
+
+    cdef int run(self) except -1:
+        """Call the application, or go on with its response; what it raises is dealt with."""
+        cdef bint ended = True
+        if self.stage != STAGE_QUEUED:
+            return 0
+        self._set_stage(STAGE_RUNNING)
+        if self.call_context is None:
+            self.call_context = PyContext_Copy(self.wsgi.context)
+            if self.request_id is not None:
+                self.wsgi.request_ids.enter(self, self.call_context)
+        PyContext_Enter(self.call_context)
+        try:
+            try:
+                if self.result is None:
+                    self._call()
+                ended = self._iterate()
+            except BaseException as exc:
+                self._raised(exc)
+            if ended:
+                self._close_result()
+        finally:
+            PyContext_Exit(self.call_context)
+            if ended:
+                self._end()
+        return 0
+
+    cdef int _call(self) except -1:
+        cdef Input given = Input.__new__(Input)
+        cdef dict environ
+        if self.disconnected:
+            raise self._gone()          # nobody waits for what it would do
+        given.exchange = self
+        environ = self.wsgi.environs.make(self)
+        PyDict_SetItem(environ, _INPUT, given)
+        PyDict_SetItem(environ, _EARLY_HINTS, given)
+        start_response = PyCFunction_New(&_start_method, self)
+        self.wsgi.calling(self)
+        result = self.wsgi.app(environ, start_response)
+        if result is None:
+            raise TypeError("the application returned None: expected an iterable of bytes")
+        self.result = result
+        if PyList_CheckExact(<PyObject *>result) or PyTuple_CheckExact(<PyObject *>result):
+            return self._send_pieces(result)
+        if isinstance(result, FileWrapper) and self._send_file(<FileWrapper>result):
+            return 0
+        self.iterator = iter(result)
+        return 0
+
+    cdef int _send_pieces(self, object pieces) except -1:
+        """The whole body is at hand."""
+        cdef Py_ssize_t size = 0
+        if len(pieces) == 1:
+            return self._send(_bytes(pieces[0]), True)
+        pieces = [_bytes(piece) for piece in pieces]
+        for piece in pieces:
+            size += PyBytes_GET_SIZE(<PyObject *>piece)
+        if size <= JOIN_LIMIT:
+            return self._send(b"".join(pieces), True)
+        self.iterator = iter(pieces)
+        return 0
+
+    cdef bint _send_file(self, FileWrapper wrapper) except -1:
+        """Send a file without reading it; False if it is none that can be."""
+        file = regular_file(wrapper.filelike)
+        if file is None:
+            return False
+        if self.fields is None:
+            raise RuntimeError("the application returned without having called start_response()")
+        if not self._put_file(file.fileno(), file.tell(), self.length):
+            return False
+        self.whole = True
+        return True
+
+    cdef bint _iterate(self) except -1:
+        """Send what the application returns, as it comes; False when there is no room for more of it."""
+        cdef PyObject *found
+        cdef bytes piece
+        while self.iterator is not None:
+            if not self._has_room():
+                return False
+            found = PyIter_Next(self.iterator)
+            if found is NULL:
+                break
+            piece = _bytes(<object>found)
+            Py_XDECREF(found)
+            if PyBytes_GET_SIZE(<PyObject *>piece) == 0:
+                continue
+            if self.whole:
+                raise RuntimeError(f"the response's body is longer than its content-length, {self.length}")
+            self._send(piece, False)
+        if not self.whole:
+            self._send(b"", True)
+        return True
+
+    cdef int _send(self, bytes piece, bint last) except -1:
+        """Hand over a piece of the body; the one with which the declared length is reached is the last."""
+        if self.fields is None:
+            raise RuntimeError("the application has not called start_response()")
+        self.given += PyBytes_GET_SIZE(<PyObject *>piece)
+        self.whole = last or self.given == self.length
+        return self._put(piece, not self.whole)
+
+    cdef int _raised(self, object exc) except -1:
+        if isinstance(exc, ClientDisconnected):
+            return self._put_failure(True)  # which is not the application's fault
+        try:
+            _log.error("exception in the application: %s", self.name(), exc_info=exc)
+            if self.wsgi.on_error is not None:
+                self.wsgi.on_error(exc)
+        except Exception as failure:
+            _log.error("on_error failed", exc_info=failure)
+        return self._put_failure(False)
+
+    cdef int _close_result(self) except -1:
+        result = self.result
+        self.result = self.iterator = None
+        if PyList_CheckExact(<PyObject *>result):
+            return 0                    # which has none
+        try:
+            close = getattr(result, "close", None)
+            if close is not None:
+                close()
+        except BaseException as exc:
+            self._raised(exc)
+        return 0
+
+    # what it is given
+
+    cdef object _start(self, object status, object headers, object exc_info):
+        """start_response()."""
+        cdef list fields
+        cdef int64_t length = -1
+        cdef int code
+        if exc_info is not None:
+            try:
+                if self.begun:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None         # it holds the frame that called
+        elif self.fields is not None:
+            raise RuntimeError("start_response() was called before: a second call needs exc_info")
+        code = self.wsgi.last_code if status is self.wsgi.last_status else _code_of(self.wsgi, status)
+        fields = self.wsgi.fields.all(headers, &length)
+        self.code = code
+        self.fields = fields
+        self.length = length
+        return self
+
+    def __call__(self, data):
+        """Send a piece of the response's body, and wait until there is room for more."""
+        if self.stage != STAGE_RUNNING:
+            raise RuntimeError("write() was called when the application's call was over")
+        if self.whole:
+            raise RuntimeError("write(): the response's body is complete")
+        piece = _bytes(data)
+        if PyBytes_GET_SIZE(<PyObject *>piece):
+            self._send(piece, False)
+            self._wait_for_room()
+
+    cdef int _hint(self, object headers) except -1:
+        cdef int64_t length = -1
+        cdef list fields = self.wsgi.fields.all(headers, &length)
+        return 0 if self.begun else self._put_interim(fields)
+
+    cdef object _gone(self):
+        return ClientDisconnected("the client has disconnected")
+
+    # towards the protocol
+
+    cdef int _begin_response(self) except -1:
+        cdef Protocol protocol = self.carrier()
+        if self.response == RESPONSE_HEAD:
+            protocol.discard_head(self)     # of a response whose body was refused
+        self.begun = True
+        return protocol.start_response(self, self.code, self.fields)
+
+    cdef int _put(self, bytes piece, bint more) except -1:
+        cdef Protocol protocol
+        if self.protocol is None or self.disconnected:
+            raise self._gone()
+        if not self.begun:
+            self._begin_response()
+        protocol = self.carrier()
+        protocol.send_body(self, piece, more)
+        # A piece must be on its way before the application is asked for the next.
+        return protocol.push(self) if more else 0
+
+    cdef bint _put_file(self, int fd, int64_t offset, int64_t count) except -1:
+        if self.protocol is None or self.disconnected:
+            raise self._gone()
+        if not self.begun:
+            self._begin_response()
+        try:
+            self.send_range(fd, offset, count, False)
+        except ValueError:
+            return False                # a pipe, a device
+        return True
+
+    cdef int _put_interim(self, list fields) except -1:
+        cdef Protocol protocol = self.protocol
+        return 0 if protocol is None or self.disconnected else protocol.send_interim(self, 103, fields)
+
+    cdef int _put_failure(self, bint gone) except -1:
+        return self.leave() if gone else self.fail()
+
+    cdef bint _has_room(self) except -1:
+        """Whether the next piece is to be asked for now."""
+        if self.disconnected:
+            raise self._gone()
+        if self.protocol is None or self.protocol.writable(self):
+            return True
+        self._set_stage(STAGE_SUSPENDED)
+        return False
+
+    cdef int _wait_for_room(self) except -1:
+        while self.protocol is not None and not self.disconnected and not self.protocol.writable(self):
+            self.wsgi.runner.turn.wait()
+        if self.disconnected:
+            raise self._gone()
+        return 0
+
+    cdef bytes _fetch(self):
+        """The next piece of the request's body, when it has come; empty at its end."""
+        cdef Protocol protocol
+        while self.body is None and not self.body_complete:
+            protocol = self.protocol
+            if protocol is None or self.disconnected or self.read_ended:
+                raise self._gone()
+            self.body_withheld = False
+            protocol.body_wanted(self)
+            self.wsgi.runner.turn.wait()
+        piece = self.take_body()
+        self.body_taken = self.body_complete
+        if self.protocol is not None:
+            self.protocol.body_wanted(self)
+        return piece
+
+    cdef int _end(self) except -1:
+        self._set_stage(STAGE_ENDED)
+        self.fields = None
+        self.take_body()
+        return self.wsgi.finished(self)
+
+
+cdef object _start_response(object self, PyObject **args, Py_ssize_t count, PyObject *names):
+    cdef Py_ssize_t named = PyTuple_GET_SIZE(names) if names is not NULL else 0
+    if named == 0 and 2 <= count <= 3:
+        return (<WsgiExchange>self)._start(<object>args[0], <object>args[1], <object>args[2] if count == 3 else None)
+    given = dict(zip(("status", "headers", "exc_info"), [<object>args[i] for i in range(count)]))
+    for i in range(named):
+        given[<object>PyTuple_GET_ITEM(names, i)] = <object>args[count + i]
+    if len(given) != count + named or not {"status", "headers"} <= set(given) <= {"status", "headers", "exc_info"}:
+        raise TypeError("expected start_response(status, headers, exc_info=None)")
+    return (<WsgiExchange>self)._start(given["status"], given["headers"], given.get("exc_info"))
+
+
+# Filled in once, when the module is loaded, and constant from then on.
+cdef PyMethodDef _start_method
+_start_method.ml_name = "start_response"
+_start_method.ml_meth = <void *>_start_response
+_start_method.ml_flags = METH_FASTCALL | METH_KEYWORDS
+_start_method.ml_doc = "Begin the response; return write()."
+
+forbid_making(WsgiExchange)
+forbid_making(Input)

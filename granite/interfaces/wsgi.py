@@ -1,0 +1,65 @@
+"""The Python half of WSGI (PEP 3333): what every environ has.
+
+Owns the constant part of the environ, and the stream `wsgi.errors`. Must not know how requests are
+served. The stream is written to by any thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from granite import __version__
+
+if TYPE_CHECKING:
+    from granite.settings.config import Config
+
+__all__ = ["ErrorStream", "constants"]
+
+logger = logging.getLogger("granite.error")
+
+
+class ErrorStream:
+    """`wsgi.errors`: what is written becomes records of the error log, each of them what has been
+    written up to the end of a line.
+    """
+
+    def __init__(self) -> None:
+        self._begun = ""
+        self._lock = threading.Lock()
+
+    def write(self, text: str) -> int:
+        with self._lock:
+            lines, end, rest = (self._begun + text).rpartition("\n")
+            self._begun = rest
+        if end:
+            logger.error("%s", lines)
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Do nothing: a line is logged when it is complete."""
+
+
+def constants(config: Config, stopping: object) -> dict[str, Any]:
+    """Return what the environ of every request has. `stopping` says by `is_set()` that the server
+    is going to stop.
+    """
+    from granite._core.wsgi import FileWrapper  # for those who serve it
+
+    return {
+        "wsgi.version": (1, 0),
+        "wsgi.errors": ErrorStream(),
+        "wsgi.multithread": (config.blocking_threads or 1) > 1,
+        "wsgi.multiprocess": config.workers > 1,
+        "wsgi.run_once": False,
+        "wsgi.input_terminated": True,
+        "wsgi.file_wrapper": FileWrapper,
+        "SERVER_SOFTWARE": f"granite/{__version__}",
+        "granite.stopping": stopping,
+    }
