@@ -31,6 +31,7 @@ class ErrorStream:
         self._lock = threading.Lock()
 
     def write(self, text: str) -> int:
+        """Log the lines that are complete with this; return the number of characters."""
         with self._lock:
             lines, end, rest = (self._begun + text).rpartition("\n")
             self._begun = rest
@@ -39,6 +40,7 @@ class ErrorStream:
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
+        """Write each of them."""
         for line in lines:
             self.write(line)
 
@@ -47,19 +49,14 @@ class ErrorStream:
 
 
 def constants(config: Config, stopping: object) -> dict[str, Any]:
-    """Return what the environ of every request has. `stopping` says by `is_set()` that the server
-    is going to stop.
+    """Return what the environ of every request says of the process. `stopping` says by `is_set()`
+    that the server is going to stop.
     """
-    from granite._core.wsgi import FileWrapper  # for those who serve it
-
     return {
-        "wsgi.version": (1, 0),
         "wsgi.errors": ErrorStream(),
         "wsgi.multithread": (config.blocking_threads or 1) > 1,
         "wsgi.multiprocess": config.workers > 1,
         "wsgi.run_once": False,
-        "wsgi.input_terminated": True,
-        "wsgi.file_wrapper": FileWrapper,
         "SERVER_SOFTWARE": f"granite/{__version__}",
         "granite.stopping": stopping,
     }

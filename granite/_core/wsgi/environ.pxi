@@ -54,7 +54,7 @@ cdef class Environs:
         self.prefix = prefix or _NOTHING
         # Every key that a request always sets is there from the start, so that filling a copy in hardly ever makes the dictionary grow.
         self.template = {
-            **constants,
+            "wsgi.version": (1, 0), "wsgi.input_terminated": True, "wsgi.file_wrapper": FileWrapper, **constants,
             _METHOD: _GET, _SCRIPT_NAME: prefix, _PATH_INFO: "/", _RAW_URI: "/", _QUERY_STRING: "",
             _PROTOCOL: "HTTP/1.1", _SERVER_NAME: "localhost", _SERVER_PORT: "80", _REMOTE_ADDR: "", _REMOTE_PORT: "",
             _SCHEME: _HTTP, _INPUT: None, _EARLY_HINTS: None,
