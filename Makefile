@@ -51,7 +51,7 @@ all-pythons: system  ## the tests on every supported Python that is found
 	@tools/all-pythons.sh
 
 bench: system  ## granite beside its peers on this machine (ARGS=--quick: under a minute)
-	@tools/venv.sh $(VENV)
+	@tools/venv.sh $(VENV) test
 	$(VENV)/bin/python -m bench $(ARGS)
 
 reference: build  ## docs/settings.md, from the table of settings

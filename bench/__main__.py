@@ -123,10 +123,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit code: 0 done, 1 failed, with the reason in one line."""
     chosen = options.parse(arguments)
     scenarios = [BY_NAME[name] for name in chosen.scenario]
+    scenarios = [one for one in scenarios if runner.able(chosen.subject, one)]
     if chosen.subject != "granite":
         # The targets are granite's; another subject is only compared.
         scenarios = [replace(one, targets={}, absolute=None) for one in scenarios]
     try:
+        if not scenarios:
+            raise BenchError(f"{chosen.subject} can't serve {', '.join(chosen.scenario)}")
         _prepare(chosen, scenarios)
         before = machine.describe()
         results = _measure(chosen, scenarios)

@@ -22,6 +22,7 @@ HOME = ROOT / ".bench"
 REQUIREMENTS = ROOT / "bench" / "requirements.txt"
 PLOT_PACKAGES = ("matplotlib",)
 
+_FRAMEWORKS = {"fastapi_json": "fastapi", "flask_json": "flask"}
 _DEBIAN = {"wrk": "wrk", "h2load": "nghttp2-client", "nginx": "nginx-light"}
 
 
@@ -156,6 +157,5 @@ def needed(servers: Iterable[str], apps: Iterable[str]) -> list[str]:
         if not SERVERS[name].own_environment
         for package in SERVERS[name].packages
     ]
-    if any(app.startswith("fastapi") for app in apps):
-        packages.append("fastapi")
-    return packages
+    modules = {app.partition(":")[0] for app in apps}
+    return packages + [_FRAMEWORKS[name] for name in sorted(modules & set(_FRAMEWORKS))]

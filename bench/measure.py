@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench import client, load, memory
 from bench.model import BenchError, Sample, Scenario
-from bench.process import Prefix, Running, free_port, has_event_loop
+from bench.process import Prefix, Running, free_port
 from bench.scenarios import FLAT_REQUESTS, IDLE_CONNECTIONS, PRELOADED_WORKERS
 from bench.servers import SERVERS, Launch
 
@@ -53,6 +53,8 @@ class Started:
         self._prefix = Prefix()
         self.at = Launch(
             app=scenario.app,
+            interface=scenario.interface,
+            threads=scenario.threads,
             port=free_port(),
             loop=settings.loop,
             subject_bin=settings.subject_bin,
@@ -149,12 +151,12 @@ def share(name: str, scenario: Scenario, settings: Settings) -> Sample:
 
 
 def memory_after_traffic(name: str, scenario: Scenario, settings: Settings) -> Sample:
-    """Start, serve a round of load, wait a second: the PSS of the tree in MiB."""
+    """Start, serve a round of load, wait a second: the PSS of the tree, or its workers', in MiB."""
     with Started(name, scenario, settings) as running:
         load_round(running, scenario, settings, settings.seconds)
         running.resume()
         time.sleep(_SETTLE_SECONDS)
-        pids = running.pids()
+        pids = running.workers() if scenario.kind == "worker" else running.pids()
         pss, uss = memory.tree_kib(pids)
     return Sample(
         name, pss / 1024, details={"uss_mib": round(uss / 1024, 2), "processes": float(len(pids))}
@@ -228,9 +230,8 @@ def _workers_and_tree(
     with Started(name, scenario, settings, extra) as running:
         load_round(running, scenario, settings, settings.seconds)
         time.sleep(_SETTLE_SECONDS)
-        pids = running.pids()
-        workers = [pid for pid in pids if has_event_loop(pid)]
-        return memory.tree_kib(workers)[0] / 1024, memory.tree_kib(pids)[0] / 1024
+        workers, tree = (memory.tree_kib(pids)[0] for pids in (running.workers(), running.pids()))
+        return workers / 1024, tree / 1024
 
 
 def start_time(name: str, scenario: Scenario, settings: Settings) -> Sample:
@@ -243,6 +244,7 @@ def start_time(name: str, scenario: Scenario, settings: Settings) -> Sample:
 FRESH: dict[str, Callable[[str, Scenario, Settings], Sample]] = {
     "share": share,
     "memory": memory_after_traffic,
+    "worker": memory_after_traffic,
     "idle": memory_per_idle_connection,
     "flat": growth,
     "preload": memory_of_preloaded_workers,

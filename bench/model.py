@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["load", "share", "memory", "idle", "flat", "startup", "preload"]
+Kind = Literal["load", "share", "memory", "worker", "idle", "flat", "startup", "preload"]
+Interface = Literal["asgi", "rsgi", "wsgi"]
 
 MORE_IS_BETTER = ("load", "share")
 
@@ -37,19 +38,23 @@ class Target:
 class Scenario:
     """One row of the table of scenarios.
 
-    ``app`` is ``module:attribute`` under ``bench/apps``. ``options`` go to the load generator
-    verbatim. ``body`` is the number of bytes that each response carries at least; a round that
-    moved fewer is invalid. ``targets`` maps a peer to the bound of the ratio subject ÷ peer,
-    ``absolute`` bounds the subject's own figure. ``peers`` limits who takes part (empty: all).
+    ``app`` is ``module:attribute`` under ``bench/apps``; it speaks ``interface``, and a worker runs
+    it in ``threads`` threads. ``options`` go to the load generator verbatim. ``body`` is the number
+    of bytes that each response carries at least; a round that moved fewer is invalid. ``targets``
+    maps a peer to the bound of the ratio subject ÷ peer, ``absolute`` bounds the subject's own
+    figure. ``peers`` limits who takes part (empty: all that speak the interface).
 
     The figure of a share is the rate per core with ``access_log`` and, for granite, the arguments
     ``extra``, divided by the rate without. ``refused``: that is a rate of error responses.
+    ``waits``: the application sleeps, so that no core is busy.
     """
 
     name: str
     title: str
     unit: str
     app: str
+    interface: Interface = "asgi"
+    threads: int = 1
     kind: Kind = "load"
     generator: Literal["wrk", "h2load"] = "wrk"
     script: str = ""
@@ -67,6 +72,7 @@ class Scenario:
     access_log: bool = False
     extra: tuple[str, ...] = ()
     refused: bool = False
+    waits: bool = False
 
 
 @dataclass(frozen=True)

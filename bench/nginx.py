@@ -46,7 +46,7 @@ http {{
 _HELLO = f'location / {{ return 200 "{BODY}"; }}'
 _LARGE = "location / {{ root {prefix}; try_files /large.bin =404; }}"
 
-ABLE = frozenset({"raw:hello", "raw:large"})
+ABLE = frozenset({"raw:hello", "raw:large", "raw_rsgi:hello", "raw_wsgi:hello"})
 """The applications that nginx can stand in for."""
 
 

@@ -46,20 +46,31 @@ def pin(core: int) -> Callable[[], None]:
 
 def tree(root: int) -> list[int]:
     """Return the pids of ``root`` and all its living descendants."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                pid = int(entry.name)
-                children.setdefault(int(_stat(pid)[1]), []).append(pid)
+    children = _children()
     found = [root]
     for pid in found:
         found += children.get(pid, [])
     return found
 
 
-def has_event_loop(pid: int) -> bool:
-    """Tell whether ``pid`` waits with epoll, as those do that serve."""
+def workers(root: int) -> list[int]:
+    """Return the pids of the tree that serve: they wait with epoll, and manage no others."""
+    children = _children()
+    return [pid for pid in tree(root) if pid not in children and _has_epoll(pid)]
+
+
+def _children() -> dict[int, list[int]]:
+    """Return all processes by their parent."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                pid = int(entry.name)
+                children.setdefault(int(_stat(pid)[1]), []).append(pid)
+    return children
+
+
+def _has_epoll(pid: int) -> bool:
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):
             if str(entry.readlink()) == "anon_inode:[eventpoll]":
@@ -119,6 +130,10 @@ class Running:
     def pids(self) -> list[int]:
         """Return the pids of the whole tree."""
         return tree(self._process.pid)
+
+    def workers(self) -> list[int]:
+        """Return the pids of those processes of the tree that serve."""
+        return workers(self._process.pid)
 
     def cpu_seconds(self) -> float:
         """Return the processor time that the tree has used so far."""

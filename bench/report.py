@@ -121,6 +121,8 @@ def _scenario_lines(result: ScenarioResult) -> list[str]:
 
 def _disturbed(result: ScenarioResult) -> bool:
     """Tell whether the subject had to share its core: nothing of ours could fill one."""
+    if result.scenario.waits:
+        return False
     row = server_row(result, result.subject)
     busy = max(row["server_cpu"] or 0.0, row["generator_cpu"] or 0.0)
     return bool(row["figure"]) and busy < _FULL_CORE

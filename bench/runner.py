@@ -13,7 +13,7 @@ from bench import client, load, measure, nginx, stats
 from bench.measure import Settings, Started
 from bench.model import BenchError, Sample, Scenario, ScenarioResult
 from bench.process import Running
-from bench.servers import anonymous
+from bench.servers import SERVERS, anonymous
 
 WARM_UP_SECONDS = 1
 
@@ -21,9 +21,16 @@ Progress = Callable[[str], None]
 
 
 def participants(scenario: Scenario, peers: Sequence[str]) -> list[str]:
-    """Return the peers out of ``peers`` that this scenario is for."""
+    """Return the peers out of ``peers`` that this scenario is for and that can serve it."""
     chosen = [name for name in peers if not scenario.peers or name in scenario.peers]
-    return [name for name in chosen if name != "nginx" or scenario.app in nginx.ABLE]
+    return [name for name in chosen if able(name, scenario)]
+
+
+def able(name: str, scenario: Scenario) -> bool:
+    """Tell whether a server can serve the scenario's application, or stand in for it."""
+    if name == "nginx":
+        return scenario.app in nginx.ABLE
+    return scenario.interface in SERVERS[name].interfaces
 
 
 def run(

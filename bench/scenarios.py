@@ -12,6 +12,9 @@ PIPELINE = 16
 IDLE_CONNECTIONS = 10_000
 FLAT_REQUESTS = 1_000_000
 PRELOADED_WORKERS = 4
+THREADS = 4
+# Requests per second that as many threads come to when each request sleeps 10 ms.
+IDEAL = THREADS * 100
 KIB = 1024
 
 _KEEPALIVE = ("-t1", f"-c{CONNECTIONS}")
@@ -106,6 +109,65 @@ SCENARIOS: tuple[Scenario, ...] = (
         peers=("granian", "uvicorn", "saltare", "fastpysgi", "hypercorn", "gunicorn"),
     ),
     Scenario(
+        name="rsgi",
+        title="raw RSGI hello world",
+        unit="req/s",
+        app="raw_rsgi:hello",
+        interface="rsgi",
+        options=_KEEPALIVE,
+        body=13,
+        targets={"granian": Target(1.9)},
+    ),
+    Scenario(
+        name="wsgi",
+        title="raw WSGI hello world",
+        unit="req/s",
+        app="raw_wsgi:hello",
+        interface="wsgi",
+        options=_KEEPALIVE,
+        body=13,
+        targets={"granian": Target(1.5), "fastpysgi": Target(1.0)},
+    ),
+    Scenario(
+        name="wsgi-echo",
+        title="WSGI, 10 KiB POST, read and echoed",
+        unit="req/s",
+        app="raw_wsgi:echo",
+        interface="wsgi",
+        script="post.lua",
+        options=_KEEPALIVE,
+        method="POST",
+        upload=10 * KIB,
+        body=10 * KIB,
+        targets={"granian": Target(1.3)},
+    ),
+    Scenario(
+        name="wsgi-threads",
+        title=f"WSGI, {THREADS} threads that sleep 10 ms each (at most {IDEAL})",
+        unit="req/s",
+        app="raw_wsgi:sleep",
+        interface="wsgi",
+        threads=THREADS,
+        options=_KEEPALIVE,
+        body=13,
+        waits=True,
+        absolute=Target(0.95 * IDEAL),
+        peers=("granian", "gunicorn"),
+        rounds=3,
+    ),
+    Scenario(
+        name="flask",
+        title=f"Flask, JSON, {THREADS} threads",
+        unit="req/s",
+        app="flask_json:app",
+        interface="wsgi",
+        threads=THREADS,
+        options=_KEEPALIVE,
+        body=27,
+        targets={"gunicorn": Target(1.5)},
+        peers=("granian", "gunicorn"),
+    ),
+    Scenario(
         name="log",
         title="requests per second of CPU time: access log on ÷ off",
         unit="×",
@@ -155,6 +217,27 @@ SCENARIOS: tuple[Scenario, ...] = (
         kind="memory",
         options=_KEEPALIVE,
         targets={"granian": Target(0.65, at_least=False)},
+        rounds=3,
+    ),
+    Scenario(
+        name="wsgi-memory",
+        title="memory of a WSGI worker after traffic",
+        unit="MiB",
+        app="raw_wsgi:hello",
+        interface="wsgi",
+        kind="worker",
+        options=_KEEPALIVE,
+        targets={"granian": Target(0.5, at_least=False)},
+        rounds=3,
+    ),
+    Scenario(
+        name="wsgi-memory-tree",
+        title="memory of the WSGI process tree after traffic",
+        unit="MiB",
+        app="raw_wsgi:hello",
+        interface="wsgi",
+        kind="memory",
+        options=_KEEPALIVE,
         rounds=3,
     ),
     Scenario(

@@ -3,9 +3,9 @@
 Owns command lines and what has to be installed for them; must not start anything. Pure functions,
 apart from nginx, whose configuration file is written before its start.
 
-The same rules for everybody: one worker, one thread, the same event loop, no access log where it is
-not what is measured, keep-alive timeouts and per-connection request limits so high that they don't
-take part in the measurement.
+The same rules for everybody: one worker, as many threads as the scenario says, the same event loop
+where there is one, no access log where it is not what is measured, keep-alive timeouts and
+per-connection request limits so high that they don't take part in the measurement.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import nginx
+from bench.model import Interface
 
 ROOT = Path(__file__).resolve().parent.parent
 APPS = ROOT / "bench" / "apps"
@@ -34,6 +35,8 @@ class Launch:
     """
 
     app: str
+    interface: Interface
+    threads: int
     port: int
     loop: str
     subject_bin: Path
@@ -43,6 +46,10 @@ class Launch:
     access_log: bool = False
 
 
+BOTH: tuple[Interface, ...] = ("asgi", "wsgi")
+ALL: tuple[Interface, ...] = ("asgi", "rsgi", "wsgi")
+
+
 @dataclass(frozen=True)
 class Server:
     """One row: ``packages`` are what pip installs for it, the first one names its version."""
@@ -50,16 +57,25 @@ class Server:
     name: str
     command: Callable[[Launch], list[str]]
     packages: tuple[str, ...] = ()
+    interfaces: tuple[Interface, ...] = ("asgi",)
     own_environment: bool = False
     """Installed in the environment of the project instead of the peers'."""
     spins_when_idle: bool = False
     """Polls without pause when nothing happens: stopped (SIGSTOP) while others are measured."""
 
 
+def _concurrency(at: Launch) -> tuple[str, str]:
+    """Return what granite and Granian both call it: threads for WSGI, an event loop otherwise."""
+    if at.interface == "wsgi":
+        return ("--blocking-threads", str(at.threads))
+    return ("--loop", at.loop)
+
+
 def _granite(at: Launch) -> list[str]:
     return [
         *(str(at.subject_bin / "granite"), "run", at.app),
-        *("--host", "127.0.0.1", "--port", str(at.port), "--loop", at.loop),
+        *("--interface", at.interface, *_concurrency(at)),
+        *("--host", "127.0.0.1", "--port", str(at.port)),
         *("--working-dir", str(APPS), "--log-level", "warning"),
         "--access-log" if at.access_log else "--no-access-log",
         *("--keep-alive-timeout", str(KEEP_ALIVE), *at.extra),
@@ -68,9 +84,9 @@ def _granite(at: Launch) -> list[str]:
 
 def _granian(at: Launch) -> list[str]:
     return [
-        *(str(at.peers_bin / "granian"), "--interface", "asgi"),
-        *("--host", "127.0.0.1", "--port", str(at.port), "--loop", at.loop),
-        *("--workers", "1", "--runtime-threads", "1", "--runtime-mode", "st"),
+        *(str(at.peers_bin / "granian"), "--interface", at.interface, *_concurrency(at)),
+        *("--host", "127.0.0.1", "--port", str(at.port)),
+        *("--workers", "1", "--runtime-threads", "1"),
         *("--http", "1", "--no-ws"),
         *(("--log", "--access-log") if at.access_log else ("--no-log", "--no-access-log")),
         *("--backlog", "2048", "--backpressure", str(CONNECTION_LIMIT)),
@@ -99,8 +115,8 @@ def _saltare(at: Launch) -> list[str]:
 
 def _fastpysgi(at: Launch) -> list[str]:
     return [
-        *(str(at.peers_bin / "python"), str(LAUNCHERS / "fastpysgi_asgi.py"), at.app),
-        *("--port", str(at.port), "--loop", at.loop),
+        *(str(at.peers_bin / "python"), str(LAUNCHERS / "start_fastpysgi.py"), at.app),
+        *("--port", str(at.port), *(("--loop", at.loop) if at.interface == "asgi" else ())),
     ]
 
 
@@ -113,9 +129,13 @@ def _hypercorn(at: Launch) -> list[str]:
 
 
 def _gunicorn(at: Launch) -> list[str]:
+    worker = {
+        "asgi": ("asgi", "--asgi-loop", at.loop),
+        "wsgi": ("gthread", "--threads", str(at.threads)),
+    }
     return [
         *(str(at.peers_bin / "gunicorn"), "--bind", f"127.0.0.1:{at.port}"),
-        *("--worker-class", "asgi", "--asgi-loop", at.loop, "--http-parser", "fast"),
+        *("--worker-class", *worker[at.interface], "--http-parser", "fast"),
         *("--workers", "1", "--worker-connections", str(CONNECTION_LIMIT), "--backlog", "2048"),
         *("--keep-alive", str(KEEP_ALIVE), "--log-level", "warning"),
         *(("--access-logfile", "-") if at.access_log else ()),
@@ -130,14 +150,14 @@ def _nginx(at: Launch) -> list[str]:
 SERVERS: dict[str, Server] = {
     server.name: server
     for server in (
-        Server("granite", _granite, ("granite",), own_environment=True),
-        Server("granian", _granian, ("granian", "uvloop")),
+        Server("granite", _granite, ("granite",), ALL, own_environment=True),
+        Server("granian", _granian, ("granian", "uvloop"), ALL),
         Server("uvicorn", _uvicorn, ("uvicorn", "httptools", "uvloop")),
         Server("saltare", _saltare, ("saltare",)),
-        Server("fastpysgi", _fastpysgi, ("fastpysgi", "uvloop"), spins_when_idle=True),
-        Server("gunicorn", _gunicorn, ("gunicorn", "gunicorn_h1c", "uvloop")),
+        Server("fastpysgi", _fastpysgi, ("fastpysgi", "uvloop"), BOTH, spins_when_idle=True),
+        Server("gunicorn", _gunicorn, ("gunicorn", "gunicorn_h1c", "uvloop"), BOTH),
         Server("hypercorn", _hypercorn, ("hypercorn", "uvloop")),
-        Server("nginx", _nginx),
+        Server("nginx", _nginx, interfaces=()),
     )
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from bench.model import Sample, ScenarioResult
 from bench.report import as_json, markdown, number, overview
@@ -53,6 +54,8 @@ def test_a_round_on_a_busy_machine_is_named():
         result.samples[index] = Sample(sample.server, sample.value, details=details)
 
     assert "**disturbed**" in markdown([result], {}, [])
+    result.scenario = replace(result.scenario, waits=True)
+    assert "**disturbed**" not in markdown([result], {}, [])
 
 
 def test_the_json_holds_every_round():

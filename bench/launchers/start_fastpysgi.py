@@ -15,7 +15,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("target")
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--loop", choices=("asyncio", "uvloop"), required=True)
+    parser.add_argument("--loop", choices=("asyncio", "uvloop"), help="for ASGI")
     options = parser.parse_args()
     module, _, attribute = options.target.partition(":")
     application = getattr(importlib.import_module(module), attribute)
