@@ -1,0 +1,11 @@
+"""Fastapi."""
+
+from __future__ import annotations
+
+from tests.frameworks.contract import Background, Chunked, Contract, Ranges
+from tests.frameworks.sites import asgi
+
+
+@asgi("fastapi_app:app", lifespan=True)
+class TestFastApi(Background, Chunked, Ranges, Contract):
+    """What is asked of all frameworks."""
