@@ -76,7 +76,7 @@ cdef struct Histogram:
     int64_t sum                         # ns
 
 
-cdef inline int64_t clock() noexcept:
+cdef inline int64_t clock() noexcept nogil:
     """Nanoseconds on the monotonic clock."""
     cdef timespec now
     clock_gettime(CLOCK_MONOTONIC, &now)

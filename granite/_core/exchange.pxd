@@ -90,6 +90,7 @@ cdef class Interface:
     cdef PyObject *c_newest
     cdef int attach(self, LoopTurn turn) except -1
     cdef int detach(self) except -1
+    cdef void export_threads(self, int64_t *snapshot) noexcept
     cdef Exchange new_exchange(self)
     cdef int cancel(self) except -1
     cdef int started(self, Exchange exchange) except -1

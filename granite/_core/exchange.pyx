@@ -107,8 +107,12 @@ cdef class Interface:
         return 0
 
     cdef int detach(self) except -1:
-        """The server has closed, all of its connections too."""
+        """The server is about to close: the turn comes to its last end."""
         return 0
+
+    cdef void export_threads(self, int64_t *snapshot) noexcept:
+        """Write what there is to say of the application's threads into a server's snapshot."""
+        pass
 
     cdef Exchange new_exchange(self):
         raise NotImplementedError

@@ -5,7 +5,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from granite._core.address cimport Address
 from granite._core.buf cimport OutBuf, OutPool, OutQueue, iovec
 from granite._core.capi cimport uv
-from granite._core.transport cimport Deferred, LoopTurn, SecureLayer, Transport
+from granite._core.transport cimport Deferred, LoopTurn, SecureLayer, Transport, Waker
 
 cdef enum:
     READ_BUFFER_SIZE = 65536
@@ -75,6 +75,15 @@ cdef class TimerWheel:
     cdef void _on_tick(self) noexcept
     cdef void _judge(self) noexcept
 
+cdef class AsyncHandle(Waker):
+    cdef uv.uv_async_t handle
+    cdef HandleState state
+    cdef Reactor reactor
+    cdef Deferred work
+    cdef int _open(self, Reactor reactor, Deferred work) except -1
+    cdef void _close(self) noexcept
+    cdef void _on_woken(self) noexcept
+
 cdef class Reactor(LoopTurn):
     cdef uv.uv_loop_t loop
     cdef readonly OutPool pool
@@ -89,6 +98,7 @@ cdef class Reactor(LoopTurn):
     cdef bint stale                     # handles changed since the last uv_run(): run it again
     cdef list soon                      # StreamHandles with work for the end of this turn
     cdef list late                      # Deferreds: work for when everything else has been done
+    cdef list wakers                    # AsyncHandles, to be closed with it
     cdef object outer                   # the application's event loop
     cdef object context                 # in which this reactor's callbacks run
     cdef object wake                    # the outer loop's TimerHandle for libuv's next timer

@@ -27,7 +27,7 @@ from granite._core.capi.poll cimport POLLIN, poll, pollfd
 from granite._core.capi.python cimport GRANITE_IS_DEBUG, PyContext_Copy, PyContext_Enter, PyContext_Exit, Py_DECREF, Py_INCREF
 from granite._core.counters cimport clock, coarse_clock
 from granite._core.loop cimport Loop
-from granite._core.transport cimport Deferred, LoopTurn, SecureLayer, Transport, name_of
+from granite._core.transport cimport Deferred, LoopTurn, SecureLayer, Transport, Waker, name_of
 
 UV_VERSION = (<bytes>uv.uv_version_string()).decode()
 
@@ -50,6 +50,7 @@ cdef object _uv_error(int code, str what):
 
 
 include "net/wheel.pxi"
+include "net/waker.pxi"
 include "net/reactor.pxi"
 include "net/writer.pxi"
 include "net/stream.pxi"

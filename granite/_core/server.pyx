@@ -278,11 +278,11 @@ cdef class Server(ConnectionHost):
             (<Connection>current)._close()
             current = (<Connection>current).c_next
         self.reactor.wheel.unlink(&self.overrun)
+        self.interface.detach()
         self.reactor.close()
         if self.access_log is not None:
             self.access_log.close()
         self.interface.cancel()
-        self.interface.detach()
         self.rejections.close()
         if self.interface.admission is not None:
             self.interface.admission.close()
@@ -329,6 +329,7 @@ cdef class Server(ConnectionHost):
             values[RESPONSES_HTTP1 + i] = self.http1.responses[i]
         values[TLS_HANDSHAKES] = self.handshakes
         values[TLS_HANDSHAKES_FAILED] = self.handshakes_failed
+        self.interface.export_threads(values)
         export(&self.http1.latency, &values[LATENCY])
         export(&self.interface.queue_time, &values[QUEUE_TIME])
         export(&self.loop_lag, &values[LOOP_LAG])

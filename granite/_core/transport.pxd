@@ -32,8 +32,12 @@ cdef class Deferred:
     cdef bint deferred                  # the turn's end is waited for
     cdef int turn_ended(self) except -1
 
+cdef class Waker:
+    cdef void wake(self) noexcept nogil
+
 cdef class LoopTurn:
     cdef int at_end(self, Deferred work) except -1
+    cdef Waker waker(self, Deferred work)
     cpdef int wait(self) except -1
 
 cdef str name_of(client)

@@ -52,11 +52,23 @@ cdef class Deferred:
         raise NotImplementedError
 
 
+cdef class Waker:
+    """Has work done at the end of a turn, which it ends the wait for: the one way in from other threads."""
+
+    cdef void wake(self) noexcept nogil:
+        """Call turn_ended() soon, once for all calls before it. To be called by any thread, but not any more once the turns are at an end."""
+        pass
+
+
 cdef class LoopTurn:
     """The current turn of the event loop, as those see it who have something to do at its end."""
 
     cdef int at_end(self, Deferred work) except -1:
         """Call work.turn_ended() once, when everything else has been done."""
+        raise NotImplementedError
+
+    cdef Waker waker(self, Deferred work):
+        """What other threads have it called with."""
         raise NotImplementedError
 
     cpdef int wait(self) except -1:

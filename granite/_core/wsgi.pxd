@@ -2,8 +2,9 @@
 
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
+from granite._core.capi.pthread cimport pthread_cond_t, pthread_mutex_t
 from granite._core.exchange cimport Exchange, Interface
-from granite._core.transport cimport Deferred, LoopTurn
+from granite._core.transport cimport Deferred, LoopTurn, Waker
 
 cdef enum:
     KEY_SLOTS = 128
@@ -62,6 +63,9 @@ cdef class Environs:
 
 cdef class Fields:
     cdef FieldEntry entries[FIELD_SLOTS]
+    cdef object last_status             # str
+    cdef int last_code
+    cdef int code(self, object status) except -1
     cdef object field(self, object given, int64_t *length)
     cdef list all(self, object headers, int64_t *length)
 
@@ -69,24 +73,26 @@ cdef class Runner(Deferred):
     cdef WsgiInterface wsgi
     cdef LoopTurn turn
     cdef list queue
+    cdef Fields known
     cdef bint busy                      # an application is being called
     cdef int attach(self, LoopTurn turn) except -1
+    cdef void export_threads(self, int64_t *snapshot) noexcept
+    cdef WsgiExchange new_exchange(self)
     cdef int submit(self, WsgiExchange exchange) except -1
-    cdef int close(self) except -1
+    cdef int detach(self) except -1
+    cdef int cancel(self) except -1
 
 cdef class WsgiInterface(Interface):
     cdef object app
     cdef object context                 # copied for every request
     cdef object on_error
     cdef Environs environs
-    cdef Fields fields
     cdef Runner runner
     cdef size_t most_held               # bytes of a body that are waited for before the application is called
-    cdef object last_status             # str
-    cdef int last_code
 
 cdef class WsgiExchange(Exchange):
     cdef WsgiInterface wsgi
+    cdef Fields known                   # of the thread that runs it
     cdef Stage stage
     cdef object call_context
     cdef object result                  # what the application has returned; None once it is closed
@@ -106,6 +112,7 @@ cdef class WsgiExchange(Exchange):
     cdef bint _iterate(self) except -1
     cdef int _send(self, bytes piece, bint last) except -1
     cdef int _raised(self, object exc) except -1
+    cdef int _report(self, object exc) except -1
     cdef int _close_result(self) except -1
     cdef object _start(self, object status, object headers, object exc_info)
     cdef int _hint(self, object headers) except -1
@@ -118,13 +125,79 @@ cdef class WsgiExchange(Exchange):
     cdef bint _has_room(self) except -1
     cdef int _wait_for_room(self) except -1
     cdef bytes _fetch(self)
-    cdef int _end(self) except -1
+    cdef dict _environ(self)
+    cdef dict _make_environ(self)
+    cdef int _over(self) except -1
     # on the reactor's thread
     cdef bint _is_ready(self) noexcept
     cdef int _submit(self) except -1
     cdef int _set_stage(self, Stage stage) except -1
     cdef int _begin_response(self) except -1
     cdef int _resume(self) except -1
+    cdef int _end(self) except -1
+
+cdef class PooledExchange(WsgiExchange):
+    cdef Pool pool
+    cdef PyObject *c_next_job
+    cdef dict environ
+    cdef unsigned long thread           # that runs it, as threading.get_ident() has it; 0 for none
+    cdef int64_t called_at              # ns
+    # under the pool's mutex: for the thread
+    cdef pthread_cond_t changed
+    cdef bint has_piece                 # `piece` is one of the request's body
+    cdef bytes piece
+    cdef bint body_over                 # no other follows
+    cdef bint client_over               # nothing more goes to the client, nor comes from it
+    cdef bint choked                    # the socket does not take more
+    # under the pool's mutex: for the reactor
+    cdef PyObject *c_next_news
+    cdef bint in_news
+    cdef bint wants_body
+    cdef bint begins                    # the head is to be sent
+    cdef list interims                  # fields of 103s that are to be sent
+    cdef list pieces                    # of the response, which are to be sent
+    cdef size_t pieces_size
+    cdef bint last                      # ... and no others follow
+    cdef tuple file                     # (descriptor, offset, count), likewise
+    cdef bint fails
+    cdef bint leaves
+    cdef bint over                      # the call has ended
+    cdef int prepare(self) except -1
+    cdef int deliver(self) except -1
+    cdef int _deliver_response(self, bint begins, list pieces, tuple file, bint last) except -1
+    cdef int _feed(self) except -1
+    cdef int _post(self, bint urgent) except -1
+    cdef int _await_change(self, bint for_room) except -1
+
+cdef class Pool(Runner):
+    cdef Waker waker
+    cdef int most                       # threads
+    cdef double idle_timeout            # s
+    cdef size_t high_water              # bytes that may wait for the reactor
+    cdef int named                      # threads that were started
+    cdef bint timing
+    cdef pthread_mutex_t mutex          # of everything below, and of what exchanges have under it
+    cdef pthread_cond_t work
+    cdef int alive                      # threads
+    cdef int idle
+    cdef int queued                     # exchanges that wait for a thread
+    cdef bint closed
+    cdef bint woken                     # the reactor knows that there are news
+    cdef PyObject *c_first_job
+    cdef PyObject *c_last_job
+    cdef PyObject *c_first_news
+    cdef PyObject *c_last_news
+    cdef int64_t idle_time              # ns
+    cdef int64_t busy_time
+    cdef int64_t lock_time              # in which threads that had a call waited for the interpreter's lock
+    cdef int _take_news(self) except -1
+    cdef int _hand_out(self) except -1
+    cdef list _prepared(self, list exchanges)
+    cdef int _grow(self, int missing) except -1
+    cdef PyObject *_next_job(self) except? NULL
+    cdef PyObject *_wait_for_job(self) noexcept nogil
+    cdef PyObject *_pop(self) noexcept nogil
+    cdef int _work(self) except -1
 
 cdef class Input:
     cdef WsgiExchange exchange

@@ -17,23 +17,34 @@ reactor: other connections are served meanwhile, but no other call begins.
 
 import io
 import logging
+import os
+import stat
 import sys
+import threading
+import traceback
 
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 from libc.string cimport memchr
 from posix.strings cimport strncasecmp
 from granite._core.capi.python cimport (
-    GRANITE_IS_DEBUG, METH_FASTCALL, METH_KEYWORDS, Py_INCREF, Py_REFCNT, Py_XDECREF, PyBytes_AS_STRING, PyBytes_CheckExact,
+    GRANITE_IS_DEBUG, METH_FASTCALL, METH_KEYWORDS, Py_DECREF, Py_INCREF, Py_REFCNT, Py_XDECREF, PyBytes_AS_STRING, PyBytes_CheckExact,
     PyBytes_FromStringAndSize, PyBytes_GET_SIZE, PyCFunction_New, PyContext_Copy, PyContext_Enter, PyContext_Exit, PyDict_Copy,
     PyDict_GET_SIZE, PyDict_SetDefault, PyDict_SetItem, PyIter_Next, PyList_CheckExact, PyList_GET_SIZE, PyList_New, PyList_SET_ITEM, PyMethodDef, PyTuple_CheckExact,
     PyLong_AsLong, PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyUnicode_AsLatin1String, PyUnicode_CheckExact, PyUnicode_DecodeLatin1, PyUnicode_IS_COMPACT_ASCII,
     forbid_making,
 )
 from granite._core.capi.octets cimport is_token, is_value
+from granite._core.capi.pthread cimport (
+    granite_cond_init, granite_cond_wait_for, pthread_cond_broadcast, pthread_cond_destroy, pthread_cond_init, pthread_cond_signal, pthread_cond_t,
+    pthread_cond_wait, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t, pthread_mutex_unlock,
+)
+from granite._core.counters cimport (
+    BLOCKING_BUSY_CUMULATIVE, BLOCKING_IDLE_CUMULATIVE, BLOCKING_QUEUE, BLOCKING_THREADS, PY_WAIT_CUMULATIVE, clock, observe,
+)
 from granite._core.exchange cimport Exchange, Interface, Protocol, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE
 from granite._core.scope cimport decode_octets
-from granite._core.transport cimport Deferred, LoopTurn
+from granite._core.transport cimport Deferred, LoopTurn, Waker
 from granite._core.exchange import ClientDisconnected
 
 cimport cython
@@ -43,6 +54,7 @@ cdef object _log = logging.getLogger("granite.error")
 include "wsgi/environ.pxi"
 include "wsgi/input.pxi"
 include "wsgi/response.pxi"
+include "wsgi/pool.pxi"
 
 
 cdef class Runner(Deferred):
@@ -51,6 +63,11 @@ cdef class Runner(Deferred):
     cdef int attach(self, LoopTurn turn) except -1:
         self.turn = turn
         return 0
+
+    cdef WsgiExchange new_exchange(self):
+        cdef WsgiExchange exchange = WsgiExchange.__new__(WsgiExchange)
+        exchange.known = self.known
+        return exchange
 
     cdef int submit(self, WsgiExchange exchange) except -1:
         self.queue.append(exchange)
@@ -71,8 +88,16 @@ cdef class Runner(Deferred):
             self.busy = False
         return 0
 
-    cdef int close(self) except -1:
+    cdef void export_threads(self, int64_t *snapshot) noexcept:
+        pass
+
+    cdef int detach(self) except -1:
+        """No turn comes any more but the last one."""
         return 0
+
+    cdef int cancel(self) except -1:
+        """Every connection has closed: let the calls know that have not returned."""
+        return self.turn_ended()
 
 
 cdef class WsgiInterface(Interface):
@@ -91,20 +116,26 @@ cdef class WsgiInterface(Interface):
         self.context = context
         self.on_error = on_error
         self.environs = Environs(constants, config.url_path_prefix)
-        self.fields = Fields()
         self.most_held = config.body_high_water
-        self.runner = Runner.__new__(Runner)
+        self.runner = Pool(config) if (config.blocking_threads or 1) > 1 else Runner.__new__(Runner)
         self.runner.wsgi = self
+        self.runner.known = Fields.__new__(Fields)
         self.runner.queue = []
 
     cdef int attach(self, LoopTurn turn) except -1:
         return self.runner.attach(turn)
 
     cdef int detach(self) except -1:
-        return self.runner.close()
+        return self.runner.detach()
+
+    cdef int cancel(self) except -1:
+        return self.runner.cancel()
+
+    cdef void export_threads(self, int64_t *snapshot) noexcept:
+        self.runner.export_threads(snapshot)
 
     cdef Exchange new_exchange(self):
-        cdef WsgiExchange exchange = WsgiExchange.__new__(WsgiExchange)
+        cdef WsgiExchange exchange = self.runner.new_exchange()
         exchange.interface = self
         exchange.wsgi = self
         exchange.length = -1
@@ -186,21 +217,15 @@ cdef class WsgiExchange(Exchange):
         finally:
             PyContext_Exit(self.call_context)
             if ended:
-                self._end()
+                self._over()
         return 0
 
     cdef int _call(self) except -1:
-        cdef Input given = Input.__new__(Input)
         cdef dict environ
         if self.disconnected:
             raise self._gone()          # nobody waits for what it would do
-        given.exchange = self
-        environ = self.wsgi.environs.make(self)
-        PyDict_SetItem(environ, _INPUT, given)
-        PyDict_SetItem(environ, _EARLY_HINTS, given)
-        start_response = PyCFunction_New(&_start_method, self)
-        self.wsgi.calling(self)
-        result = self.wsgi.app(environ, start_response)
+        environ = self._environ()
+        result = self.wsgi.app(environ, PyCFunction_New(&_start_method, self))
         if result is None:
             raise TypeError("the application returned None: expected an iterable of bytes")
         self.result = result
@@ -210,6 +235,19 @@ cdef class WsgiExchange(Exchange):
             return 0
         self.iterator = iter(result)
         return 0
+
+    cdef dict _environ(self):
+        """The application's first argument; it is about to be called."""
+        self.wsgi.calling(self)
+        return self._make_environ()
+
+    cdef dict _make_environ(self):
+        cdef dict environ = self.wsgi.environs.make(self)
+        cdef Input given = Input.__new__(Input)
+        given.exchange = self
+        PyDict_SetItem(environ, _INPUT, given)
+        PyDict_SetItem(environ, _EARLY_HINTS, given)
+        return environ
 
     cdef int _send_pieces(self, object pieces) except -1:
         """The whole body is at hand."""
@@ -259,6 +297,8 @@ cdef class WsgiExchange(Exchange):
 
     cdef int _send(self, bytes piece, bint last) except -1:
         """Hand over a piece of the body; the one with which the declared length is reached is the last."""
+        if self.disconnected:
+            raise self._gone()
         if self.fields is None:
             raise RuntimeError("the application has not called start_response()")
         self.given += PyBytes_GET_SIZE(<PyObject *>piece)
@@ -268,13 +308,17 @@ cdef class WsgiExchange(Exchange):
     cdef int _raised(self, object exc) except -1:
         if isinstance(exc, ClientDisconnected):
             return self._put_failure(True)  # which is not the application's fault
+        self._report(exc)
+        return self._put_failure(False)
+
+    cdef int _report(self, object exc) except -1:
         try:
             _log.error("exception in the application: %s", self.name(), exc_info=exc)
             if self.wsgi.on_error is not None:
                 self.wsgi.on_error(exc)
         except Exception as failure:
             _log.error("on_error failed", exc_info=failure)
-        return self._put_failure(False)
+        return 0
 
     cdef int _close_result(self) except -1:
         result = self.result
@@ -304,8 +348,8 @@ cdef class WsgiExchange(Exchange):
                 exc_info = None         # it holds the frame that called
         elif self.fields is not None:
             raise RuntimeError("start_response() was called before: a second call needs exc_info")
-        code = self.wsgi.last_code if status is self.wsgi.last_status else _code_of(self.wsgi, status)
-        fields = self.wsgi.fields.all(headers, &length)
+        code = self.known.code(status)
+        fields = self.known.all(headers, &length)
         self.code = code
         self.fields = fields
         self.length = length
@@ -324,7 +368,7 @@ cdef class WsgiExchange(Exchange):
 
     cdef int _hint(self, object headers) except -1:
         cdef int64_t length = -1
-        cdef list fields = self.wsgi.fields.all(headers, &length)
+        cdef list fields = self.known.all(headers, &length)
         return 0 if self.begun else self._put_interim(fields)
 
     cdef object _gone(self):
@@ -336,14 +380,12 @@ cdef class WsgiExchange(Exchange):
         cdef Protocol protocol = self.carrier()
         if self.response == RESPONSE_HEAD:
             protocol.discard_head(self)     # of a response whose body was refused
-        self.begun = True
         return protocol.start_response(self, self.code, self.fields)
 
     cdef int _put(self, bytes piece, bint more) except -1:
         cdef Protocol protocol
-        if self.protocol is None or self.disconnected:
-            raise self._gone()
         if not self.begun:
+            self.begun = True
             self._begin_response()
         protocol = self.carrier()
         protocol.send_body(self, piece, more)
@@ -354,6 +396,7 @@ cdef class WsgiExchange(Exchange):
         if self.protocol is None or self.disconnected:
             raise self._gone()
         if not self.begun:
+            self.begun = True
             self._begin_response()
         try:
             self.send_range(fd, offset, count, False)
@@ -400,6 +443,10 @@ cdef class WsgiExchange(Exchange):
             self.protocol.body_wanted(self)
         return piece
 
+    cdef int _over(self) except -1:
+        """The call has ended."""
+        return self._end()
+
     cdef int _end(self) except -1:
         self._set_stage(STAGE_ENDED)
         self.fields = None
@@ -427,4 +474,5 @@ _start_method.ml_flags = METH_FASTCALL | METH_KEYWORDS
 _start_method.ml_doc = "Begin the response; return write()."
 
 forbid_making(WsgiExchange)
+forbid_making(PooledExchange)
 forbid_making(Input)

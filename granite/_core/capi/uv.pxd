@@ -57,6 +57,8 @@ cdef extern from "uv.h" nogil:
         void *data
     ctypedef struct uv_poll_t:
         void *data
+    ctypedef struct uv_async_t:
+        void *data
     ctypedef struct uv_write_t:
         void *data
 
@@ -73,6 +75,7 @@ cdef extern from "uv.h":
     ctypedef void (*uv_read_cb)(uv_stream_t *, ssize_t, const uv_buf_t *) noexcept
     ctypedef void (*uv_write_cb)(uv_write_t *, int) noexcept
     ctypedef void (*uv_poll_cb)(uv_poll_t *, int, int) noexcept
+    ctypedef void (*uv_async_cb)(uv_async_t *) noexcept
     ctypedef void (*uv_close_cb)(uv_handle_t *) noexcept
     ctypedef void (*uv_timer_cb)(uv_timer_t *) noexcept
 
@@ -106,6 +109,9 @@ cdef extern from "uv.h" nogil:
     int uv_poll_init(uv_loop_t *, uv_poll_t *, int)
     int uv_poll_start(uv_poll_t *, int, uv_poll_cb)
     int uv_poll_stop(uv_poll_t *)
+
+    int uv_async_init(uv_loop_t *, uv_async_t *, uv_async_cb)
+    int uv_async_send(uv_async_t *) nogil
 
     int uv_read_start(uv_stream_t *, uv_alloc_cb, uv_read_cb)
     int uv_read_stop(uv_stream_t *)

@@ -27,6 +27,7 @@ cdef class Reactor(LoopTurn):
         self.pool = OutPool.__new__(OutPool)
         self.soon = []
         self.late = []
+        self.wakers = []
         self.local_addresses = {}
         self._turn_callback = self._turn
         self.wheel = TimerWheel.__new__(TimerWheel)
@@ -173,6 +174,12 @@ cdef class Reactor(LoopTurn):
             self._schedule()
         return 0
 
+    cdef Waker waker(self, Deferred work):
+        cdef AsyncHandle waker = AsyncHandle.__new__(AsyncHandle)
+        waker._open(self, work)
+        self.wakers.append(waker)
+        return waker
+
     cdef int _run_late(self) except -1:
         cdef Deferred work
         cdef list works
@@ -273,6 +280,9 @@ cdef class Reactor(LoopTurn):
             self.wake.cancel()
             self.wake = None
         self.wheel._close()
+        for waker in self.wakers:
+            (<AsyncHandle>waker)._close()
+        self.wakers.clear()
         self.pumping = True
         while self.handles > 0:
             self._run()

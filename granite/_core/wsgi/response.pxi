@@ -8,28 +8,29 @@ cdef bytes _bytes(object piece):
     raise TypeError(f"the response's body: expected bytes, got {type(piece).__name__}")
 
 
-cdef int _code_of(WsgiInterface wsgi, object status) except -1:
-    """The number of a status such as "200 OK"."""
-    if not isinstance(status, str):
-        raise TypeError(f"start_response(): expected the status to be a str such as '200 OK', got {status!r}")
-    digits, _, _ = status.partition(" ")
-    if len(digits) != 3 or not digits.isascii() or not digits.isdigit() or digits < "200":
-        raise ValueError(f"start_response(): expected a status from 200 to 999 and its reason, such as '200 OK', got {status!r}")
-    if PyUnicode_CheckExact(<PyObject *>status):
-        wsgi.last_status = status
-        wsgi.last_code = int(digits)
-    return int(digits)
-
-
 cdef class Fields:
     """Pairs of strings as pairs of bytes. Those that are constants of the application's code come again and again, and are known by their
-    place in memory."""
+    place in memory. Each thread has its own."""
 
     def __dealloc__(self):
         cdef int i
         for i in range(FIELD_SLOTS):
             Py_XDECREF(self.entries[i].given)
             Py_XDECREF(self.entries[i].field)
+
+    cdef int code(self, object status) except -1:
+        """The number of a status such as "200 OK"."""
+        if status is self.last_status:
+            return self.last_code
+        if not isinstance(status, str):
+            raise TypeError(f"start_response(): expected the status to be a str such as '200 OK', got {status!r}")
+        digits, _, _ = str(status).partition(" ")
+        if len(digits) != 3 or not digits.isascii() or not digits.isdigit() or digits < "200":
+            raise ValueError(f"start_response(): expected a status from 200 to 999 and its reason, such as '200 OK', got {status!r}")
+        if PyUnicode_CheckExact(<PyObject *>status):
+            self.last_status = status
+            self.last_code = int(digits)
+        return int(digits)
 
     cdef list all(self, object headers, int64_t *length):
         """Headers as the protocol takes them; `length` is what they declare, or stays as it is."""
