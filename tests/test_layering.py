@@ -42,7 +42,7 @@ CORE: dict[str, set[str]] = {
     "ws": {"capi", "buf", "transport", "scope", "exchange"},
     "task": {"capi", "exchange"},
     "asgi": {"capi", "scope", "exchange", "task"},
-    "wsgi": {"capi", "scope", "exchange", "transport"},
+    "wsgi": {"capi", "counters", "scope", "exchange", "transport"},
     "rsgi": {"capi", "scope", "exchange", "task"},
     "static": {"capi", "scope", "exchange"},
     "peers": {"address", "counters"},

@@ -54,6 +54,7 @@ cdef object _log = logging.getLogger("granite.error")
 include "wsgi/environ.pxi"
 include "wsgi/input.pxi"
 include "wsgi/response.pxi"
+include "wsgi/pooled.pxi"
 include "wsgi/pool.pxi"
 
 

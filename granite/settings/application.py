@@ -79,16 +79,15 @@ SECTION = Section(
         "blocking_threads",
         integer(1, 4096, optional=True),
         None,
-        "Threads that run a WSGI application, per worker.",
+        "Threads that run a WSGI application, per worker: as many as there is work for, up to this "
+        "number. With one, it runs on the event loop's own thread, which is the fastest way.",
         aliases=("threads",),
-        reserved=True,
     ),
     Setting(
         "blocking_threads_idle_timeout",
         seconds(600, 5),
         30.0,
         "Time after which an idle thread of a WSGI application ends.",
-        reserved=True,
     ),
     Setting(
         "preload",
