@@ -144,6 +144,7 @@ cdef class Exchange:
     cdef ResponseState response
     cdef bint trailing                  # send_trailers() ends it: each send_body() says that more comes
     cdef int status
+    cdef bytes reason                   # in the application's words; None for the usual ones, and where a protocol has no such words
     cdef int64_t declared               # Content-Length, -1 if none
     cdef int64_t sent                   # body bytes that the application has sent
     cdef int64_t bytes_out              # head and body, as they were written; known when it has ended

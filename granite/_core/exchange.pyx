@@ -351,6 +351,7 @@ cdef class Exchange:
         if protocol is None:
             return 0
         self.trailing = False
+        self.reason = None
         protocol.start_response(self, status, [(b"content-type", b"text/plain; charset=utf-8")])
         return protocol.send_body(self, text, False)
 

@@ -100,6 +100,7 @@ cdef class Http1Context:
     cdef bytes date_line                # "date: …\r\n"
     cdef bytes default_lines            # both
     cdef int last_status
+    cdef bytes last_reason              # ... and its words; None for the usual ones
     cdef bytes last_status_line
     cdef time_t farewell_at
     cdef bytes farewell                 # to connections that are turned away
@@ -115,7 +116,7 @@ cdef class Http1Context:
     cdef Http1Session session(self, Transport transport)
     cdef int give_back(self, Http1Session session) except -1
     cdef int tick(self) except -1
-    cdef bytes status_line(self, int status)
+    cdef bytes status_line(self, int status, bytes reason)
     cdef Refusal refusal(self, int status)
     cdef bytes turned_away(self)
     cdef FieldKind kind_of(self, PyObject *name) noexcept

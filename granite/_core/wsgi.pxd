@@ -65,6 +65,7 @@ cdef class Fields:
     cdef FieldEntry entries[FIELD_SLOTS]
     cdef object last_status             # str
     cdef int last_code
+    cdef bytes reason                   # the words of the last one; None for none
     cdef int code(self, object status) except -1
     cdef object field(self, object given, int64_t *length)
     cdef list all(self, object headers, int64_t *length)
@@ -99,6 +100,7 @@ cdef class WsgiExchange(Exchange):
     cdef object iterator                # over it
     cdef list fields                    # of the response, as the application gave them; None before start_response()
     cdef int code                       # its status
+    cdef bytes words                    # ... and the reason
     cdef int64_t length                 # that it declares, -1 if none
     cdef int64_t given                  # bytes of its body that were handed over
     cdef bint begun                     # its head was handed over

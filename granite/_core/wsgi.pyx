@@ -339,6 +339,7 @@ cdef class WsgiExchange(Exchange):
     cdef object _start(self, object status, object headers, object exc_info):
         """start_response()."""
         cdef list fields
+        cdef bytes words
         cdef int64_t length = -1
         cdef int code
         if exc_info is not None:
@@ -350,8 +351,10 @@ cdef class WsgiExchange(Exchange):
         elif self.fields is not None:
             raise RuntimeError("start_response() was called before: a second call needs exc_info")
         code = self.known.code(status)
+        words = self.known.reason
         fields = self.known.all(headers, &length)
         self.code = code
+        self.words = words
         self.fields = fields
         self.length = length
         return self
@@ -381,6 +384,7 @@ cdef class WsgiExchange(Exchange):
         cdef Protocol protocol = self.carrier()
         if self.response == RESPONSE_HEAD:
             protocol.discard_head(self)     # of a response whose body was refused
+        self.reason = self.words
         return protocol.start_response(self, self.code, self.fields)
 
     cdef int _put(self, bytes piece, bint more) except -1:

@@ -170,10 +170,12 @@ cdef class Http1Context:
         self.default_lines = self.date_line + self.server_line
         return 0
 
-    cdef bytes status_line(self, int status):
-        if status != self.last_status:
-            self.last_status_line = f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\n".encode()
+    cdef bytes status_line(self, int status, bytes reason):
+        """The status line; the reason is the usual one unless it is given."""
+        if status != self.last_status or reason is not self.last_reason:
+            self.last_status_line = b"HTTP/1.1 %d %b\r\n" % (status, _REASONS.get(status, "").encode() if reason is None else reason)
             self.last_status = status
+            self.last_reason = reason
         return self.last_status_line
 
     cdef Refusal refusal(self, int status):
@@ -181,7 +183,7 @@ cdef class Http1Context:
         cdef Refusal refusal = self.refusals[status - FIRST_REFUSAL]
         if refusal is None:
             refusal = self.refusals[status - FIRST_REFUSAL] = Refusal.__new__(Refusal)
-            refusal.line = self.status_line(status)
+            refusal.line = self.status_line(status, None)
             refusal.text = _REASONS[status].encode()
             refusal.fields = b"content-type: text/plain\r\ncontent-length: %d\r\n" % len(refusal.text)
         return refusal

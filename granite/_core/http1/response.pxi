@@ -212,7 +212,7 @@ cdef class ResponseWriter(Protocol):
         if exchange.response != RESPONSE_NONE:
             raise RuntimeError("the response was started while its fields were being looked at")
         context.tick()
-        line = context.status_line(status)
+        line = context.status_line(status, exchange.reason)
         rest += PyBytes_GET_SIZE(<PyObject *>line) + PyBytes_GET_SIZE(<PyObject *>context.default_lines)
         if exchange.request_id is not None:
             rest += _size_of_id(context, exchange.request_id)
@@ -304,7 +304,7 @@ cdef class ResponseWriter(Protocol):
         cdef bytes lines = _lines(headers)
         if not self.http11 or exchange.response > RESPONSE_HEAD or self.transport.broken:
             return 0                    # RFC 9110, 15.2: HTTP/1.0 has no such responses
-        self._interject(exchange, status, self.context.status_line(status) + lines + b"\r\n")
+        self._interject(exchange, status, self.context.status_line(status, None) + lines + b"\r\n")
         return self.transport.flush()   # also where others are written together: an application that sends one is going to be busy
 
     cdef int _interject(self, Exchange exchange, int status, bytes message) except -1:

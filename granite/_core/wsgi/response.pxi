@@ -19,18 +19,21 @@ cdef class Fields:
             Py_XDECREF(self.entries[i].field)
 
     cdef int code(self, object status) except -1:
-        """The number of a status such as "200 OK"."""
+        """The number of a status such as "200 OK"; its words are the `reason` then."""
         if status is self.last_status:
             return self.last_code
         if not isinstance(status, str):
             raise TypeError(f"start_response(): expected the status to be a str such as '200 OK', got {status!r}")
-        digits, _, _ = str(status).partition(" ")
+        digits, _, words = str(status).partition(" ")
         if len(digits) != 3 or not digits.isascii() or not digits.isdigit() or digits < "200":
             raise ValueError(f"start_response(): expected a status from 200 to 999 and its reason, such as '200 OK', got {status!r}")
-        if PyUnicode_CheckExact(<PyObject *>status):
-            self.last_status = status
-            self.last_code = int(digits)
-        return int(digits)
+        reason = _latin_bytes(words)
+        if not is_value(PyBytes_AS_STRING(<PyObject *>reason), PyBytes_GET_SIZE(<PyObject *>reason)):
+            raise ValueError(f"start_response(): the status must not hold CR, LF or NUL, got {status!r}")
+        self.last_status = status if PyUnicode_CheckExact(<PyObject *>status) else None
+        self.last_code = int(digits)
+        self.reason = reason or None
+        return self.last_code
 
     cdef list all(self, object headers, int64_t *length):
         """Headers as the protocol takes them; `length` is what they declare, or stays as it is."""
@@ -102,7 +105,7 @@ cdef bytes _latin_bytes(object text):
     try:
         return PyUnicode_AsLatin1String(text)
     except UnicodeEncodeError:
-        raise ValueError(f"headers: expected characters of Latin-1, got {text!r}") from None
+        raise ValueError(f"expected characters of Latin-1, got {text!r}") from None
 
 
 cdef class FileWrapper:
