@@ -1,0 +1,113 @@
+# One connection's TLS.
+
+@cython.final
+@cython.no_gc
+cdef class TlsLayer(SecureLayer):
+    """One connection's TLS."""
+
+    cdef TlsContext context
+    cdef ptls_t *c_tls
+    cdef ptls_buffer_t c_plain
+    cdef bint ended                     # nothing is read any more
+
+    def __cinit__(self):
+        ptls_buffer_init(&self.c_plain, b"", 0)
+
+    def __dealloc__(self):
+        ptls_buffer_dispose(&self.c_plain)
+        if self.c_tls is not NULL:
+            ptls_free(self.c_tls)
+            self.context.live -= 1
+
+    cdef tuple describe(self):
+        return self.context.leaf, ptls_get_protocol_version(self.c_tls), ptls_get_cipher(self.c_tls).id
+
+    cdef Unwrapped unwrap(self, OutPool pool, const char *data, size_t size) except UNWRAP_ERROR:
+        cdef ptls_buffer_t answer
+        cdef size_t used
+        cdef int code = 0
+        ptls_buffer_init(&answer, b"", 0)
+        try:
+            while size and not self.ended and code == 0:
+                used = size
+                if self.established:
+                    code = ptls_receive(self.c_tls, &self.c_plain, data, &used)
+                    if not self.complete:
+                        self.complete = ptls_handshake_is_complete(self.c_tls)
+                else:
+                    code = ptls_handshake(self.c_tls, &answer, data, &used, NULL)
+                    if code == 0:
+                        self.established = True
+                if code == PTLS_ERROR_IN_PROGRESS or code == PTLS_ALERT_TO_PEER_ERROR(ALERT_USER_CANCELED):
+                    code = 0            # RFC 8446, 6.1: what user_canceled announces is close_notify
+                data += used
+                size -= used
+            if code == PTLS_ERROR_NO_MEMORY:
+                raise MemoryError()
+            if code and self.established and PTLS_ERROR_GET_CLASS(code) == PTLS_ERROR_CLASS_SELF_ALERT:
+                ptls_send_alert(self.c_tls, &answer, 2, <uint8_t>PTLS_ERROR_TO_ALERT(code))
+            if answer.off:
+                out_copy(pool, &self.wire, <char *>answer.base, answer.off)
+        finally:
+            ptls_buffer_dispose(&answer)
+            ERR_clear_error()
+        self.plain = <const char *>self.c_plain.base
+        self.plain_size = self.c_plain.off
+        if code == 0:
+            return UNWRAP_OK
+        self.ended = True
+        if PTLS_ERROR_GET_CLASS(code) == PTLS_ERROR_CLASS_PEER_ALERT and PTLS_ERROR_TO_ALERT(code) == PTLS_ALERT_CLOSE_NOTIFY:
+            return UNWRAP_ENDED
+        self.closed = True
+        self.reason = _described(code)
+        return UNWRAP_FAILED
+
+    cdef int release(self) noexcept:
+        ptls_buffer_dispose(&self.c_plain)
+        ptls_buffer_init(&self.c_plain, b"", 0)
+        self.plain = NULL
+        self.plain_size = 0
+        return 0
+
+    cdef int wrap(self, OutPool pool, const void *data, size_t size) except -1:
+        cdef ptls_buffer_t records
+        cdef int code
+        cdef size_t room = size + (size // RECORD_SIZE + 2) * RECORD_ROOM
+        cdef char *place = out_reserve(pool, &self.wire, room)
+        ptls_buffer_init(&records, place, room)
+        code = ptls_send(self.c_tls, &records, data, size)
+        if code == 0 and <char *>records.base == place:
+            out_commit(&self.wire, records.off)
+            return 0
+        try:
+            if code:
+                ERR_clear_error()
+                raise MemoryError() if code == PTLS_ERROR_NO_MEMORY else OSError(f"TLS: {_described(code)}")
+            out_copy(pool, &self.wire, <char *>records.base, records.off)
+        finally:
+            ptls_buffer_dispose(&records)
+        return 0
+
+    cdef int close(self, OutPool pool) except -1:
+        cdef ptls_buffer_t record
+        if self.closed:
+            return 0
+        self.closed = True
+        if not self.established:
+            return 0
+        ptls_buffer_init(&record, b"", 0)
+        try:
+            if ptls_send_alert(self.c_tls, &record, PTLS_ALERT_LEVEL_WARNING, PTLS_ALERT_CLOSE_NOTIFY) == 0:
+                out_copy(pool, &self.wire, <char *>record.base, record.off)
+        finally:
+            ptls_buffer_dispose(&record)
+        return 0
+
+
+cdef str _described(int code):
+    cdef int alert = PTLS_ERROR_TO_ALERT(code)
+    if PTLS_ERROR_GET_CLASS(code) == PTLS_ERROR_CLASS_PEER_ALERT:
+        return f"the client sent the alert {alert} ({_ALERTS.get(alert, 'unknown')})"
+    if PTLS_ERROR_GET_CLASS(code) == PTLS_ERROR_CLASS_SELF_ALERT:
+        return f"alert {alert} ({_ALERTS.get(alert, 'unknown')})"
+    return f"error {code} of picotls"
