@@ -23,7 +23,8 @@ logger = logging.getLogger("granite.error")
 
 class ErrorStream:
     """`wsgi.errors`: what is written becomes records of the error log, each of them what has been
-    written up to the end of a line.
+    written up to the end of a line. Of several lines, such as a traceback, the first is the
+    message.
     """
 
     def __init__(self) -> None:
@@ -36,7 +37,7 @@ class ErrorStream:
             lines, end, rest = (self._begun + text).rpartition("\n")
             self._begun = rest
         if end:
-            logger.error("%s", lines)
+            _log(lines)
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -46,6 +47,14 @@ class ErrorStream:
 
     def flush(self) -> None:
         """Do nothing: a line is logged when it is complete."""
+
+
+def _log(lines: str) -> None:
+    if logger.isEnabledFor(logging.ERROR):
+        text, _, details = lines.partition("\n")
+        record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, "%s", (text,), None)
+        record.exc_text = details or None  # where tracebacks are: a message is one line
+        logger.handle(record)
 
 
 def constants(config: Config, stopping: object) -> dict[str, Any]:

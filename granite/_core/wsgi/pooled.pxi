@@ -136,8 +136,10 @@ cdef class PooledExchange(WsgiExchange):
         """A thread can't be ended: say what it does."""
         frame = sys._current_frames().get(self.thread) if self.thread else None
         if frame is not None:
-            lines = traceback.format_stack(frame, STACK_FRAMES)
-            _log.warning("the call has not returned, and its thread can't be ended: %s\n%s", self.name(), "".join(lines).rstrip())
+            text = "the call has not returned, and its thread can't be ended: %s"
+            record = _log.makeRecord(_log.name, logging.WARNING, __name__, 0, text, (self.name(),), None)
+            record.exc_text = "".join(traceback.format_stack(frame, STACK_FRAMES)).rstrip()     # as tracebacks are: line by line
+            _log.handle(record)
         return 0
 
     # the application's side: in a thread
