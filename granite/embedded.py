@@ -29,7 +29,8 @@ from granite.interfaces import loading
 from granite.interfaces.choice import choose, is_application
 from granite.keywords import read_keywords
 from granite.secure import load_context
-from granite.serving import GRACE, Serving
+from granite.serving import GRACE
+from granite.serving_async import AsyncServing
 from granite.settings import BY_NAME, SECTIONS
 from granite.settings.rules import refuse_unserved
 
@@ -73,7 +74,9 @@ class _State(enum.Enum):
 
 
 class Server:
-    """Serve `app`, an ASGI application or a target such as "package.main:app", on the running loop.
+    """Serve `app`, an application or a target such as "package.main:app", on the running loop.
+
+    One of WSGI blocks the loop while it handles a request, unless `blocking_threads` is set.
 
     `settings` are granite's settings by name, with the defaults of `granite run`. Settings of the
     processes, the logging and the event loop are the program's own here: UsageError is raised for
@@ -100,7 +103,7 @@ class Server:
         self._state = _State.NEW
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners: list[Listener] = []
-        self._serving: Serving | None = None
+        self._serving: AsyncServing | None = None
         self._ending: asyncio.Task[bool] | None = None
         self._started = False
         self._settled = asyncio.Event()  # the start is over, well or not
@@ -240,7 +243,7 @@ class Server:
         secure = load_context(self.config)
         # Before the application starts: it need not start for a port that is in use.
         self._listeners = open_listeners(self.config, {})
-        self._serving = Serving(application, self.config, secure=secure)
+        self._serving = AsyncServing(application, self.config, secure=secure)
         await self._start(self._serving)
         self._serving.tell_interface()
         try:
@@ -252,7 +255,7 @@ class Server:
         self._state = _State.SERVING
         self._started = True
 
-    async def _start(self, serving: Serving) -> None:
+    async def _start(self, serving: AsyncServing) -> None:
         """Run the startup, until it is over or `stop()` is called."""
         starting = asyncio.Task(serving.start())
         giving_up = asyncio.Task(self._give_up.wait())

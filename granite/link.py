@@ -7,19 +7,24 @@ how serving works inside. On the event loop of the worker's main thread.
 
 from __future__ import annotations
 
-import asyncio
 import faulthandler
 import os
 import signal
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from granite.arbiter.channel import ACCEPT, BEAT, DRAINING, NOTICE, RECYCLE, RELEASE, Reporter
 
 if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from granite._core.loop import Handle, Loop
     from granite._core.server import Server
     from granite.serving import Serving
     from granite.settings.config import Config
+
+    AnyLoop: TypeAlias = asyncio.AbstractEventLoop | Loop
 
 __all__ = ["Link", "Witness", "most_requests"]
 
@@ -29,18 +34,26 @@ _LONGEST_BEAT = 1.0
 
 
 class Link:
-    """The worker's side of the conversation. `on_gone` is called when the arbiter has ended."""
+    """The worker's side of the conversation, on `loop`. `on_gone` is called when the arbiter has
+    ended.
+    """
 
-    def __init__(self, reporter: Reporter, config: Config, on_gone: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        loop: AnyLoop,
+        reporter: Reporter,
+        config: Config,
+        on_gone: Callable[[], object],
+    ) -> None:
         self._reporter = reporter
         self._serving: Serving | None = None
         self._on_gone = on_gone
         self._noticed = False
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._with_snapshot = config.metrics
         self._interval = _interval(config)
         self._due_at = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | Handle | None = None
         self._loop.add_reader(reporter.fd, self._on_readable)
 
     def start(self, serving: Serving) -> None:

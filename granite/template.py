@@ -27,7 +27,7 @@ import logging
 import os
 import select
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from granite import log, process, worker
 from granite.arbiter import signals
@@ -36,14 +36,15 @@ from granite.arbiter.fork import flush_streams
 from granite.arbiter.orders import ADOPTS, END, FORK, FORKED, ORPHANED, REFUSED, REOPEN, Order
 from granite.birth import fork_orphan
 from granite.errors import EXIT_OK, BootError, GraniteError
+from granite.interfaces.choice import choose
 from granite.link import Witness
-from granite.preparation import keep, load, settle
-from granite.serving import find_event_loop
+from granite.preparation import keep, load, load_interface, settle
 from granite.sharing import Census
 
 if TYPE_CHECKING:
     from granite.arbiter.channel import Message
     from granite.arbiter.start import WorkerStart
+    from granite.interfaces.choice import Application
 
 __all__ = ["main"]
 
@@ -68,7 +69,7 @@ def main(start: WorkerStart, thresholds: tuple[int, int, int]) -> int:
         # Files are opened, and read, as whoever started the server.
         log.configure(start.config, process.owner(start.identity))
         material = settle(start)
-        app = _load(start)
+        application = _load(start)
     except GraniteError as exc:
         arbiter.failed(exc.exit_code, exc.report)
         return exc.exit_code
@@ -78,17 +79,20 @@ def main(start: WorkerStart, thresholds: tuple[int, int, int]) -> int:
     order = _Template(arbiter).run()
     if start.report >= 0:
         os.close(start.report)
-    return worker.resume(_worker_start(start, order), app, material)
+    return worker.resume(_worker_start(start, order), application, material)
 
 
-def _load(start: WorkerStart) -> Any:
-    """Return the application, and log what workers cannot share of what it has made."""
-    find_event_loop(start.config.loop)  # its modules
+def _load(start: WorkerStart) -> Application:
+    """Return the application, and log what workers cannot share of what it has made. What serves it
+    is loaded, too.
+    """
     census = Census()
     app = load(start)
     for remark in census.remarks():
         logger.warning("%s", remark)
-    return app
+    application = choose(app, start.config.interface)
+    load_interface(application.interface, start.config.loop)
+    return application
 
 
 def _worker_start(start: WorkerStart, order: Order) -> WorkerStart:

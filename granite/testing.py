@@ -15,20 +15,28 @@ import gc
 import threading
 import time
 import traceback
+from collections.abc import Callable
+from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from granite._core import buf
+from granite._core.loop import Loop
 from granite._core.server import Server
 from granite.arbiter.listeners import Listener, open_listeners
+from granite.event_loops import new_event_loop
 from granite.interfaces import loading
 from granite.interfaces.choice import Application, choose
 from granite.secure import load_context
-from granite.serving import Serving, new_event_loop, run
+from granite.serving import Serving
+from granite.serving_async import AsyncServing, run
+from granite.serving_wsgi import WsgiServing
 from granite.settings.config import Config
 
 __all__ = ["TestServer"]
+
+T = TypeVar("T")
 
 # Beyond the graceful timeout: the lifespan's last second, cancelled tasks, and a slow machine.
 _JOIN_MARGIN = 15.0
@@ -62,8 +70,8 @@ class TestServer:
         self._app = app
         self._listeners: list[Listener] = []
         self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | Loop | None = None
+        self._stop: Callable[[], object] | None = None
         self._serving: Serving | None = None
         self._counters: dict[str, int] = {}
         self._started: concurrent.futures.Future[None] = concurrent.futures.Future()
@@ -103,10 +111,9 @@ class TestServer:
         """Return the core's counters of live objects: now, or those at the end once the server has
         stopped.
         """
-        loop = self._loop
-        if loop is None or self._ended.done():
+        if self._loop is None or self._ended.done():
             return dict(self._counters)
-        return asyncio.run_coroutine_threadsafe(self._read_counters(), loop).result(_JOIN_MARGIN)
+        return self._inside(Server.counters).result(_JOIN_MARGIN)
 
     def start(self) -> None:
         """Start the server and return when it answers; what `with` does on entry."""
@@ -183,7 +190,7 @@ class TestServer:
     def _ask_to_stop(self) -> None:
         if self._loop is not None and self._stop is not None and not self._ended.done():
             with contextlib.suppress(RuntimeError):  # the loop may just have been closed
-                self._loop.call_soon_threadsafe(self._stop.set)
+                self._loop.call_soon_threadsafe(self._stop)
 
     def _join(self) -> None:
         assert self._thread is not None
@@ -207,8 +214,11 @@ class TestServer:
                 else self._made_app()
             )
             application = choose(app, self.config.interface)
-            self._loop = new_event_loop(self.config.loop)
-            run(self._loop, self._serve(application), application)
+            if application.is_async:
+                loop = self._loop = new_event_loop(self.config.loop)
+                run(loop, self._serve(application), application)
+            else:
+                self._serve_wsgi(application)
         except BaseException as exc:
             self._fail(exc)
         self._close_listeners()
@@ -224,21 +234,49 @@ class TestServer:
         return self._app() if self.config.factory else self._app
 
     async def _serve(self, application: Application) -> None:
-        self._stop = asyncio.Event()
-        self._serving = Serving(
+        stop = asyncio.Event()
+        self._stop = stop.set
+        self._serving = serving = AsyncServing(
             application, self.config, self.exceptions.append, load_context(self.config)
         )
-        await self._serving.start()
-        self._serving.accept(listener.fd for listener in self._listeners)
+        await serving.start()
+        self._accept(serving)
+        await stop.wait()
+        await serving.stop(self.config.graceful_timeout)
+
+    def _serve_wsgi(self, application: Application) -> None:
+        loop = self._loop = Loop()
+        try:
+            self._serving = serving = WsgiServing(
+                application, self.config, loop, self.exceptions.append, load_context(self.config)
+            )
+            self._stop = partial(serving.end, self.config.graceful_timeout)
+            serving.start()
+            self._accept(serving)
+            serving.run()
+        finally:
+            loop.close()
+
+    def _accept(self, serving: Serving) -> None:
+        serving.accept(listener.fd for listener in self._listeners)
         self._close_listeners()
         self._started.set_result(None)
-        await self._stop.wait()
-        await self._serving.stop(self.config.graceful_timeout)
 
-    async def _read_counters(self) -> dict[str, int]:
-        assert self._serving is not None
-        assert self._serving.server is not None
-        return self._serving.server.counters()
+    def _inside(self, call: Callable[[Server], T]) -> concurrent.futures.Future[T]:
+        """Call it with the core's server, on the server's thread."""
+        assert self._loop is not None
+        done: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+        def run() -> None:
+            assert self._serving is not None
+            assert self._serving.server is not None
+            try:
+                done.set_result(call(self._serving.server))
+            except BaseException as exc:
+                done.set_exception(exc)
+
+        self._loop.call_soon_threadsafe(run)
+        return done
 
     def _fail(self, exc: BaseException) -> None:
         if not self._started.done():

@@ -6,13 +6,14 @@ from typing import Any
 from granite._core.accesslog import AccessLog
 from granite._core.conn import ConnectionHost
 from granite._core.exchange import Interface, RequestIds
+from granite._core.loop import Loop
 from granite._core.transport import SecureContext
 
 class Server(ConnectionHost):
     """Accepts connections and serves one application on them, inside a running event loop.
 
     Parameters:
-        loop: the running event loop.
+        loop: the running event loop, granite's own or one of asyncio's kind.
         interface: what calls the application.
         config: the settings.
         context: the context in which what the event loop calls runs; None: a copy of the current
@@ -31,7 +32,7 @@ class Server(ConnectionHost):
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        loop: asyncio.AbstractEventLoop | Loop,
         interface: Interface,
         *,
         config: Any,
@@ -86,7 +87,7 @@ class Server(ConnectionHost):
         whoever else has the socket.
         """
 
-    def drain(self, on_idle: Callable[[], None], grace: float = 0.5) -> None:
+    def drain(self, on_idle: Callable[[], object], grace: float = 0.5) -> None:
         """Stop accepting, close idle connections, answer what is in progress and close.
 
         Parameters:
@@ -95,6 +96,11 @@ class Server(ConnectionHost):
             grace: seconds that a connection which was answered a moment ago is given for its next
                 request; it counts from the end of the last answer. A new one is given half a second
                 in any case.
+        """
+
+    def abort(self) -> None:
+        """Abort every connection, so that whoever waits for one, inside of a call of the
+        application, is told so. `drain()` was called before.
         """
 
     def close(self) -> None:

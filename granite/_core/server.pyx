@@ -260,23 +260,28 @@ cdef class Server(ConnectionHost):
             current = following
         self.check_idle()
 
+    def abort(self):
+        """Abort every connection: whoever waits for one, inside of a call of the application, is told so. drain() was called before."""
+        cdef PyObject *current = self.c_first
+        cdef PyObject *following
+        while current is not NULL:
+            following = (<Connection>current).c_next
+            (<Connection>current)._close()
+            current = following
+
     def close(self):
         """Abort every connection, cancel what the application has not finished, and free the event loop's handles. Idempotent.
 
         Raises:
             RuntimeError: it was called from inside of a request's eager first step; schedule it on the event loop.
         """
-        cdef PyObject *current
         if self.closed:
             return
         if self.reactor.pumping:
             raise RuntimeError("the server can't be closed from inside a request: schedule it on the event loop")
         self.closed = True
         self._stop_listening()
-        current = self.c_first
-        while current is not NULL:
-            (<Connection>current)._close()
-            current = (<Connection>current).c_next
+        self.abort()
         self.reactor.wheel.unlink(&self.overrun)
         self.interface.detach()
         self.reactor.close()

@@ -46,28 +46,28 @@ def load_application(config: Config, notes: list[Note]) -> str:
     Raises LoadError if that fails or what comes of it cannot be served, BootError if the event loop
     is not installed.
     """
-    import asyncio
-
+    from granite.event_loops import EarlyLoop
     from granite.interfaces import loading
     from granite.interfaces.choice import choose
-    from granite.serving import new_event_loop
 
     assert config.target is not None
-    loop = new_event_loop(config.loop)
-    if config.preload:
-        from granite.sharing import Census
+    early = EarlyLoop(config.interface, config.loop)
+    try:
+        if config.preload:
+            from granite.sharing import Census
 
-        census = Census()
-        app = loading.load(config.target, config.factory)
-        notes += [Note("warning", remark) for remark in census.remarks()]
-    else:
-        asyncio.set_event_loop(loop)
-        try:
+            census = Census()
             app = loading.load(config.target, config.factory)
-        finally:
-            asyncio.set_event_loop(None)
-    loop.close()
-    return choose(app, config.interface).title
+            notes += [Note("warning", remark) for remark in census.remarks()]
+        else:
+            with early:
+                app = loading.load(config.target, config.factory)
+        application = choose(app, config.interface)
+        if application.is_async:
+            early.get()
+    finally:
+        early.close()
+    return application.title
 
 
 def _identity(config: Config, notes: list[Note]) -> None:

@@ -59,10 +59,10 @@ def collect() -> dict[str, object]:
             "HTTP/1.1": True,
             "TLS 1.3": True,
             "ASGI": True,
+            "RSGI": True,
+            "WSGI": True,
             "HTTP/2": False,
             "WebSocket": False,
-            "WSGI": False,
-            "RSGI": False,
         },
         "build": {
             "debug": buf.DEBUG,

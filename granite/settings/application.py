@@ -17,8 +17,9 @@ SECTION = Section(
         "interface",
         choice("auto", "asgi", "asginl", "rsgi", "wsgi"),
         "auto",
-        "Interface that the application speaks: auto takes RSGI for one that has __rsgi__, else "
-        "ASGI; asginl is ASGI without lifespan; wsgi is not served yet.",
+        "Interface that the application speaks: auto takes RSGI for one that has __rsgi__, ASGI "
+        "for a coroutine function or what needs three arguments, else WSGI; asginl is ASGI without "
+        "lifespan.",
     ),
     Setting(
         "factory",
@@ -58,7 +59,8 @@ SECTION = Section(
         "loop",
         choice("auto", "asyncio", "uvloop"),
         "auto",
-        "Event loop that the application runs on; auto takes uvloop where it is installed.",
+        "Event loop that the application runs on, unless it is one of WSGI, which needs none; auto "
+        "takes uvloop where it is installed.",
         aliases=("asgi_loop",),
     ),
     Setting(

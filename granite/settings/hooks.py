@@ -81,8 +81,14 @@ class Hooks:
 
 
 def arity(function: Callable[..., object], wanted: tuple[int, ...]) -> int | None:
-    """Return the first of `wanted` that `function` takes, or None."""
-    import inspect  # costs a megabyte, which only an operator with hooks pays
+    """Return the first of `wanted`, numbers of positional arguments, that `function` takes, or
+    None.
+    """
+    known = positional(function)
+    if known is not None:
+        fewest, most = known
+        return next((count for count in wanted if fewest <= count <= most), None)
+    import inspect  # costs a megabyte, which only those pay who need it
 
     try:
         signature = inspect.signature(function)
@@ -95,3 +101,45 @@ def arity(function: Callable[..., object], wanted: tuple[int, ...]) -> int | Non
             continue
         return count
     return None
+
+
+def positional(function: Callable[..., object]) -> tuple[int, float] | None:
+    """Return the fewest and the most positional arguments of a callable that is a plain function, a
+    method of one, a class with such an `__init__`, or an object with such a `__call__`; None for
+    others, and for what says of itself to have another signature.
+    """
+    if any(hasattr(function, mark) for mark in _MARKS):
+        return None
+    found, bound = _code_of(function)
+    if not isinstance(found, _FUNCTION) or any(hasattr(found, mark) for mark in _MARKS):
+        return None
+    code, defaults = found.__code__, found.__defaults__ or ()
+    named = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    if not set(named) <= set(found.__kwdefaults__ or ()):
+        return (1, 0)  # positional ones are never enough
+    fewest = max(code.co_argcount - len(defaults) - bound, 0)
+    return fewest, float("inf") if code.co_flags & _VARARGS else code.co_argcount - bound
+
+
+def _code_of(function: object) -> tuple[object, int]:
+    """Return what a call ends up in, and how many of its arguments the call itself adds."""
+    if isinstance(function, _FUNCTION):
+        return function, 0
+    if isinstance(function, _METHOD):
+        return getattr(function, "__func__", None), 1
+    if not isinstance(function, type):
+        return _attribute(type(function), "__call__"), 1
+    if type(function) is type and _attribute(function, "__new__") is object.__new__:
+        return _attribute(function, "__init__"), 1
+    return None, 0
+
+
+def _attribute(owner: type, name: str) -> object:
+    """Return what is written in the class, or in one that it is derived from."""
+    return next((base.__dict__[name] for base in owner.__mro__ if name in base.__dict__), None)
+
+
+_FUNCTION = type(arity)
+_METHOD = type(Hooks().names)
+_MARKS = ("__signature__", "__wrapped__")
+_VARARGS = 0x04

@@ -101,10 +101,6 @@ def refuse_unserved(config: Config) -> None:
         raise UsageError(
             "ssl_client_verify: this release does not check clients' certificates; expected none"
         )
-    if config.interface == "wsgi":
-        raise UsageError(
-            "interface: WSGI is not served by this release; expected auto, asgi, asginl or rsgi"
-        )
     if config.http == "2":
         raise UsageError("http: HTTP/2 is not served by this release; expected auto or 1")
 

@@ -141,10 +141,9 @@ def test_an_address_of_nobody(run_granite):
         ("nosuch:app", "cannot load 'nosuch:app': there is no module 'nosuch'"),
         ("apps:nosuch", "cannot load 'apps:nosuch': module 'apps' has no attribute 'nosuch'"),
         (
-            "apps:wsgi",
-            "cannot serve the application: expected an ASGI application, which takes scope, "
-            "receive and send, got one of 2 arguments, as WSGI has, which granite does not serve "
-            "yet",
+            "apps:factory",
+            "cannot serve the application: expected a WSGI application, which takes environ and "
+            "start_response, got one of no arguments; where it makes the application, set factory",
         ),
         (
             "apps:not_callable",

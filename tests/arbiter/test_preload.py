@@ -117,7 +117,7 @@ def test_what_can_be_shared_is_not_remarked_on(preload):
         ("import os\nos._exit(5)", 1, "granite: the template exited with status 5 before it had"),
         ("import os\nos.kill(os.getpid(), 9)", 1, "granite: the template was killed by SIGKILL"),
         ("from tests.arbiter.apps import failing as app", 3, "the database is not there"),
-        ("from tests.arbiter.apps import wsgi as app", 3, "expected an ASGI application"),
+        ("from tests.arbiter.apps import factory as app", 3, "the application, set factory"),
     ],
 )
 def test_what_cannot_start(preload, module, status, reason):

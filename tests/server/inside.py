@@ -5,7 +5,6 @@ Owns nothing. Called on the test's thread; what it is given runs on the server's
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -21,15 +20,7 @@ PATIENCE = 30.0  # seconds, for what must happen
 
 def inside(served: TestServer, call: Callable[[Server], T]) -> T:
     """Return what `call` returns of the server, on the server's event loop."""
-    assert served._loop is not None
-    assert served._serving is not None
-    server = served._serving.server
-    assert server is not None
-
-    async def run() -> T:
-        return call(server)
-
-    return asyncio.run_coroutine_threadsafe(run(), served._loop).result(PATIENCE)
+    return served._inside(call).result(PATIENCE)
 
 
 def counted(served: TestServer) -> dict[str, int]:

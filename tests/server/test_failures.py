@@ -179,7 +179,7 @@ def test_an_application_that_returns_no_awaitable_is_a_500(connect, serve, log, 
 
 def test_a_wsgi_application_is_refused(serve):
     with pytest.raises(LoadError, match="expected an ASGI application"):
-        serve(lambda environ, start_response: [b"hello"])
+        serve(lambda environ, start_response: [b"hello"], interface="asgi")
 
 
 def test_an_exception_in_the_call_itself_is_a_500(connect, serve):

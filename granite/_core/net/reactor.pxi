@@ -201,7 +201,9 @@ cdef class Reactor(LoopTurn):
         context = PyContext_Copy(self.context)
         PyContext_Enter(context)
         try:
-            if isinstance(self.outer, Loop):
+            if self.soon or self.late or self.stale:
+                self.pump()             # which the caller, at the turn's end, may have asked for in vain
+            elif isinstance(self.outer, Loop):
                 self._rearm()           # the pump that has called the caller has not come to that yet
                 (<Loop>self.outer).turn()
             else:
@@ -214,14 +216,13 @@ cdef class Reactor(LoopTurn):
         """wait() in a loop that can't take a turn inside of another one: nothing but the server's connections goes on."""
         cdef pollfd ready
         cdef int timeout
-        cdef int found = 1
-        if not (self.soon or self.late or self.stale):
-            self.now()
-            timeout = uv.uv_backend_timeout(&self.loop)
-            ready.fd = uv.uv_backend_fd(&self.loop)
-            ready.events = POLLIN
-            with nogil:
-                found = poll(&ready, 1, timeout)
+        cdef int found
+        self.now()
+        timeout = uv.uv_backend_timeout(&self.loop)
+        ready.fd = uv.uv_backend_fd(&self.loop)
+        ready.events = POLLIN
+        with nogil:
+            found = poll(&ready, 1, timeout)
         if found < 0:
             PyErr_CheckSignals()        # nothing else ends it so
         self.pump()

@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 
 from granite import Server
-from granite.serving import new_event_loop, run
+from granite.event_loops import new_event_loop
+from granite.serving_async import run
 
 PATIENCE = 60.0
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from granite import Server
-from granite.errors import BootError, LifespanError, LoadError, UsageError
+from granite.errors import BootError, LifespanError, LoadError
 from tests.server.embedded.apps import App, on
 from tests.server.loops import both_loops
 
@@ -49,8 +49,8 @@ def test_port_in_use(loop, app):
     ("target", "settings", "error", "match"),
     [
         ("no_such_module:app", {}, LoadError, "no module 'no_such_module'"),
-        (App, {"interface": "wsgi"}, UsageError, "WSGI is not served"),
-        (App, {"ssl_cert": "/no/such/file"}, BootError, "ssl_certificate: cannot read"),
+        (App(), {"interface": "wsgi"}, LoadError, "expected a WSGI application"),
+        (App(), {"ssl_cert": "/no/such/file"}, BootError, "ssl_certificate: cannot read"),
     ],
 )
 def test_what_cannot_start(loop, target, settings, error, match):

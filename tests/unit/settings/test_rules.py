@@ -122,7 +122,6 @@ def test_reload_turns_off_what_replaces_workers(name, value):
 @pytest.mark.parametrize(
     ("values", "name"),
     [
-        ({"interface": "wsgi"}, "interface: WSGI is not served"),
         ({"http": "2"}, "http: HTTP/2 is not served"),
         ({"ssl_client_verify": True, "ssl_ca": "ca"}, "ssl_client_verify: "),
     ],
