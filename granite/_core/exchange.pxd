@@ -169,7 +169,7 @@ cdef class Exchange:
     cdef int leave(self) except -1
     # for the interface to fill in; called by a protocol, but for abort()
     cdef int start(self) except -1
-    cdef int abort(self) except -1
+    cdef bint abort(self) except -1
     cdef int on_body(self) except -1
     cdef int on_writable(self) except -1
     cdef int on_read_ended(self) except -1

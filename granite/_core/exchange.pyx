@@ -381,8 +381,8 @@ cdef class Exchange:
         """The head is complete: call the application."""
         raise NotImplementedError
 
-    cdef int abort(self) except -1:
-        """Make the call of the application end, which has taken too long and was told so."""
+    cdef bint abort(self) except -1:
+        """Make the call of the application end, which has taken too long and was told so; False if nothing does."""
         raise NotImplementedError
 
     cdef int on_body(self) except -1:

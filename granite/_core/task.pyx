@@ -324,10 +324,10 @@ cdef class TaskExchange(Exchange):
 
     # called by the protocol
 
-    cdef int abort(self) except -1:
+    cdef bint abort(self) except -1:
         if self.task is not None:
             self.task.cancel()
-        return 0
+        return True
 
     cdef int on_body(self) except -1:
         if self.receivers is not None:

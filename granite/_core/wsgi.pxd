@@ -73,6 +73,7 @@ cdef class Fields:
 cdef class Runner(Deferred):
     cdef WsgiInterface wsgi
     cdef LoopTurn turn
+    cdef unsigned long thread           # that applications are called on
     cdef list queue
     cdef Fields known
     cdef bint busy                      # an application is being called
@@ -82,6 +83,7 @@ cdef class Runner(Deferred):
     cdef int submit(self, WsgiExchange exchange) except -1
     cdef int detach(self) except -1
     cdef int cancel(self) except -1
+    cdef int wait(self) except -1
 
 cdef class WsgiInterface(Interface):
     cdef object app
@@ -113,6 +115,7 @@ cdef class WsgiExchange(Exchange):
     cdef bint _send_file(self, FileWrapper wrapper) except -1
     cdef bint _iterate(self) except -1
     cdef int _send(self, bytes piece, bint last) except -1
+    cdef bint _has_no_content(self) noexcept
     cdef int _raised(self, object exc) except -1
     cdef int _report(self, object exc) except -1
     cdef int _close_result(self) except -1

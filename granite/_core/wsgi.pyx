@@ -22,16 +22,19 @@ import stat
 import sys
 import threading
 import traceback
+import types
 
 from cpython.object cimport PyObject
+from cpython.pythread cimport PyThread_get_thread_ident
 from libc.stdint cimport int64_t
 from libc.string cimport memchr
 from posix.strings cimport strncasecmp
 from granite._core.capi.python cimport (
     GRANITE_IS_DEBUG, METH_FASTCALL, METH_KEYWORDS, Py_DECREF, Py_INCREF, Py_REFCNT, Py_XDECREF, PyBytes_AS_STRING, PyBytes_CheckExact,
     PyBytes_FromStringAndSize, PyBytes_GET_SIZE, PyCFunction_New, PyContext_Copy, PyContext_Enter, PyContext_Exit, PyDict_Copy,
-    PyDict_GET_SIZE, PyDict_SetDefault, PyDict_SetItem, PyIter_Next, PyList_CheckExact, PyList_GET_SIZE, PyList_New, PyList_SET_ITEM, PyMethodDef, PyTuple_CheckExact,
-    PyLong_AsLong, PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyUnicode_AsLatin1String, PyUnicode_CheckExact, PyUnicode_DecodeLatin1, PyUnicode_IS_COMPACT_ASCII,
+    PyDict_GET_SIZE, PyDict_SetDefault, PyDict_SetItem, PyIter_Next, PyList_CheckExact, PyMethodDef, PyTuple_CheckExact,
+    PyLong_AsLong, PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyUnicode_AsLatin1String, PyUnicode_CheckExact, PyUnicode_DecodeLatin1, PyUnicode_FromObject,
+    PyUnicode_IS_COMPACT_ASCII,
     forbid_making,
 )
 from granite._core.capi.octets cimport is_token, is_value
@@ -42,7 +45,7 @@ from granite._core.capi.pthread cimport (
 from granite._core.counters cimport (
     BLOCKING_BUSY_CUMULATIVE, BLOCKING_IDLE_CUMULATIVE, BLOCKING_QUEUE, BLOCKING_THREADS, PY_WAIT_CUMULATIVE, clock, observe,
 )
-from granite._core.exchange cimport Exchange, Interface, Protocol, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE
+from granite._core.exchange cimport Exchange, Interface, Protocol, RESPONSE_DONE
 from granite._core.scope cimport decode_octets
 from granite._core.transport cimport Deferred, LoopTurn, Waker
 from granite._core.exchange import ClientDisconnected
@@ -63,6 +66,7 @@ cdef class Runner(Deferred):
 
     cdef int attach(self, LoopTurn turn) except -1:
         self.turn = turn
+        self.thread = PyThread_get_thread_ident()
         return 0
 
     cdef WsgiExchange new_exchange(self):
@@ -80,13 +84,14 @@ cdef class Runner(Deferred):
         if self.busy:
             return 0                    # inside of an application that waits: whoever called it goes on
         self.busy = True
-        try:
-            while self.queue:
-                batch, self.queue = self.queue, []
-                for exchange in batch:
+        while self.queue:
+            batch, self.queue = self.queue, []
+            for exchange in batch:
+                try:
                     exchange.run()
-        finally:
-            self.busy = False
+                except BaseException as exc:    # the others are to have their turn all the same
+                    _log.error("unexpected error in the server", exc_info=exc)
+        self.busy = False
         return 0
 
     cdef void export_threads(self, int64_t *snapshot) noexcept:
@@ -95,6 +100,12 @@ cdef class Runner(Deferred):
     cdef int detach(self) except -1:
         """No turn comes any more but the last one."""
         return 0
+
+    cdef int wait(self) except -1:
+        """Let the reactor do what there is to do, from inside of an application."""
+        if PyThread_get_thread_ident() != self.thread:
+            raise RuntimeError("what is waited for, more of the request's body or room for the response, is waited for on the thread of the call")
+        return self.turn.wait()
 
     cdef int cancel(self) except -1:
         """Every connection has closed: let the calls know that have not returned."""
@@ -171,6 +182,9 @@ cdef class WsgiExchange(Exchange):
         self._set_stage(STAGE_QUEUED)
         return self.wsgi.runner.submit(self)
 
+    cdef bint abort(self) except -1:
+        return False                    # nothing ends a call but its own return
+
     cdef int on_body(self) except -1:
         return self._submit() if self.stage == STAGE_HELD and self._is_ready() else 0
 
@@ -213,8 +227,9 @@ cdef class WsgiExchange(Exchange):
                 ended = self._iterate()
             except BaseException as exc:
                 self._raised(exc)
-            if ended:
-                self._close_result()
+            finally:
+                if ended:
+                    self._close_result()
         finally:
             PyContext_Exit(self.call_context)
             if ended:
@@ -232,7 +247,7 @@ cdef class WsgiExchange(Exchange):
         self.result = result
         if PyList_CheckExact(<PyObject *>result) or PyTuple_CheckExact(<PyObject *>result):
             return self._send_pieces(result)
-        if isinstance(result, FileWrapper) and self._send_file(<FileWrapper>result):
+        if type(result) is FileWrapper and self._send_file(<FileWrapper>result):
             return 0
         self.iterator = iter(result)
         return 0
@@ -270,7 +285,11 @@ cdef class WsgiExchange(Exchange):
             return False
         if self.fields is None:
             raise RuntimeError("the application returned without having called start_response()")
-        if not self._put_file(file.fileno(), file.tell(), self.length):
+        try:
+            offset = file.tell()
+        except OSError:
+            return False                # a pipe, a socket
+        if not self._put_file(file.fileno(), offset, self.length):
             return False
         self.whole = True
         return True
@@ -285,26 +304,33 @@ cdef class WsgiExchange(Exchange):
             found = PyIter_Next(self.iterator)
             if found is NULL:
                 break
-            piece = _bytes(<object>found)
-            Py_XDECREF(found)
+            given = <object>found
+            Py_DECREF(found)
+            piece = _bytes(given)
             if PyBytes_GET_SIZE(<PyObject *>piece) == 0:
                 continue
-            if self.whole:
-                raise RuntimeError(f"the response's body is longer than its content-length, {self.length}")
             self._send(piece, False)
+            if self._has_no_content():
+                break                   # nothing of a body leaves, however long it would be
         if not self.whole:
             self._send(b"", True)
         return True
 
     cdef int _send(self, bytes piece, bint last) except -1:
         """Hand over a piece of the body; the one with which the declared length is reached is the last."""
+        cdef int64_t given = self.given + PyBytes_GET_SIZE(<PyObject *>piece)
         if self.disconnected:
             raise self._gone()
         if self.fields is None:
             raise RuntimeError("the application has not called start_response()")
-        self.given += PyBytes_GET_SIZE(<PyObject *>piece)
-        self.whole = last or self.given == self.length
+        if 0 <= self.length < given and not self._has_no_content():
+            raise RuntimeError(f"the response's body is longer than its content-length: {self.length} declared, {given} given")
+        self.given = given
+        self.whole = last or given == self.length
         return self._put(piece, not self.whole)
+
+    cdef bint _has_no_content(self) noexcept:
+        return self.head_only or self.code == 204 or self.code == 205 or self.code == 304
 
     cdef int _raised(self, object exc) except -1:
         if isinstance(exc, ClientDisconnected):
@@ -317,7 +343,7 @@ cdef class WsgiExchange(Exchange):
             _log.error("exception in the application: %s", self.name(), exc_info=exc)
             if self.wsgi.on_error is not None:
                 self.wsgi.on_error(exc)
-        except Exception as failure:
+        except BaseException as failure:
             _log.error("on_error failed", exc_info=failure)
         return 0
 
@@ -342,6 +368,8 @@ cdef class WsgiExchange(Exchange):
         cdef bytes words
         cdef int64_t length = -1
         cdef int code
+        if self.stage == STAGE_ENDED:
+            raise RuntimeError("start_response() was called when the application's call was over")
         if exc_info is not None:
             try:
                 if self.begun:
@@ -382,8 +410,6 @@ cdef class WsgiExchange(Exchange):
 
     cdef int _begin_response(self) except -1:
         cdef Protocol protocol = self.carrier()
-        if self.response == RESPONSE_HEAD:
-            protocol.discard_head(self)     # of a response whose body was refused
         self.reason = self.words
         return protocol.start_response(self, self.code, self.fields)
 
@@ -406,7 +432,7 @@ cdef class WsgiExchange(Exchange):
         try:
             self.send_range(fd, offset, count, False)
         except ValueError:
-            return False                # a pipe, a device
+            return False                # a device
         return True
 
     cdef int _put_interim(self, list fields) except -1:
@@ -427,7 +453,7 @@ cdef class WsgiExchange(Exchange):
 
     cdef int _wait_for_room(self) except -1:
         while self.protocol is not None and not self.disconnected and not self.protocol.writable(self):
-            self.wsgi.runner.turn.wait()
+            self.wsgi.runner.wait()
         if self.disconnected:
             raise self._gone()
         return 0
@@ -435,17 +461,20 @@ cdef class WsgiExchange(Exchange):
     cdef bytes _fetch(self):
         """The next piece of the request's body, when it has come; empty at its end."""
         cdef Protocol protocol
+        if self.stage == STAGE_ENDED:
+            raise OSError("the request's body was not read before the application's call was over")
         while self.body is None and not self.body_complete:
             protocol = self.protocol
             if protocol is None or self.disconnected or self.read_ended:
                 raise self._gone()
             self.body_withheld = False
             protocol.body_wanted(self)
-            self.wsgi.runner.turn.wait()
+            self.wsgi.runner.wait()
         piece = self.take_body()
         self.body_taken = self.body_complete
-        if self.protocol is not None:
-            self.protocol.body_wanted(self)
+        protocol = self.protocol
+        if protocol is not None:
+            protocol.body_wanted(self)
         return piece
 
     cdef int _over(self) except -1:

@@ -55,12 +55,11 @@ cdef extern from "Python.h":
     bint PyDict_CheckExact(PyObject *)
     Py_ssize_t PyTuple_GET_SIZE(PyObject *)
     Py_ssize_t PyList_GET_SIZE(PyObject *)
-    list PyList_New(Py_ssize_t)
-    void PyList_SET_ITEM(object, Py_ssize_t, PyObject *)        # steals
     long PyLong_AsLong(PyObject *) except? -1
     PyObject *PyTuple_GET_ITEM(PyObject *, Py_ssize_t)
     PyObject *PyList_GET_ITEM(PyObject *, Py_ssize_t)
 
+    object PyUnicode_FromObject(object)         # a plain str of a subclass's
     object PyUnicode_DecodeASCII(const char *, Py_ssize_t, const char *)
     bint PyUnicode_IS_COMPACT_ASCII(PyObject *)
     Py_ssize_t PyUnicode_GET_LENGTH(PyObject *)

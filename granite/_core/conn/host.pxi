@@ -68,10 +68,10 @@ cdef class ConnectionHost:
         cdef int64_t first
         for exchange in interface.overrun(now - <int64_t>self.timeouts.grace * 1000000):
             _log.warning(
-                "the request took longer than %g s and goes on, its call is cancelled: %s (%.1f s)",
-                self.timeouts.request / 1000.0, exchange.name(), (now - exchange.began_at) / 1e9,
+                "the request took longer than %g s and goes on%s: %s (%.1f s)",
+                self.timeouts.request / 1000.0, ", its call is cancelled" if exchange.abort() else "", exchange.name(),
+                (now - exchange.began_at) / 1e9,
             )
-            exchange.abort()
         first = interface.first_overrun()
         if first:
             self.reactor.wheel.arm(&self.overrun, first // 1000000 + self.timeouts.grace + 1)

@@ -17,7 +17,6 @@ cdef str _INPUT = "wsgi.input"
 cdef str _EARLY_HINTS = "wsgi.early_hints"
 cdef str _REQUEST_ID = "granite.request_id"
 cdef str _HTTP = "http"
-cdef str _NOTHING = ""
 # Told by identity, as protocols intern theirs.
 cdef str _HTTP11 = sys.intern("1.1")
 
@@ -51,11 +50,11 @@ cdef class Environs:
     """
 
     def __init__(self, dict constants, str prefix):
-        self.prefix = prefix or _NOTHING
+        self.prefix = _latin(prefix)
         # Every key that a request always sets is there from the start, so that filling a copy in hardly ever makes the dictionary grow.
         self.template = {
             "wsgi.version": (1, 0), "wsgi.input_terminated": True, "wsgi.file_wrapper": FileWrapper, **constants,
-            _METHOD: _GET, _SCRIPT_NAME: prefix, _PATH_INFO: "/", _RAW_URI: "/", _QUERY_STRING: "",
+            _METHOD: _GET, _SCRIPT_NAME: self.prefix, _PATH_INFO: "/", _RAW_URI: "/", _QUERY_STRING: "",
             _PROTOCOL: "HTTP/1.1", _SERVER_NAME: "localhost", _SERVER_PORT: "80", _REMOTE_ADDR: "", _REMOTE_PORT: "",
             _SCHEME: _HTTP, _INPUT: None, _EARLY_HINTS: None,
         }
@@ -91,6 +90,8 @@ cdef class Environs:
             PyDict_SetItem(environ, _SCHEME, exchange.scheme)
             if exchange.scheme == "https":
                 PyDict_SetItem(environ, _HTTPS, "on")
+                if exchange.server[1] is None:
+                    PyDict_SetItem(environ, _SERVER_PORT, "443")
         self._set_fields(environ, exchange.headers)
         if exchange.request_id is not None:
             PyDict_SetItem(environ, _REQUEST_ID, exchange.request_id.decode("ascii"))
@@ -107,16 +108,17 @@ cdef class Environs:
     cdef int _set_path(self, dict environ, Exchange exchange) except -1:
         cdef bytes raw = exchange.raw_path
         cdef bytes query = exchange.query_string
-        cdef str script_name = self.prefix
+        cdef str prefix
         cdef str path = exchange.path
         target = self._text(raw)
         if not PyUnicode_IS_COMPACT_ASCII(<PyObject *>path):
             path = decode_octets(PyBytes_AS_STRING(<PyObject *>raw), PyBytes_GET_SIZE(<PyObject *>raw))
         if exchange.prefix:
-            script_name = _latin(exchange.prefix) + script_name
-            PyDict_SetItem(environ, _SCRIPT_NAME, script_name)
-        if script_name is not _NOTHING and path.startswith(script_name) and path[len(script_name):len(script_name) + 1] in ("", "/"):
-            path = path[len(script_name):]
+            prefix = _latin(exchange.prefix)
+            PyDict_SetItem(environ, _SCRIPT_NAME, prefix + self.prefix)
+            path = _below(prefix, path)
+        if self.prefix:
+            path = _below(self.prefix, path)
         PyDict_SetItem(environ, _PATH_INFO, path)
         if PyBytes_GET_SIZE(<PyObject *>query):
             text = PyUnicode_DecodeLatin1(PyBytes_AS_STRING(<PyObject *>query), PyBytes_GET_SIZE(<PyObject *>query), NULL)
@@ -172,7 +174,7 @@ cdef class Environs:
         cdef KeyEntry *entry = &self.keys[_slot(name, KEY_SLOTS)]
         if entry.name is not name:
             known = <bytes>name
-            key = _KEYS[known] if known in _KEYS else sys.intern("HTTP_" + known.decode("latin-1").upper().replace("-", "_"))
+            key = _KEYS[known] if known in _KEYS else "HTTP_" + known.decode("latin-1").upper().replace("-", "_")
             _replace(&entry.name, name)
             _replace(&entry.key, <PyObject *>key)
         return entry.key
@@ -200,6 +202,11 @@ cdef int _join(dict environ, object key, object first, object second) except -1:
     """A field that comes several times is one list (RFC 9110, 5.3), but for Cookie (RFC 9113, 8.2.3)."""
     PyDict_SetItem(environ, key, first + ("; " if key == "HTTP_COOKIE" else ",") + second)
     return 0
+
+
+cdef str _below(str prefix, str path):
+    """A path behind the prefix, which a proxy may have taken away already."""
+    return path[len(prefix):] if path == prefix or path.startswith(prefix + "/") else path
 
 
 cdef str _latin(str text):

@@ -1,5 +1,7 @@
 # wsgi.input: the request's body, as a file. It ends where the body ends, whatever Content-Length says or does not.
 
+# The collector can do without clearing it: a cycle that it is part of has the environ.
+@cython.no_gc_clear
 @cython.freelist(64)
 cdef class Input:
     """The request's body, read as it comes.

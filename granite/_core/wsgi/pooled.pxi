@@ -132,7 +132,7 @@ cdef class PooledExchange(WsgiExchange):
             observe(&self.wsgi.queue_time, self.called_at - self.read_at)
         return WsgiExchange._end(self)
 
-    cdef int abort(self) except -1:
+    cdef bint abort(self) except -1:
         """A thread can't be ended: say what it does."""
         frame = sys._current_frames().get(self.thread) if self.thread else None
         if frame is not None:
@@ -140,7 +140,7 @@ cdef class PooledExchange(WsgiExchange):
             record = _log.makeRecord(_log.name, logging.WARNING, __name__, 0, text, (self.name(),), None)
             record.exc_text = "".join(traceback.format_stack(frame, STACK_FRAMES)).rstrip()     # as tracebacks are: line by line
             _log.handle(record)
-        return 0
+        return False
 
     # the application's side: in a thread
 

@@ -20,17 +20,17 @@ cdef class Fields:
 
     cdef int code(self, object status) except -1:
         """The number of a status such as "200 OK"; its words are the `reason` then."""
-        if status is self.last_status:
+        if status is self.last_status and status is not None:
             return self.last_code
         if not isinstance(status, str):
             raise TypeError(f"start_response(): expected the status to be a str such as '200 OK', got {status!r}")
-        digits, _, words = str(status).partition(" ")
+        digits, _, words = PyUnicode_FromObject(status).partition(" ")
         if len(digits) != 3 or not digits.isascii() or not digits.isdigit() or digits < "200":
             raise ValueError(f"start_response(): expected a status from 200 to 999 and its reason, such as '200 OK', got {status!r}")
         reason = _latin_bytes(words)
         if not is_value(PyBytes_AS_STRING(<PyObject *>reason), PyBytes_GET_SIZE(<PyObject *>reason)):
             raise ValueError(f"start_response(): the status must not hold CR, LF or NUL, got {status!r}")
-        self.last_status = status if PyUnicode_CheckExact(<PyObject *>status) else None
+        self.last_status = status
         self.last_code = int(digits)
         self.reason = reason or None
         return self.last_code
@@ -38,19 +38,12 @@ cdef class Fields:
     cdef list all(self, object headers, int64_t *length):
         """Headers as the protocol takes them; `length` is what they declare, or stays as it is."""
         cdef list given
-        cdef list fields
-        cdef Py_ssize_t i
-        cdef Py_ssize_t count
+        cdef list fields = []
         if not isinstance(headers, (list, tuple)):
             raise TypeError(f"expected the headers to be a list of pairs (name, value), got {headers!r}")
         given = <list>headers if PyList_CheckExact(<PyObject *>headers) else list(headers)
-        count = PyList_GET_SIZE(<PyObject *>given)
-        fields = PyList_New(count)
-        for i in range(count):
-            # To look at a field may run the application's code, which could change its list.
-            field = self.field(given[i] if i < PyList_GET_SIZE(<PyObject *>given) else None, length)
-            Py_INCREF(<PyObject *>field)
-            PyList_SET_ITEM(fields, i, <PyObject *>field)
+        for pair in given:
+            fields.append(self.field(pair, length))
         return fields
 
     cdef object field(self, object given, int64_t *length):
@@ -132,10 +125,10 @@ cdef class FileWrapper:
 
 
 cdef object regular_file(object filelike):
-    """The file object of the standard library behind `filelike` whose descriptor has the bytes that it would read; None if there is none."""
-    for _ in range(3):                  # wrappers such as those of tempfile and Django have it as `file`
-        if isinstance(filelike, io.IOBase):
-            raw = getattr(filelike, "raw", filelike) if isinstance(filelike, (io.BufferedReader, io.BufferedRandom)) else filelike
-            return filelike if isinstance(raw, io.FileIO) else None
-        filelike = getattr(filelike, "file", None)
-    return None
+    """The file object of the standard library whose own read() `filelike` has, as itself or by a wrapper such as those of tempfile and Django,
+    if that reads a descriptor and nothing else; or None. A wrapper that reads in another way may change what it reads."""
+    read = getattr(filelike, "read", None)
+    read = getattr(read, "__wrapped__", read)
+    file = read.__self__ if isinstance(read, types.BuiltinMethodType) else None
+    raw = file.raw if type(file) is io.BufferedReader or type(file) is io.BufferedRandom else file
+    return file if type(raw) is io.FileIO else None
