@@ -18,11 +18,7 @@ cdef class PooledExchange(WsgiExchange):
     cdef int prepare(self) except -1:
         """It is about to be queued: all that a thread does not look up by itself."""
         self.environ = self._make_environ()
-        if self.body is not None:
-            self.piece = self.take_body()
-            self.has_piece = True
-        self.body_over = self.body_complete
-        return 0
+        return self._feed()
 
     cdef int on_body(self) except -1:
         return WsgiExchange.on_body(self) if self.stage == STAGE_HELD else self._feed()
