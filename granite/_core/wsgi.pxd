@@ -12,6 +12,7 @@ cdef enum:
     PATH_SLOTS = 128
     PORT_SLOTS = 128
     FIELD_SLOTS = 128
+    LONG_TURN = 5000000                 # ns for which applications have the reactor's thread to themselves
     JOIN_LIMIT = 65536                  # bytes of pieces that are at hand at once and sent as one
 
 cdef enum Stage:                        # of the application's call
@@ -77,6 +78,8 @@ cdef class Runner(Deferred):
     cdef list queue
     cdef Fields known
     cdef bint busy                      # an application is being called
+    cdef int64_t began_at               # when the first of a row of them was, ns
+    cdef bint is_long(self) noexcept
     cdef int attach(self, LoopTurn turn) except -1
     cdef void export_threads(self, int64_t *snapshot) noexcept
     cdef WsgiExchange new_exchange(self)
@@ -128,6 +131,7 @@ cdef class WsgiExchange(Exchange):
     cdef int _put_interim(self, list fields) except -1
     cdef int _put_failure(self, bint gone) except -1
     cdef bint _has_room(self) except -1
+    cdef bint _gives_way(self) except -1
     cdef int _wait_for_room(self) except -1
     cdef bytes _fetch(self)
     cdef dict _environ(self)

@@ -43,7 +43,7 @@ from granite._core.capi.pthread cimport (
     pthread_cond_wait, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t, pthread_mutex_unlock,
 )
 from granite._core.counters cimport (
-    BLOCKING_BUSY_CUMULATIVE, BLOCKING_IDLE_CUMULATIVE, BLOCKING_QUEUE, BLOCKING_THREADS, PY_WAIT_CUMULATIVE, clock, observe,
+    BLOCKING_BUSY_CUMULATIVE, BLOCKING_IDLE_CUMULATIVE, BLOCKING_QUEUE, BLOCKING_THREADS, PY_WAIT_CUMULATIVE, clock, coarse_clock, observe,
 )
 from granite._core.exchange cimport Exchange, Interface, Protocol, RESPONSE_DONE
 from granite._core.scope cimport decode_octets
@@ -81,18 +81,28 @@ cdef class Runner(Deferred):
     cdef int turn_ended(self) except -1:
         cdef WsgiExchange exchange
         cdef list batch
+        cdef Py_ssize_t done = 0
         if self.busy:
             return 0                    # inside of an application that waits: whoever called it goes on
         self.busy = True
-        while self.queue:
-            batch, self.queue = self.queue, []
-            for exchange in batch:
-                try:
-                    exchange.run()
-                except BaseException as exc:    # the others are to have their turn all the same
-                    _log.error("unexpected error in the server", exc_info=exc)
+        self.began_at = coarse_clock()
+        batch, self.queue = self.queue, []
+        for exchange in batch:
+            done += 1
+            try:
+                exchange.run()
+            except BaseException as exc:    # the others are to have their turn all the same
+                _log.error("unexpected error in the server", exc_info=exc)
+            if self.is_long():
+                break
         self.busy = False
-        return 0
+        if done < len(batch):
+            self.queue[:0] = batch[done:]
+        return self.turn.at_end(self) if self.queue else 0
+
+    cdef bint is_long(self) noexcept:
+        """Whether applications have run for so long that the reactor is to look at its sockets again."""
+        return coarse_clock() - self.began_at > LONG_TURN
 
     cdef void export_threads(self, int64_t *snapshot) noexcept:
         pass
@@ -109,7 +119,9 @@ cdef class Runner(Deferred):
 
     cdef int cancel(self) except -1:
         """Every connection has closed: let the calls know that have not returned."""
-        return self.turn_ended()
+        while self.queue and not self.busy:
+            self.turn_ended()
+        return 0
 
 
 cdef class WsgiInterface(Interface):
@@ -312,6 +324,8 @@ cdef class WsgiExchange(Exchange):
             self._send(piece, False)
             if self._has_no_content():
                 break                   # nothing of a body leaves, however long it would be
+            if self._gives_way():
+                return False
         if not self.whole:
             self._send(b"", True)
         return True
@@ -369,7 +383,7 @@ cdef class WsgiExchange(Exchange):
         cdef int64_t length = -1
         cdef int code
         if self.stage == STAGE_ENDED:
-            raise RuntimeError("start_response() was called when the application's call was over")
+            raise self._gone() if self.disconnected else RuntimeError("start_response() was called when the application's call was over")
         if exc_info is not None:
             try:
                 if self.begun:
@@ -450,6 +464,14 @@ cdef class WsgiExchange(Exchange):
             return True
         self._set_stage(STAGE_SUSPENDED)
         return False
+
+    cdef bint _gives_way(self) except -1:
+        """Whether others are to have the thread before the next piece is asked for."""
+        if not self.wsgi.runner.is_long():
+            return False
+        self._set_stage(STAGE_SUSPENDED)
+        self._submit()
+        return True
 
     cdef int _wait_for_room(self) except -1:
         while self.protocol is not None and not self.disconnected and not self.protocol.writable(self):

@@ -138,11 +138,11 @@ def test_a_call_that_overruns_is_logged_with_its_stack(serve, connect, held, log
     held.threads.get()
     assert client.response().status == 504
     deadline = time.monotonic() + TIMEOUT
-    while not (found := [text for text in log.messages if "/slow" in text and "thread" in text]):
+    while not (found := [record for record in log.records if "its thread" in record.getMessage()]):
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    assert "test_wsgi_threads.py" in found[0]
-    assert "__call__" in found[0]
+    assert "/slow" in found[0].getMessage()
+    assert "test_wsgi_threads.py" in (found[0].exc_text or "")
     assert connect(server).ask("/now").body == b"/now"
 
 
@@ -227,17 +227,28 @@ def test_a_file_is_sent_though_the_application_closes_it(serve, connect, tmp_pat
     wait_for(server, requests_active=0)
 
 
-def test_a_server_ends_while_threads_go_on(serve, connect, held):
-    server = serve(held, interface="wsgi", blocking_threads=2, graceful_timeout=0.2)
-    clients = ask(connect, server, "/a", "/b", "/c")
-    threads = [held.threads.get() for _ in range(2)]
+def test_what_waits_for_a_thread_never_begins_once_the_server_has_ended(serve, connect):
+    started = Seen()
+
+    def app(environ, start_response):
+        started.put(environ["PATH_INFO"])
+        body = environ["wsgi.input"].read()  # which does not come to its end
+        return answer(start_response, body)
+
+    server = serve(
+        app, interface="wsgi", blocking_threads=2, graceful_timeout=0.2, body_high_water=65536
+    )
+    clients = [connect(server) for _ in range(4)]
+    for number, client in enumerate(clients):
+        client.send(request(f"/{number}", "Content-Length: 300000", method="POST"))
+        client.send(b"x" * 100_000)
+        wait_for(server, requests_active=number + 1)
+    wait_for(server, blocking_queue=2)
+    assert {started.get(), started.get()} == {"/0", "/1"}
     server.stop()
     for client in clients:
-        assert client.rest() == b""
-    held.go.set()
-    for thread in threads:
-        thread.join(TIMEOUT)
-        assert not thread.is_alive()
+        assert client.gone()
+    assert started.empty
 
 
 def test_times_of_threads_are_counted_where_metrics_are_on(serve, connect, held):
@@ -253,3 +264,66 @@ def test_times_of_threads_are_counted_where_metrics_are_on(serve, connect, held)
     while counted(server)["blocking_busy_cumulative"] < 50_000:
         assert time.monotonic() < deadline
     assert sum(durations(server, "queue_time")[0]) == 2
+
+
+# one thread
+
+
+def test_a_response_without_an_end_leaves_others_their_turn(serve, connect):
+    """One whose client keeps up, so that nothing but fairness interrupts it."""
+    closed = threading.Event()
+
+    def app(environ, start_response):
+        if environ["PATH_INFO"] == "/now":
+            return answer(start_response)
+        return endless(start_response)
+
+    def endless(start_response):
+        start_response("200 OK", [])
+        try:
+            while True:
+                yield b"tick"
+        finally:
+            closed.set()
+
+    server = serve(app, interface="wsgi")
+    client = connect(server)
+    reading = threading.Event()
+    done = threading.Event()
+
+    def read() -> None:
+        client.request("/")
+        while not done.is_set():
+            client.read(100_000)
+            reading.set()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        assert reading.wait(TIMEOUT)
+        for _ in range(5):
+            assert connect(server).ask("/now").body == b"hello"
+    finally:
+        done.set()
+        reader.join(TIMEOUT)
+    client.close()
+    assert closed.wait(TIMEOUT)
+    wait_for(server, requests_active=0)
+
+
+def test_many_slow_calls_leave_the_reactor_its_turn(serve, connect):
+    """A request that comes while others wait is read before all of them have run."""
+    running = Seen()
+
+    def app(environ, start_response):
+        running.put(environ["PATH_INFO"])
+        time.sleep(0.02)
+        return answer(start_response)
+
+    server = serve(app, interface="wsgi", backpressure=20, overload="reject")
+    clients = ask(connect, server, *[f"/{number}" for number in range(10)])
+    for _ in range(3):
+        running.get()
+    assert counted(server)["requests_active"] < 10
+    for client in clients:
+        assert client.response().status == 200

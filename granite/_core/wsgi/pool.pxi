@@ -146,7 +146,7 @@ cdef class Pool(Runner):
                 break
             exchange = <PooledExchange>current
             Py_DECREF(current)
-            exchange.environ = None
+            exchange._end()             # nobody else may have it any more
         while self.wsgi.c_oldest is not NULL:
             exchange = <PooledExchange>self.wsgi.c_oldest
             exchange._end()

@@ -221,6 +221,9 @@ cdef class PooledExchange(WsgiExchange):
             raise self._gone()
         return True
 
+    cdef bint _gives_way(self) except -1:
+        return False                    # it has a thread of its own
+
     cdef int _wait_for_room(self) except -1:
         self._has_room()
         return 0
