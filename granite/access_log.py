@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING
 
 from granite import log
 from granite._core.accesslog import AccessLog
 from granite.settings.access_format import compile_format
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from granite.settings.config import Config
 

@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-from typing import TYPE_CHECKING, Any
 
 from granite import log
 from granite.errors import EXIT_BOOT, GraniteError
 from granite.link import Link, most_requests
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal as _signal
     from collections.abc import Callable
+    from typing import Any
 
     from granite._core.transport import SecureContext
     from granite.arbiter.channel import Reporter
     from granite.arbiter.start import WorkerStart
     from granite.link import AnyLoop, Witness
     from granite.serving import Serving
+else:
+    import _signal
 
 __all__ = ["Duty", "LogReopener", "call_hook", "try_hook"]
 
@@ -51,7 +54,7 @@ class LogReopener:
         default action, which kills, before the process has ended.
         """
         self._loop = loop
-        signal.signal(signal.SIGUSR1, self)  # the application's import may have changed it
+        _signal.signal(_signal.SIGUSR1, self)  # the application's import may have changed it
         if self._asked:
             log.reopen()
 
@@ -95,9 +98,9 @@ class Duty:
             hurry()
             self._interrupted()
 
-        loop.add_signal_handler(signal.SIGTERM, stop)
-        loop.add_signal_handler(signal.SIGINT, on_interrupt)
-        loop.add_signal_handler(signal.SIGQUIT, on_quit)
+        loop.add_signal_handler(_signal.SIGTERM, stop)
+        loop.add_signal_handler(_signal.SIGINT, on_interrupt)
+        loop.add_signal_handler(_signal.SIGQUIT, on_quit)
         self._reopener.use(loop)
         self.witness.install()
         self._link = Link(loop, self.reporter, self.config, stop)

@@ -14,10 +14,10 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from typing import TYPE_CHECKING, cast
 
 from granite.errors import BootError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
@@ -112,7 +112,8 @@ class EarlyLoop:
         for finder in sys.meta_path:
             spec = finder.find_spec(name, path, target)
             if spec is not None:
-                spec.loader = cast("Any", _Loader(spec.loader, self._imported))
+                loader: Any = _Loader(spec.loader, self._imported)
+                spec.loader = loader
                 return spec
         return None
 

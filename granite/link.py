@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import signal
-from typing import TYPE_CHECKING
 
 from granite.arbiter.channel import ACCEPT, BEAT, DRAINING, NOTICE, RECYCLE, RELEASE, Reporter
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
+    import signal as _signal
     from collections.abc import Callable
     from typing import TypeAlias
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from granite.settings.config import Config
 
     AnyLoop: TypeAlias = asyncio.AbstractEventLoop | Loop
+else:
+    import _signal
 
 __all__ = ["Link", "Witness", "most_requests"]
 
@@ -135,9 +137,9 @@ class Witness:
         """Be ready; once more after the application may have taken the signals."""
         if self._fd >= 0:
             faulthandler.enable(file=self._fd, all_threads=True)
-            faulthandler.unregister(signal.SIGUSR2)  # else it does not see that it was replaced
-            signal.signal(signal.SIGUSR2, self._testify)
-            faulthandler.register(signal.SIGUSR2, file=self._fd, all_threads=True, chain=True)
+            faulthandler.unregister(_signal.SIGUSR2)  # else it does not see that it was replaced
+            _signal.signal(_signal.SIGUSR2, self._testify)
+            faulthandler.register(_signal.SIGUSR2, file=self._fd, all_threads=True, chain=True)
 
     def _testify(self, number: int, frame: object) -> None:
         os.write(self._fd, self._in_flight().encode("utf-8", "backslashreplace"))

@@ -9,14 +9,16 @@ from __future__ import annotations
 import gc
 import os
 import stat
-from typing import TYPE_CHECKING, Any
 
 from granite import environment
 from granite.event_loops import find_event_loop
 from granite.interfaces import loading
 from granite.secure import read_material
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from granite.arbiter.start import WorkerStart
     from granite.secure import KeyMaterial
 

@@ -7,10 +7,9 @@ may call it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from granite.errors import BootError, reason
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from granite._core.transport import SecureContext
     from granite.settings.config import Config

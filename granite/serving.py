@@ -8,18 +8,19 @@ asyncio. Runs on the event loop's thread.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
 
 from granite._core.exchange import RequestIds
 from granite._core.server import Server
 from granite.access_log import access_log
 from granite.request_id import VARIABLE
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
     import contextvars
     import threading
     from collections.abc import Callable, Iterable
+    from typing import Any
 
     from granite._core.exchange import Interface
     from granite._core.transport import SecureContext

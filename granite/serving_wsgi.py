@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from typing import TYPE_CHECKING, Any
 
 from granite._core.loop import Flag
 from granite.serving import Serving
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from granite._core.loop import Handle, Loop
     from granite.interfaces.choice import Application

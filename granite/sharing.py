@@ -7,7 +7,6 @@ or of the process of `granite check`. Linux (`/proc`); elsewhere it finds thread
 from __future__ import annotations
 
 import os
-import socket
 import stat
 import threading
 from contextlib import suppress
@@ -67,6 +66,8 @@ def _peer(fd: int) -> str | None:
     try:
         if not stat.S_ISSOCK(os.fstat(fd).st_mode):
             return None
+        import socket  # which costs the workers memory
+
         with socket.socket(fileno=os.dup(fd)) as duplicate:
             if duplicate.type != socket.SOCK_STREAM:
                 return None

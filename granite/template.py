@@ -26,8 +26,6 @@ import gc
 import logging
 import os
 import select
-import signal
-from typing import TYPE_CHECKING
 
 from granite import log, process, worker
 from granite.arbiter import signals
@@ -41,17 +39,22 @@ from granite.link import Witness
 from granite.preparation import keep, load, load_interface, settle
 from granite.sharing import Census
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal as _signal
+
     from granite.arbiter.channel import Message
     from granite.arbiter.start import WorkerStart
     from granite.interfaces.choice import Application
+else:
+    import _signal
 
 __all__ = ["main"]
 
 logger = logging.getLogger("granite.error")
 
 # Signals that mean something to an application that waits for its end, and nothing to a template.
-_ENDINGS = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+_ENDINGS = (_signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM)
 
 
 def main(start: WorkerStart, thresholds: tuple[int, int, int]) -> int:
@@ -108,16 +111,16 @@ class _Template:
 
     def __init__(self, arbiter: Reporter) -> None:
         self._arbiter = arbiter
-        self._handlers = {number: signal.getsignal(number) for number in _ENDINGS}
+        self._handlers = {number: _signal.getsignal(number) for number in _ENDINGS}
         self._messages: list[Message] = []
         self._ending = False
 
     def run(self) -> Order:
         """Follow orders until the process is to end; return in a worker, with its order."""
         # A terminal sends these to the whole tree: what follows is the arbiter's to say.
-        for number in (signal.SIGINT, signal.SIGQUIT):
-            signal.signal(number, _ignore)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in (_signal.SIGINT, _signal.SIGQUIT):
+            _signal.signal(number, _ignore)
+        _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
         self._arbiter.ready()
         while (found := self._next(FORK)) is not None:
             try:
@@ -177,7 +180,7 @@ class _Template:
         self._arbiter.close()
         for number, handler in self._handlers.items():
             if handler is not None:  # else it was installed by something other than Python
-                signal.signal(number, handler)
+                _signal.signal(number, handler)
 
 
 def _do_nothing() -> None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
-from typing import TYPE_CHECKING
 
 from granite import log, process
 from granite.arbiter import signals
@@ -21,12 +19,16 @@ from granite.interfaces.choice import Application, choose
 from granite.link import Witness
 from granite.preparation import keep, load, load_interface, settle
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal as _signal
     from collections.abc import Callable
 
     from granite._core.transport import SecureContext
     from granite.arbiter.start import WorkerStart
     from granite.secure import KeyMaterial
+else:
+    import _signal
 
 __all__ = ["main", "resume"]
 
@@ -62,7 +64,7 @@ def resume(start: WorkerStart, application: Application, material: KeyMaterial |
     return the process's exit status.
     """
     reopener = LogReopener()
-    signal.signal(signal.SIGUSR1, reopener)
+    _signal.signal(_signal.SIGUSR1, reopener)
     witness = _witness(start)
     signals.unblock()
 
@@ -147,11 +149,11 @@ def _complete(start: WorkerStart, application: Application, early: EarlyLoop) ->
         call_hook(start, "post_worker_init", start.worker)
         start.worker.booted = True
         if "pre_request" in start.hooks or "post_request" in start.hooks:
-            from granite.request_hooks import wrap, wrap_rsgi
+            from granite.request_hooks import wrap
 
-            if application.is_async:
-                wrapped = wrap_rsgi if application.interface == "rsgi" else wrap
-                application.call = wrapped(application.call, start.hooks, start.worker)
+            application.call = wrap(
+                application.call, application.interface, start.hooks, start.worker
+            )
     if application.is_async:
         application.begin(early.get())
 

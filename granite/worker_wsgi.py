@@ -6,13 +6,12 @@ worker's main thread.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from granite._core.loop import Loop
 from granite.errors import EXIT_BOOT, EXIT_OK
 from granite.serving import GRACE
 from granite.serving_wsgi import WsgiServing
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from granite.duty import Duty
     from granite.interfaces.choice import Application

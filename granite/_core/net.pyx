@@ -9,9 +9,9 @@ outer loop are done by hand: handles that were added or changed outside of uv_ru
 `stale` asks for one, and libuv's timers do not make its descriptor readable, so the pump keeps one timer of the outer loop armed.
 """
 
+import _socket                          # whose package costs memory
 import logging
 import os
-import socket
 
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals

@@ -7,13 +7,14 @@ the worker, or in its template, on the main thread; loads nothing that only some
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
 from granite.errors import LoadError
 from granite.settings.hooks import arity
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
+    from typing import Any
 
 __all__ = ["Application", "choose", "is_application"]
 

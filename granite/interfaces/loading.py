@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import importlib
 import traceback
-from collections.abc import Callable
 from types import TracebackType
-from typing import Any
 
 from granite.errors import GraniteError, LoadError
 from granite.interfaces.choice import is_application
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 __all__ = ["call", "load"]
 

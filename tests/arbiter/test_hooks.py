@@ -78,7 +78,6 @@ def events_of(path: Path) -> list[list[str]]:
 
 
 def test_all_hooks_in_their_order_and_process(run_granite, tmp_path):
-    pytest.importorskip("granite.request_hooks")
     events = tmp_path / "events"
     config = configured(tmp_path, ALL.format(events=str(events)))
     granite = run_granite("apps:plain", *config, cwd=APPS)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 
 
 def respond(start_response, body: str):
@@ -10,11 +11,17 @@ def respond(start_response, body: str):
     return [data]
 
 
+def nap():
+    print("asleep", flush=True)
+    time.sleep(600)
+
+
 def told(environ, start_response):
     """Tell about the process."""
     found = {
         "/pid": os.getpid,
         "/modules": lambda: sorted(sys.modules),
+        "/nap": nap,
         "/stopping": lambda: environ["granite.stopping"].is_set(),
     }
     return respond(start_response, repr(found.get(environ["PATH_INFO"], os.getpid)()))

@@ -31,7 +31,7 @@ class Seen:
 
     def wrap(self, app: Any, *names: str, **others: Any) -> Any:
         functions = {name: getattr(self, name) for name in names} | others
-        return wrap(app, Hooks.of(functions, "test"), self.worker)
+        return wrap(app, "asgi", Hooks.of(functions, "test"), self.worker)
 
 
 @pytest.fixture
@@ -199,9 +199,7 @@ def test_trailers(seen, connect):
             pass
         await app(scope, receive, send)
 
-    client = connect(
-        wrap(reading, Hooks.of({"post_request": seen.post_request}, "test"), seen.worker)
-    )
+    client = connect(seen.wrap(reading, "post_request"))
     head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
     client.send(head + b"1\r\na\r\n0\r\nx-Sum: 5\r\n\r\n")
     assert client.response().status == 201

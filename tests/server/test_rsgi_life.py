@@ -10,7 +10,7 @@ import pytest
 
 from granite import Server
 from granite.errors import LifespanError, LoadError
-from granite.request_hooks import wrap_rsgi
+from granite.request_hooks import wrap
 from granite.request_id import current
 from granite.settings.hooks import Hooks
 from granite.testing import TestServer
@@ -219,7 +219,7 @@ def test_hooks_around_requests(serve):
                 protocol.response_bytes(202, [], body)
 
     hooks = {"pre_request": seen.pre_request, "post_request": seen.post_request}
-    app = wrap_rsgi(Own().__rsgi__, Hooks.of(hooks, "test"), seen.worker)
+    app = wrap(Own().__rsgi__, "rsgi", Hooks.of(hooks, "test"), seen.worker)
     server = serve(app, interface="rsgi")
     client = Client(server.host, server.port)
     assert client.ask("/stream?a", "X-A: b", method="POST", body=b"ab").body == "abé".encode()

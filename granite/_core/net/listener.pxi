@@ -65,12 +65,12 @@ cdef class Listener:
         """Listen on `fd`, of which the listener uses a duplicate. Its options stay as they are, and so become the connections'."""
         fd = os.dup(fd)
         try:
-            sock = socket.socket(fileno=fd)
+            sock = _socket.socket(fileno=fd)
         except BaseException:
             close(fd)
             raise
         try:
-            self.is_pipe = sock.family == socket.AF_UNIX
+            self.is_pipe = sock.family == _socket.AF_UNIX
             if self.is_pipe:
                 name = sock.getsockname()
                 # An abstract name comes as bytes, and with the zero byte that makes it one.

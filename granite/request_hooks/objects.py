@@ -1,35 +1,25 @@
-"""Gunicorn's hooks around a request: `pre_request(worker, req)` and `post_request(worker, req,
-environ, resp)`.
+"""What Gunicorn's hooks around a request get, and when they are called.
 
-Owns the objects that these functions get, and when they are called: an application of ASGI or RSGI
-around the one that is served. Must not know where hooks come from nor who calls the application.
-Loaded only where one of the two is set; runs on the event loop's thread.
-
-They are called for HTTP requests only. `pre_request` may stop a request by raising: the client gets
-a 500, as if the application had raised. `post_request` is called when the application has returned
-or raised, or was cancelled; what it raises itself is logged. Both hold up the event loop while they
-run.
+Owns `Request` and `Response`, which show both by Gunicorn's names, and `Around`. Must not know
+which interface the application has: the objects are made of a scope of ASGI, or of what looks like
+one. Runs where the application does.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from http.client import responses
 from typing import Any
-from urllib.parse import quote
 
 from granite.settings.hooks import ARITIES, Hooks, arity
 
-__all__ = ["Request", "Response", "wrap", "wrap_rsgi"]
+__all__ = ["Around", "Request", "Response"]
 
 logger = logging.getLogger("granite.error")
 
 Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Request:
@@ -168,47 +158,7 @@ def _texts(fields: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
     return [(name.decode("latin-1").upper(), value.decode("latin-1")) for name, value in fields]
 
 
-def wrap(app: Application, hooks: Hooks, worker: Any) -> Application:
-    """Return `app`, of ASGI, with the two hooks, those that are set, around each HTTP request;
-    `app` itself where neither is.
-
-    `worker` is the hooks' first argument; its `nr` counts the requests.
-    """
-    around = _Around(hooks, worker)
-    if not around:
-        return app
-
-    async def with_hooks(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await app(scope, receive, send)
-            return
-        response = Response(Request(scope))
-
-        async def observed(message: dict[str, Any]) -> None:
-            await send(message)
-            response.note(message)
-
-        with around(response):
-            await app(scope, receive, observed if around.post is not None else send)
-
-    return with_hooks
-
-
-def wrap_rsgi(app: Callable[..., Any], hooks: Hooks, worker: Any) -> Callable[..., Any]:
-    """Return what `wrap()` does, of an application of RSGI."""
-    around = _Around(hooks, worker)
-    if not around:
-        return app
-
-    async def with_hooks(scope: Any, protocol: Any) -> None:
-        response = Response(Request(_as_asgi(scope)))
-        with around(response):
-            await app(scope, protocol if around.post is None else _Observed(protocol, response))
-
-    return with_hooks
-
-
-class _Around:
+class Around:
     """The hooks that are set, to be called around a request."""
 
     def __init__(self, hooks: Hooks, worker: Any) -> None:
@@ -224,107 +174,28 @@ class _Around:
 
     @contextlib.contextmanager
     def __call__(self, response: Response) -> Iterator[None]:
-        self._worker.nr += 1
+        """Call the hooks around the block, in which the application handles the request."""
         try:
-            if self._pre is not None:
-                self._pre(self._worker, response.req)
+            self.before(response)
             yield
         finally:
-            if self.post is not None:
-                self._call_post(self.post, response)
+            self.after(response)
 
-    def _call_post(self, post: Callable[..., object], response: Response) -> None:
+    def before(self, response: Response) -> None:
+        """Call pre_request, and let through what it raises."""
+        self._worker.nr += 1
+        if self._pre is not None:
+            self._pre(self._worker, response.req)
+
+    def after(self, response: Response) -> None:
+        """Call post_request, and log what it raises."""
+        if self.post is None:
+            return
         request = response.req
         try:
             if self._count == 2:
-                post(self._worker, request)
+                self.post(self._worker, request)
             else:  # the environment is made only for a hook that takes it
-                post(*(self._worker, request, request.environ(), response)[: self._count])
+                self.post(*(self._worker, request, request.environ(), response)[: self._count])
         except Exception:
             logger.exception("the hook post_request raised")
-
-
-def _as_asgi(scope: Any) -> Scope:
-    """What `Request` reads of a request, out of the scope of RSGI."""
-    host, _, port = scope.client.rpartition(":")
-    return {
-        "method": scope.method,
-        "path": scope.path,
-        "raw_path": quote(scope.path).encode(),
-        "query_string": scope.query_string.encode("latin-1"),
-        "scheme": scope.scheme,
-        "client": (host.strip("[]"), int(port)) if port else None,
-        "headers": [
-            (name.encode("latin-1"), value.encode("latin-1"))
-            for name, value in scope.headers.items()
-        ],
-        "http_version": scope.http_version,
-        "extensions": {},
-    }
-
-
-class _Observed:
-    """The protocol of a request of RSGI, which notes in `response` what goes through it."""
-
-    def __init__(self, protocol: Any, response: Response) -> None:
-        self._protocol = protocol
-        self._response = response
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._protocol, name)
-
-    def __call__(self) -> Awaitable[bytes]:
-        body: Awaitable[bytes] = self._protocol()
-        return body
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        pieces: AsyncIterator[bytes] = self._protocol.__aiter__()
-        return pieces
-
-    def _note(self, status: int, headers: Iterable[tuple[str, str]], sent: int = 0) -> None:
-        self._response.headers_sent = True
-        self._response.status_code = status
-        self._response.headers = list(headers)
-        self._response.sent = sent
-
-    def response_empty(self, status: int, headers: Any) -> None:
-        self._protocol.response_empty(status, headers)
-        self._note(status, headers)
-
-    def response_str(self, status: int, headers: Any, body: str) -> None:
-        self._protocol.response_str(status, headers, body)
-        self._note(status, headers, len(body.encode()))
-
-    def response_bytes(self, status: int, headers: Any, body: bytes) -> None:
-        self._protocol.response_bytes(status, headers, body)
-        self._note(status, headers, len(body))
-
-    def response_file(self, status: int, headers: Any, file: Any) -> None:
-        self._protocol.response_file(status, headers, file)
-        self._note(status, headers)
-
-    def response_file_range(
-        self, status: int, headers: Any, file: Any, start: int, end: int
-    ) -> None:
-        self._protocol.response_file_range(status, headers, file, start, end)
-        self._note(status, headers)
-
-    def response_stream(self, status: int, headers: Any) -> _ObservedStream:
-        transport = self._protocol.response_stream(status, headers)
-        self._note(status, headers)
-        return _ObservedStream(transport, self._response)
-
-
-class _ObservedStream:
-    """The transport of a stream, whose bytes are counted."""
-
-    def __init__(self, transport: Any, response: Response) -> None:
-        self._transport = transport
-        self._response = response
-
-    async def send_bytes(self, data: bytes) -> None:
-        await self._transport.send_bytes(data)
-        self._response.sent += len(data)
-
-    async def send_str(self, data: str) -> None:
-        await self.send_bytes(data.encode())
