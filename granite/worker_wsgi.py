@@ -7,6 +7,7 @@ worker's main thread.
 from __future__ import annotations
 
 from granite._core.loop import Loop
+from granite.arbiter import signals
 from granite.errors import EXIT_BOOT, EXIT_OK
 from granite.serving import GRACE
 from granite.serving_wsgi import WsgiServing
@@ -25,6 +26,7 @@ def serve(duty: Duty, application: Application) -> int:
     try:
         return _serve(duty, application, loop)
     finally:
+        signals.end_in_child()  # first, as the loop gives back what nobody has taken since
         loop.close()
 
 

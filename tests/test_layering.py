@@ -111,7 +111,7 @@ PYTHON: dict[str, set[str]] = {
     "sharing": set(),
     "birth": {"arbiter", "errors"},
     "worker_async": {"development", "errors", "interfaces", "serving", "serving_async"},
-    "worker_wsgi": {"_core", "errors", "serving", "serving_wsgi"},
+    "worker_wsgi": {"_core", "arbiter", "errors", "serving", "serving_wsgi"},
     "worker": {
         *("arbiter", "development", "duty", "errors", "event_loops", "interfaces", "link"),
         *("log", "preparation", "process", "request_hooks", "worker_async", "worker_wsgi"),

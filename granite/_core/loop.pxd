@@ -20,6 +20,7 @@ cdef class Loop:
     cdef list readers                   # what is called, a Handle each, in the order of `fds`; for the pipe None
     cdef dict signals                   # number -> (callback, args, what handled it before)
     cdef object wakeup_before           # the descriptor that Python wrote signals to before
+    cdef int pid                        # of the process that waits; a fork of it is none of the loop's
     cdef int wake_fd                    # the pipe's end that wakes; -1: closed
     cdef int count                      # of the descriptors
     cdef int depth                      # turns inside of each other

@@ -83,8 +83,8 @@ class Loop:
         """
 
     def remove_signal_handler(self, signum: int) -> bool:
-        """Give the signal back to what handled it before; return whether there was something to
-        remove.
+        """Give the signal back to what handled it before, unless somebody else has taken it; return
+        whether there was something to remove.
         """
 
     def is_running(self) -> bool:

@@ -19,7 +19,7 @@ cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from libc.errno cimport EINTR, errno
-from posix.unistd cimport close, read, write
+from posix.unistd cimport close, getpid, read, write
 from granite._core.capi.poll cimport POLLIN, poll, pollfd
 from granite._core.counters cimport clock
 
@@ -73,6 +73,7 @@ cdef class Loop:
         read_fd, self.wake_fd = os.pipe()
         os.set_blocking(read_fd, False)
         os.set_blocking(self.wake_fd, False)
+        self.pid = getpid()
         self.ready = deque()
         self.timers = []
         self.readers = []
@@ -174,14 +175,16 @@ cdef class Loop:
             self.wakeup_before = _signal.set_wakeup_fd(self.wake_fd, warn_on_full_buffer=False)
         known = self.signals.get(signum)
         before = _signal.signal(signum, self._on_signal) if known is None else known[2]
-        self.signals[signum] = (callback, args, before)
+        # None: something other than Python has handled it, which can't be had back.
+        self.signals[signum] = (callback, args, _signal.SIG_DFL if before is None else before)
 
     def remove_signal_handler(self, int signum):
-        """Give the signal back to what handled it before; return whether there was something to remove."""
+        """Give the signal back to what handled it before, unless somebody else has taken it; return whether there was something to remove."""
         known = self.signals.pop(signum, None)
         if known is None:
             return False
-        _signal.signal(signum, known[2] if known[2] is not None else _signal.SIG_DFL)
+        if _signal.getsignal(signum) == self._on_signal:
+            _signal.signal(signum, known[2])
         if not self.signals:
             current = _signal.set_wakeup_fd(self.wakeup_before, warn_on_full_buffer=False)
             if current != self.wake_fd:     # somebody has put another in its place
@@ -191,7 +194,12 @@ cdef class Loop:
     def _on_signal(self, signum, frame):
         # In the middle of whatever runs on the main thread. The descriptor has woken the loop, if it waited.
         known = self.signals.get(signum)
-        if known is not None:
+        if known is None:
+            return
+        if getpid() != self.pid:            # a fork of the application's, to which this means what it did before
+            _signal.signal(signum, known[2])
+            _signal.raise_signal(signum)
+        else:
             self.ready.append(_new_handle(known[0], known[1]))
 
     cdef int _wake(self) except -1:

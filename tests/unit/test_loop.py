@@ -339,6 +339,26 @@ def test_handlers_of_the_program_are_called_as_well(loop):
         signal.signal(signal.SIGUSR1, before)
 
 
+def test_a_handler_that_was_set_since_stays(loop):
+    loop.add_signal_handler(signal.SIGUSR1, lambda: None)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    assert loop.remove_signal_handler(signal.SIGUSR1) is True
+    assert signal.getsignal(signal.SIGUSR1) == signal.SIG_IGN
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+
+
+def test_a_fork_of_the_application_may_be_ended(loop):
+    """As multiprocessing does; the signal is none for the loop of its parent."""
+    seen: list[Any] = []
+    loop.add_signal_handler(signal.SIGTERM, seen.append, 1)
+    pid = os.fork()
+    if not pid:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGTERM
+    assert loop.run_until(lambda: seen, 0.01) is False
+
+
 def test_another_wakeup_descriptor_stays(loop):
     """A program may run an event loop of its own meanwhile, which takes the place of this one."""
     reading, writing = os.pipe()
