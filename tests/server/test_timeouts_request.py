@@ -173,15 +173,23 @@ def test_a_head_that_was_held_back_gives_way_to_the_504(connect):
 
 
 def test_a_client_that_takes_its_response_slowly_is_cut(connect, serve):
+    seen = Seen()
+
     async def app(scope, receive, send):
         await send(start())
-        with contextlib.suppress(OSError):
+        try:
             while True:
                 await send(body(b"x" * 100_000, more=True))
+        except OSError:
+            seen.put("cut")
+        except asyncio.CancelledError:
+            seen.put("cut")
+            raise
 
     server = serve(app, request_timeout=0.5)
     client = connect(server, receive_buffer=4096)
     client.request()
+    assert seen.get() == "cut"
     eventually(lambda: not server.counters()["connections"])
     assert not server.counters()["buffers"]
 
