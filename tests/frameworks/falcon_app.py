@@ -99,10 +99,10 @@ class Surroundings:
         req.path = req.path.removeprefix(req.root_path)
 
     async def process_startup(self, scope, event):
-        common.say("started")
+        common.say("lifespan: started")
 
     async def process_shutdown(self, scope, event):
-        common.say("shut down")
+        common.say("lifespan: shut down")
 
 
 def asynchronous(resource):

@@ -18,9 +18,9 @@ from tests.frameworks import common
 
 @contextlib.asynccontextmanager
 async def lifespan(app):
-    common.say("started")
+    common.say("lifespan: started")
     yield
-    common.say("shut down")
+    common.say("lifespan: shut down")
 
 
 app = FastAPI(lifespan=lifespan)

@@ -93,11 +93,11 @@ async def later(gate: str) -> Response[str]:
 
 
 async def start() -> None:
-    common.say("started")
+    common.say("lifespan: started")
 
 
 async def shut_down() -> None:
-    common.say("shut down")
+    common.say("lifespan: shut down")
 
 
 app = Litestar(

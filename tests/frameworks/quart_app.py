@@ -10,12 +10,12 @@ app.secret_key = common.SECRET
 
 @app.before_serving
 async def start():
-    common.say("started")
+    common.say("lifespan: started")
 
 
 @app.after_serving
 async def shut_down():
-    common.say("shut down")
+    common.say("lifespan: shut down")
 
 
 @app.get("/greet/<name>")

@@ -82,5 +82,5 @@ class Site:
         self.client.close()
         assert self.process.stop() == 0, self.process
         if self.served.lifespan:
-            assert self.process.output.count("started\n") == 1, self.process
-            assert self.process.output.count("shut down\n") == 1, self.process
+            told = [line for line in self.process.output.splitlines() if "lifespan: " in line]
+            assert told == ["lifespan: started", "lifespan: shut down"], self.process

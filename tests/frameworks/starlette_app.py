@@ -92,9 +92,9 @@ async def inside(request):
 
 @contextlib.asynccontextmanager
 async def lifespan(app):
-    common.say("started")
+    common.say("lifespan: started")
     yield
-    common.say("shut down")
+    common.say("lifespan: shut down")
 
 
 app = Starlette(

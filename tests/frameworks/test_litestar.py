@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.frameworks.contract import Background, Chunked, Contract
+from tests.frameworks.contract import Background, Beside, Chunked, Contract
 from tests.frameworks.sites import asgi
 
 
 @asgi("litestar_app:app", lifespan=True)
-class TestLitestar(Background, Chunked, Contract):
+class TestLitestar(Background, Beside, Chunked, Contract):
     """What is asked of all frameworks."""

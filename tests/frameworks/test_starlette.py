@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from tests.frameworks.contract import Background, Chunked, Contract, Ranges
-from tests.frameworks.sites import asgi
+from tests.frameworks.contract import Background, Beside, Chunked, Contract, Ranges
+from tests.frameworks.sites import Site, asgi
 
 
 @asgi("starlette_app:app", lifespan=True)
-class TestStarlette(Background, Chunked, Ranges, Contract):
+class TestStarlette(Background, Beside, Chunked, Ranges, Contract):
     """What is asked of all frameworks."""
+
+    def test_mounted_routes(self, site: Site):
+        assert site.client.get("/within/inside").text == site.url("/within/inside")
