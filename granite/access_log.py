@@ -7,7 +7,6 @@ whoever serves, when all that configures logging has run.
 
 from __future__ import annotations
 
-import logging
 import os
 
 from granite import log
@@ -30,6 +29,11 @@ def access_log(config: Config, worker: int) -> AccessLog | None:
     if not config.access_log or not config.log:
         return None
     sink = log.access_sink()
+    logger = None
+    if sink is None:
+        import logging
+
+        logger = logging.getLogger("granite.access")
     operations = compile_format(
         config.access_log_fmt,
         json=config.log_format == "json" and sink is not None,
@@ -39,7 +43,7 @@ def access_log(config: Config, worker: int) -> AccessLog | None:
     made = AccessLog(
         operations,
         sink=sink,
-        logger=logging.getLogger("granite.access") if sink is None else None,
+        logger=logger,
         default=config.access_log_fmt in (None, "default"),
         excluded=config.access_log_exclude,
         worker=worker,

@@ -7,10 +7,10 @@ know how it started, nor how serving works inside. On the event loop of the work
 
 from __future__ import annotations
 
-import logging
 import os
 
 from granite import log
+from granite._core.errorlog import error_log
 from granite.errors import EXIT_BOOT, GraniteError
 from granite.link import Link, most_requests
 
@@ -183,4 +183,4 @@ def try_hook(start: WorkerStart, name: str, *arguments: object) -> None:
     try:
         call_hook(start, name, *arguments)
     except GraniteError as exc:
-        logging.getLogger("granite.error").error("%s", exc, exc_info=exc.__cause__)
+        error_log.error("%s", exc, exc_info=exc.__cause__)

@@ -11,19 +11,16 @@ imports asyncio gets it, behind that import: who does not import it cannot ask.
 
 from __future__ import annotations
 
-import contextlib
 import sys
-import threading
 
 from granite.errors import BootError
+from granite.imports import AfterImport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Sequence
-    from importlib.machinery import ModuleSpec
-    from types import ModuleType, TracebackType
-    from typing import Any
+    from collections.abc import Callable
+    from types import TracebackType
 
 __all__ = ["EarlyLoop", "find_event_loop", "new_event_loop"]
 
@@ -65,6 +62,8 @@ class EarlyLoop:
         self._interface = interface
         self._kind = kind
         self._made: asyncio.AbstractEventLoop | None = None
+        # uvloop imports asyncio, and is not complete before that is.
+        self._import = AfterImport(("asyncio", "uvloop"), self._imported, main=True)
 
     def __enter__(self) -> EarlyLoop:
         if self._interface not in ("auto", "wsgi"):
@@ -72,7 +71,7 @@ class EarlyLoop:
         elif self._interface == "auto" and "asyncio" in sys.modules:
             self._imported()
         elif self._interface == "auto":
-            sys.meta_path.insert(0, self)
+            self._import.begin()
         return self
 
     def __exit__(
@@ -81,12 +80,12 @@ class EarlyLoop:
         exc: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        self._forget()
+        self._import.end()
 
     def get(self) -> asyncio.AbstractEventLoop:
         """Return the loop; make it, if that was not done. Raises BootError."""
         if self._made is None:
-            self._forget()  # what follows imports asyncio
+            self._import.end()  # what follows imports asyncio
             self._made = new_event_loop(self._kind)
 
             import asyncio
@@ -99,49 +98,9 @@ class EarlyLoop:
         if self._made is not None and not self._made.is_closed():
             self._made.close()
 
-    def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """Be asked by an import where a module is: answer as any finder for those of loops."""
-        # uvloop imports asyncio, and is not complete before that is.
-        if name not in ("asyncio", "uvloop"):
-            return None
-        if threading.current_thread() is not threading.main_thread():
-            return None
-        self._forget()
-        for finder in sys.meta_path:
-            spec = finder.find_spec(name, path, target)
-            if spec is not None:
-                loader: Any = _Loader(spec.loader, self._imported)
-                spec.loader = loader
-                return spec
-        return None
-
-    def _forget(self) -> None:
-        if self in sys.meta_path:
-            sys.meta_path.remove(self)
-
     def _imported(self) -> None:
+        import contextlib  # which asyncio has imported
+
         # It is raised again, to somebody who reports it, once the loop is wanted.
         with contextlib.suppress(BootError):
             self.get()
-
-
-class _Loader:
-    """Loads a module as `loader` does, and calls `then`."""
-
-    def __init__(self, loader: Any, then: Callable[[], object]) -> None:
-        self._loader = loader
-        self._then = then
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        made: ModuleType | None = self._loader.create_module(spec)
-        return made
-
-    def exec_module(self, module: ModuleType) -> None:
-        # From here on the module looks as if nobody had stood in between.
-        module.__loader__ = self._loader
-        if module.__spec__ is not None:
-            module.__spec__.loader = self._loader
-        self._loader.exec_module(module)
-        self._then()

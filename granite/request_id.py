@@ -7,8 +7,11 @@ as `asyncio.to_thread` does, has the request's id.
 
 from __future__ import annotations
 
-import logging
 from contextvars import ContextVar
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import logging
 
 __all__ = ["VARIABLE", "RequestIdFilter", "current"]
 
@@ -20,8 +23,10 @@ def current() -> str:
     return VARIABLE.get()
 
 
-class RequestIdFilter(logging.Filter):
-    """Give each record the attribute `request_id`, for a formatter's `%(request_id)s`."""
+class RequestIdFilter:
+    """A filter for `logging`: give each record the attribute `request_id`, for a formatter's
+    `%(request_id)s`.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Keep `record`."""

@@ -7,8 +7,9 @@ asyncio. Runs on the event loop's thread.
 
 from __future__ import annotations
 
-import logging
+from _thread import allocate_lock
 
+from granite._core.errorlog import error_log
 from granite._core.exchange import RequestIds
 from granite._core.server import Server
 from granite.access_log import access_log
@@ -18,7 +19,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
     import contextvars
-    import threading
     from collections.abc import Callable, Iterable
     from typing import Any
 
@@ -27,13 +27,36 @@ if TYPE_CHECKING:
     from granite.interfaces.choice import Application
     from granite.settings.config import Config
 
-__all__ = ["GRACE", "Serving"]
-
-logger = logging.getLogger("granite.error")
+__all__ = ["GRACE", "Serving", "Stopping"]
 
 # Seconds that a drain leaves to the next request of a connection that has just been busy: it may be
 # on its way.
 GRACE = 0.5
+
+
+class Stopping:
+    """`granite.stopping` of WSGI: what `threading.Event` is, without that import."""
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._unset = allocate_lock()
+        self._unset.acquire()
+
+    def is_set(self) -> bool:
+        """Say whether the server is told to stop, or the worker replaced."""
+        return self._is_set
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for it, `timeout` seconds at most; return `is_set()`."""
+        if self._unset.acquire(timeout=-1 if timeout is None else max(timeout, 0)):
+            self._unset.release()
+        return self._is_set
+
+    def set(self) -> None:
+        """Tell all who ask or wait. Idempotent; one thread's."""
+        if not self._is_set:
+            self._is_set = True
+            self._unset.release()
 
 
 class Serving:
@@ -63,7 +86,7 @@ class Serving:
         self._on_max_requests = on_max_requests
         self._worker = worker
         self._draining = False
-        self._stopping: asyncio.Event | threading.Event
+        self._stopping: asyncio.Event | Stopping
 
     def _open(self, loop: Any, interface: Interface, context: contextvars.Context) -> None:
         """Make the server, which does not accept yet."""
@@ -94,7 +117,7 @@ class Serving:
 
     def tell_interface(self) -> None:
         """Log by which interface the application is served."""
-        logger.info("the application is served by %s", self.application.title)
+        error_log.info("the application is served by %s", self.application.title)
 
     def share(self, index: int, sharing: tuple[int, ...]) -> None:
         """Share connections out evenly with the workers of other slots, by what these descriptors
@@ -139,7 +162,7 @@ class Serving:
         if self.server is None:
             return
         self.server.drain(on_idle, grace)
-        logger.debug("draining: %d connections left", self.server.connections)
+        error_log.debug("draining: %d connections left", self.server.connections)
         if on_draining is not None:
             on_draining()
 
@@ -152,7 +175,7 @@ class Serving:
         if not count:
             what, count = "connection", counters["connections"]
         were = " was" if count == 1 else "s were"
-        logger.warning("%d %s%s cut short after %g s", count, what, were, round(seconds, 1))
+        error_log.warning("%d %s%s cut short after %g s", count, what, were, round(seconds, 1))
 
 
 def _request_ids(config: Config) -> RequestIds | None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import threading
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from granite.interfaces.asgi import Lifespan
-from granite.serving import Serving
+from granite.serving import Serving, Stopping
 
 if TYPE_CHECKING:
     from granite._core.exchange import Interface
@@ -39,7 +38,7 @@ class AsyncServing(Serving):
     def __init__(self, application: Application, config: Config, *args: Any, **kwargs: Any) -> None:
         super().__init__(application, config, *args, **kwargs)
         # Threads may look at that of WSGI.
-        self._stopping = asyncio.Event() if application.is_async else threading.Event()
+        self._stopping = asyncio.Event() if application.is_async else Stopping()
         self._has_begun = False
         lifespan = config.lifespan if application.interface == "asgi" else "off"
         self._lifespan = Lifespan(application.call, lifespan)

@@ -12,10 +12,9 @@ So whatever ends the serving is done by callbacks of the loop, wherever its turn
 from __future__ import annotations
 
 import contextvars
-import threading
 
 from granite._core.loop import Flag
-from granite.serving import Serving
+from granite.serving import Serving, Stopping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ class WsgiServing(Serving):
     ) -> None:
         super().__init__(application, config, *args, **kwargs)
         self._loop = loop
-        self._stopping = threading.Event()
+        self._stopping = Stopping()
         self._over = Flag()
         self._idle = False
         self._ended_at = 0.0

@@ -23,11 +23,11 @@ application has registered for the end of its process (`atexit`) run in the work
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import select
 
 from granite import log, process, worker
+from granite._core.errorlog import error_log
 from granite.arbiter import signals
 from granite.arbiter.channel import Reporter
 from granite.arbiter.fork import flush_streams
@@ -50,8 +50,6 @@ else:
     import _signal
 
 __all__ = ["main"]
-
-logger = logging.getLogger("granite.error")
 
 # Signals that mean something to an application that waits for its end, and nothing to a template.
 _ENDINGS = (_signal.SIGINT, _signal.SIGQUIT, _signal.SIGTERM)
@@ -92,7 +90,7 @@ def _load(start: WorkerStart) -> Application:
     census = Census()
     app = load(start)
     for remark in census.remarks():
-        logger.warning("%s", remark)
+        error_log.warning("%s", remark)
     application = choose(app, start.config.interface)
     load_interface(application.interface, start.config.loop)
     return application

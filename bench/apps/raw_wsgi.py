@@ -6,11 +6,14 @@ Served by every WSGI server of the table, so it must not know any of them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
 
-Environ = dict[str, Any]
-StartResponse = Callable[[str, list[tuple[str, str]]], object]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeAlias
+
+    Environ: TypeAlias = dict[str, Any]
+    StartResponse: TypeAlias = Callable[[str, list[tuple[str, str]]], object]
 
 HELLO = b"Hello, World!"
 HELLO_HEADERS = [("Content-Type", "text/plain"), ("Content-Length", "13")]

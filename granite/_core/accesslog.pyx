@@ -10,7 +10,6 @@ kernel appends, so that no other process's lines lie among them; a stream in wri
 block. What a stream does not take waits, within a bound, for a later turn; what fails is lost, counted, and told of once.
 """
 
-import logging
 import sys
 
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
@@ -35,6 +34,7 @@ from granite._core.capi.python cimport (
 from granite._core.counters cimport clock
 from granite._core.exchange cimport Exchange
 from granite._core.transport cimport Deferred, LoopTurn, name_of
+from granite._core.errorlog import error_log as _log
 
 cdef extern from "strings.h" nogil:
     int strncasecmp(const char *, const char *, size_t)
@@ -63,7 +63,6 @@ cdef extern from "time.h" nogil:        # Cython's own does not know the offset
 cdef extern from "limits.h":
     const int PIPE_BUF
 
-cdef object _log = logging.getLogger("granite.error")
 
 include "accesslog/lines.pxi"
 include "accesslog/format.pxi"

@@ -14,7 +14,6 @@ into the future stores a number and leaves the wheel alone. What nobody tells is
 waits for it, and whether one that is not being read from is still there.
 """
 
-import logging
 
 cimport cython
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
@@ -32,8 +31,8 @@ from granite._core.net cimport HANDLE_NEW, HANDLE_OPEN, LOOKS, Listener, Reactor
 from granite._core.peers cimport PEER_NONE, PEER_TURNED_AWAY, Peers
 from granite._core.proxy_protocol cimport HEADER_PART, HEADER_WRONG, HeaderState, ProxyHeader, is_header, read_header
 from granite._core.transport cimport UNWRAP_ENDED, UNWRAP_OK, SecureContext, SecureLayer, Unwrapped, name_of
+from granite._core.errorlog import error_log as _log
 
-cdef object _log = logging.getLogger("granite.error")
 
 cdef enum:
     FIRST_REQUEST_GRACE = 500           # ms that a drain leaves a new connection for its first request

@@ -11,7 +11,6 @@ until the first piece of the body, so that an application that fails in between 
 after the connection closed or turned to its next request; the application may run on, its receive() tells of the end.
 """
 
-import logging
 import os
 
 cimport cython
@@ -29,8 +28,8 @@ from granite._core.capi.python cimport (
 from granite._core.counters cimport (
     REASONS, REJECTED_CLIENT_GONE, REJECTED_QUEUE_TIME, Rejection, clock, coarse_clock, observe,
 )
+from granite._core.errorlog import error_log as _log
 
-cdef object _log = logging.getLogger("granite.error")
 
 include "exchange/rejections.pxi"
 include "exchange/admission.pxi"

@@ -10,7 +10,6 @@ proxy has said, one step to the left; the first that is not is the client's. Wha
 the last address that was found. The other values are taken from the same step, or from the leftmost one where their list is shorter.
 """
 
-import logging
 
 from cpython.object cimport PyObject
 from libc.string cimport memchr, memcmp, strlen
@@ -23,8 +22,8 @@ from granite._core.scope cimport (
     NAME_X_REAL_IP, decode_path,
 )
 from granite._core.transport cimport name_of
+from granite._core.errorlog import error_log as _log
 
-cdef object _log = logging.getLogger("granite.error")
 
 # In the order of KnownName.
 cdef tuple _NAMES = (

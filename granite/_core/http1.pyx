@@ -11,7 +11,6 @@ and resume() goes on when the response is done. As long as anything is set aside
 to the connections that have a request in progress.
 """
 
-import logging
 import sys
 import time
 
@@ -43,10 +42,10 @@ from granite._core.scope cimport (
     NAME_CONNECTION, NAME_EXPECT, NAME_FORWARDED, NAME_HOST, NAME_TRANSFER_ENCODING, NAME_UNDERSCORED, ScopeCache,
 )
 from granite._core.transport cimport Transport, name_of
+from granite._core.errorlog import error_log as _log
 
 LLHTTP_VERSION = f"{llhttp.LLHTTP_VERSION_MAJOR}.{llhttp.LLHTTP_VERSION_MINOR}.{llhttp.LLHTTP_VERSION_PATCH}"
 
-cdef object _log = logging.getLogger("granite.error")
 
 # As the interfaces tell them: by identity.
 cdef str _HTTP10 = sys.intern("1.0")

@@ -11,9 +11,8 @@ by their places, of which each is cleared before its call, and what is missed is
 """
 
 import _signal
-import logging
 import os
-from collections import deque
+from _collections import deque
 
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
@@ -22,8 +21,8 @@ from libc.errno cimport EINTR, errno
 from posix.unistd cimport close, getpid, read, write
 from granite._core.capi.poll cimport POLLIN, poll, pollfd
 from granite._core.counters cimport clock
+from granite._core.errorlog import error_log as _log
 
-cdef object _log = logging.getLogger("granite.error")
 
 cdef enum:
     LONGEST_WAIT = 86400000             # ms

@@ -9,9 +9,8 @@ outer loop are done by hand: handles that were added or changed outside of uv_ru
 `stale` asks for one, and libuv's timers do not make its descriptor readable, so the pump keeps one timer of the outer loop armed.
 """
 
-import _socket                          # whose package costs memory
-import logging
 import os
+import _socket
 
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
@@ -28,10 +27,10 @@ from granite._core.capi.python cimport GRANITE_IS_DEBUG, PyContext_Copy, PyConte
 from granite._core.counters cimport clock, coarse_clock
 from granite._core.loop cimport Loop
 from granite._core.transport cimport Deferred, LoopTurn, SecureLayer, Transport, Waker, name_of
+from granite._core.errorlog import error_log as _log
 
 UV_VERSION = (<bytes>uv.uv_version_string()).decode()
 
-cdef object _log = logging.getLogger("granite.error")
 
 
 cdef inline void _pin(object handle) noexcept:

@@ -5,7 +5,6 @@ runs on that thread.
 """
 
 import contextvars
-import logging
 
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint64_t
@@ -28,8 +27,8 @@ from granite._core.peers cimport Peers
 from granite._core.proxy_protocol cimport PROXY_V1, PROXY_V2
 from granite._core.scope cimport ScopeCache
 from granite._core.transport cimport SecureContext
+from granite._core.errorlog import error_log as _log
 
-cdef object _log = logging.getLogger("granite.error")
 
 cdef enum:
     MOST_IN_FLIGHT = 100                # requests that in_flight() tells of

@@ -11,7 +11,6 @@ StopIteration; only when there is really something to wait for is a Future made.
 """
 
 import asyncio
-import logging
 import sys
 
 cimport cython
@@ -22,8 +21,8 @@ from granite._core.capi.python cimport (
 )
 from granite._core.exchange cimport Exchange, Interface, RESPONSE_DONE, RESPONSE_NONE
 from granite._core.exchange import ClientDisconnected
+from granite._core.errorlog import error_log as _log
 
-cdef object _log = logging.getLogger("granite.error")
 cdef object _CancelledError = asyncio.CancelledError
 cdef str _CONTEXT = "context"
 

@@ -16,12 +16,9 @@ reactor: other connections are served meanwhile, but no other call begins.
 """
 
 import io
-import logging
 import os
 import stat
 import sys
-import threading
-import traceback
 import types
 
 from cpython.object cimport PyObject
@@ -51,8 +48,8 @@ from granite._core.transport cimport Deferred, LoopTurn, Waker
 from granite._core.exchange import ClientDisconnected
 
 cimport cython
+from granite._core.errorlog import error_log as _log
 
-cdef object _log = logging.getLogger("granite.error")
 
 include "wsgi/environ.pxi"
 include "wsgi/input.pxi"

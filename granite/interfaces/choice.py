@@ -6,15 +6,16 @@ the worker, or in its template, on the main thread; loads nothing that only some
 
 from __future__ import annotations
 
-from functools import partial
-
 from granite.errors import LoadError
 from granite.settings.hooks import arity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import asyncio
+    from functools import partial
     from typing import Any
+else:
+    from _functools import partial  # functools imports collections
 
 __all__ = ["Application", "choose", "is_application"]
 

@@ -8,8 +8,6 @@ in the worker, before the loop runs.
 from __future__ import annotations
 
 import importlib
-import traceback
-from types import TracebackType
 
 from granite.errors import GraniteError, LoadError
 from granite.interfaces.choice import is_application
@@ -17,6 +15,7 @@ from granite.interfaces.choice import is_application
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
     from typing import Any
 
 __all__ = ["call", "load"]
@@ -123,6 +122,8 @@ def _call_factory(factory: Any, target: str) -> Any:
 
 
 def _application_raised(what: str, exc: BaseException) -> LoadError:
+    import traceback
+
     lines = traceback.format_exception(type(exc), exc, _own_frames(exc.__traceback__))
     return LoadError(
         f"cannot load {what}: the application raised {type(exc).__name__}",

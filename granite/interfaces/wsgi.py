@@ -6,10 +6,10 @@ served. The stream is written to by any thread.
 
 from __future__ import annotations
 
-import logging
-import threading
+from _thread import allocate_lock
 
 from granite import __version__
+from granite._core.errorlog import error_log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ErrorStream", "constants"]
 
-logger = logging.getLogger("granite.error")
+_ERROR = 40  # logging.ERROR
 
 
 class ErrorStream:
@@ -31,7 +31,7 @@ class ErrorStream:
 
     def __init__(self) -> None:
         self._begun = ""
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
 
     def write(self, text: str) -> int:
         """Log the lines that are complete with this; return the number of characters."""
@@ -39,7 +39,8 @@ class ErrorStream:
             lines, end, rest = (self._begun + text).rpartition("\n")
             self._begun = rest
         if end:
-            _log(lines)
+            first, _, others = lines.partition("\n")
+            error_log.detailed(_ERROR, "%s", first, details=others)  # where tracebacks are
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -49,14 +50,6 @@ class ErrorStream:
 
     def flush(self) -> None:
         """Do nothing: a line is logged when it is complete."""
-
-
-def _log(lines: str) -> None:
-    if logger.isEnabledFor(logging.ERROR):
-        text, _, details = lines.partition("\n")
-        record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, "%s", (text,), None)
-        record.exc_text = details or None  # where tracebacks are: a message is one line
-        logger.handle(record)
 
 
 def constants(config: Config, stopping: object) -> dict[str, Any]:

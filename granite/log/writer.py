@@ -1,8 +1,8 @@
-"""The arbiter's writer.
+"""The writer of whoever does without `logging`: the arbiter, and workers that have not imported it.
 
 Owns what a method call becomes: a record of the error log. Without the standard library's logging,
 unless `log_config` sends the arbiter's lines through it. Must not know how lines look nor where
-they go. One thread at a time.
+they go. Any thread may log.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from logging import Logger
 
     from granite.log.outputs import Output
+    from granite.log.sinks import Sink
     from granite.settings.config import Config
 
 __all__ = ["Log"]
@@ -41,6 +42,7 @@ class Log:
         self._least = LEVELS[config.log_level] if config.log else _SILENT
         self._logger: Logger | None = None
         self._output: Output | None = None
+        self.access_sink: Sink | None = None
         if config.log_config is not None:
             self._logger = _logger(config, owner)
         elif config.log:
@@ -48,7 +50,7 @@ class Log:
 
             self._output = error_output(config, owner)
             if config.access_log:
-                access_output(config, owner)
+                self.access_sink = access_output(config, owner).sink
 
     def debug(self, text: object, *args: object, **options: object) -> None:
         """Write a line of severity debug."""
@@ -82,7 +84,9 @@ class Log:
         exception = options.get("exc_info")
         details = str(options.get("details") or "")
         if self._logger is not None and details:
-            _log_details(self._logger, number, text, args, details)
+            from granite._core.errorlog import log_details
+
+            log_details(self._logger, number, text, args, details)
         elif self._logger is not None:
             self._logger.log(number, text, *args, exc_info=_exception(exception), stacklevel=3)
         elif number >= self._least and self._output is not None:
@@ -109,15 +113,6 @@ def _logger(config: Config, owner: tuple[int, int] | None) -> Logger:
 
     handlers.configure(config, owner, fresh=True)
     return logging.getLogger(_NAME)
-
-
-def _log_details(
-    logger: Logger, number: int, text: object, args: tuple[object, ...], details: str
-) -> None:
-    if logger.isEnabledFor(number):
-        record = logger.makeRecord(_NAME, number, __file__, 0, text, args, None)
-        record.exc_text = details  # where formatters keep, and look for, a traceback's text
-        logger.handle(record)
 
 
 def _level(level: int | str) -> tuple[str, int]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -22,9 +24,11 @@ HIGH_WATER = 65536
 HEAD = b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n" % (2 * HIGH_WATER)
 
 # What costs memory, and none of it is needed.
-HEAVY = {
-    *("asyncio", "concurrent.futures", "inspect", "selectors", "signal", "socket", "ssl", "typing"),
-    "uvloop",
+HEAVY = {"asyncio", "concurrent.futures", "inspect", "selectors", "ssl", "uvloop"}
+# What has a price as well, and is imported by whoever has a use for it.
+USEFUL = {
+    *("collections", "contextlib", "enum", "functools", "logging", "re", "socket", "string"),
+    *("threading", "traceback", "typing", "weakref"),
 }
 
 PATIENT = with_constant("watchdog._REPORT", 4.0)
@@ -59,6 +63,23 @@ def test_a_worker_does_without_asyncio(run, arguments):
     assert not {"granite.serving_async", "granite._core.task", "granite._core.asgi"} & modules
     assert "served by WSGI" in granite.output
     assert granite.stop() == 0
+
+
+def test_a_worker_imports_little_of_the_standard_library(run):
+    code = "import importlib, runpy, sys; print(*sys.modules)"
+    bare = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    granite = run("told")
+    assert (set(ask(granite, "/modules")) - set(bare.stdout.split())) & USEFUL == set()
+    assert granite.stop() == 0
+
+
+def test_a_program_that_imports_logging_finds_the_servers_loggers_configured(run):
+    granite = run("told")
+    assert ask(granite, "/log") is False
+    granite.wait_for("warning: a line of logging\n")
+    granite.signal(signal.SIGTERM)
+    assert granite.wait() == 0
+    assert granite.output.count("a line of logging") == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -22,9 +22,19 @@ def told(environ, start_response):
         "/pid": os.getpid,
         "/modules": lambda: sorted(sys.modules),
         "/nap": nap,
+        "/log": log_a_line,
         "/stopping": lambda: environ["granite.stopping"].is_set(),
     }
     return respond(start_response, repr(found.get(environ["PATH_INFO"], os.getpid)()))
+
+
+def log_a_line():
+    """Return whether anybody has imported `logging` before."""
+    before = "logging" in sys.modules
+    import logging
+
+    logging.getLogger("granite.error").warning("a line of %s", "logging")
+    return before
 
 
 def upload(environ, start_response):

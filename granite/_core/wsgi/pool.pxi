@@ -111,6 +111,8 @@ cdef class Pool(Runner):
         return ready
 
     cdef int _grow(self, int missing) except -1:
+        import threading                # which who has no threads does without
+
         while missing > 0:
             missing -= 1
             self.named += 1
@@ -179,7 +181,7 @@ cdef class Pool(Runner):
             exchange = <PooledExchange>job
             Py_DECREF(job)
             exchange.known = known
-            exchange.thread = threading.get_ident()
+            exchange.thread = PyThread_get_thread_ident()
             began = clock() if self.timing else 0
             try:
                 exchange.run()

@@ -2,6 +2,7 @@
 
 cdef enum:
     STACK_FRAMES = 30                   # of a call that takes too long, which are logged
+    LOG_WARNING = 30                    # logging.WARNING
 
 
 cdef class PooledExchange(WsgiExchange):
@@ -132,10 +133,11 @@ cdef class PooledExchange(WsgiExchange):
         """A thread can't be ended: say what it does."""
         frame = sys._current_frames().get(self.thread) if self.thread else None
         if frame is not None:
+            import traceback            # for this alone
+
             text = "the call has not returned, and its thread can't be ended: %s"
-            record = _log.makeRecord(_log.name, logging.WARNING, __name__, 0, text, (self.name(),), None)
-            record.exc_text = "".join(traceback.format_stack(frame, STACK_FRAMES)).rstrip()     # as tracebacks are: line by line
-            _log.handle(record)
+            stack = traceback.format_stack(frame, STACK_FRAMES)
+            _log.detailed(LOG_WARNING, text, self.name(), details="".join(stack).rstrip())      # as tracebacks are: line by line
         return False
 
     # the application's side: in a thread
