@@ -62,6 +62,7 @@ DIRECTIVES = {
     "cdivision": True,
     "initializedcheck": False,
     "freethreading_compatible": True,
+    "auto_pickle": False,
 }
 
 DEBUG = os.environ.get("GRANITE_DEBUG", "") not in ("", "0")

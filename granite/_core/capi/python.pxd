@@ -22,8 +22,6 @@ cdef extern from "Python.h":
 
     ctypedef struct _AsyncType "PyTypeObject":
         PyAsyncMethods *tp_as_async
-        void *tp_new
-        void *tp_vectorcall             # of the type itself: Cython fills it in as well
 
     const int METH_O
     const int METH_FASTCALL
@@ -111,7 +109,23 @@ cdef extern from *:
     """
     bint granite_is_text(PyObject *, PyObject *) noexcept
 
+cdef extern from *:
+    """
+    static PyObject *granite_refuse_new(PyTypeObject *type, PyObject *args, PyObject *named)
+    {
+        PyErr_Format(PyExc_TypeError, "cannot create '%.100s' instances", type->tp_name);
+        return NULL;
+    }
+
+    static inline void granite_forbid_making(PyObject *type)
+    {
+        /* Not NULL, which __new__ would call. */
+        ((PyTypeObject *)type)->tp_new = granite_refuse_new;
+        ((PyTypeObject *)type)->tp_vectorcall = NULL;
+    }
+    """
+    void granite_forbid_making(PyObject *) noexcept
+
 cdef inline void forbid_making(object made) noexcept:
     """Only the module of a type makes its objects from now on: one that Python made would lack what its methods rely on."""
-    (<_AsyncType *><PyObject *>made).tp_new = NULL
-    (<_AsyncType *><PyObject *>made).tp_vectorcall = NULL
+    granite_forbid_making(<PyObject *>made)
