@@ -125,6 +125,7 @@ cdef class WsgiExchange(Exchange):
     cdef object _start(self, object status, object headers, object exc_info)
     cdef int _hint(self, object headers) except -1
     cdef object _gone(self)
+    cdef object _too_late(self, str what)
     # towards the protocol
     cdef int _put(self, bytes piece, bint more) except -1
     cdef bint _put_file(self, int fd, int64_t offset, int64_t count) except -1

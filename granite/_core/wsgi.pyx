@@ -380,7 +380,7 @@ cdef class WsgiExchange(Exchange):
         cdef int64_t length = -1
         cdef int code
         if self.stage == STAGE_ENDED:
-            raise self._gone() if self.disconnected else RuntimeError("start_response() was called when the application's call was over")
+            raise self._too_late("start_response()")
         if exc_info is not None:
             try:
                 if self.begun:
@@ -401,7 +401,7 @@ cdef class WsgiExchange(Exchange):
     def __call__(self, data):
         """Send a piece of the response's body, and wait until there is room for more."""
         if self.stage != STAGE_RUNNING:
-            raise RuntimeError("write() was called when the application's call was over")
+            raise self._too_late("write()")
         if self.whole:
             raise RuntimeError("write(): the response's body is complete")
         piece = _bytes(data)
@@ -416,6 +416,10 @@ cdef class WsgiExchange(Exchange):
 
     cdef object _gone(self):
         return ClientDisconnected("the client has disconnected")
+
+    cdef object _too_late(self, str what):
+        """The end of the server comes before that of a thread, as a client's leaving does."""
+        return self._gone() if self.disconnected else RuntimeError(f"{what} was called when the application's call was over")
 
     # towards the protocol
 
@@ -480,8 +484,6 @@ cdef class WsgiExchange(Exchange):
     cdef bytes _fetch(self):
         """The next piece of the request's body, when it has come; empty at its end."""
         cdef Protocol protocol
-        if self.stage == STAGE_ENDED:
-            raise OSError("the request's body was not read before the application's call was over")
         while self.body is None and not self.body_complete:
             protocol = self.protocol
             if protocol is None or self.disconnected or self.read_ended:

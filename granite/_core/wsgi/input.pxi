@@ -15,6 +15,8 @@ cdef class Input:
             return True
         if self.ended:
             return False
+        if self.exchange.stage == STAGE_ENDED:
+            raise self.exchange._gone() if self.exchange.disconnected else OSError("the body was not read before the application's call was over")
         self.piece = self.exchange._fetch()
         self.offset = 0
         if PyBytes_GET_SIZE(<PyObject *>self.piece) == 0:
