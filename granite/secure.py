@@ -1,84 +1,104 @@
-"""The server's certificate and key, from the settings to what the core takes.
+"""The server's certificates and keys, from the settings to what the core takes.
 
-Owns reading the files and the one-line message about what is wrong with them. Must not know who
-serves. The core's TLS, and with it libcrypto, is loaded only where a certificate is set. Any thread
-may call it.
+Owns what is made of the files and the one-line message about what is wrong with them. Must not know
+who serves. The core's TLS, and with it libcrypto, is loaded only where a certificate is set. Any
+thread may call it.
 """
 
 from __future__ import annotations
 
-from granite.errors import BootError, reason
+from granite._core.errorlog import error_log
+from granite.errors import BootError
+from granite.key_files import read_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from granite._core.transport import SecureContext
+    from collections.abc import Callable, Mapping
+
+    from granite._core.tls import Certificate, TlsContext
     from granite.settings.config import Config
 
 __all__ = ["KeyMaterial", "load_context", "read_material"]
 
 
 class KeyMaterial:
-    """Certificate and key as they lie in their files: bytes, which a fork may copy. What is made of
-    them belongs to the process that serves.
+    """Certificates and keys as they lie in their files: bytes, which a fork may copy. What is made
+    of them belongs to the process that serves.
+
+    `contents` has what lies in each of the files, by path.
     """
 
-    __slots__ = ("_certificate", "_chain", "_key", "_key_file", "_password")
+    __slots__ = ("_config", "_contents")
 
-    def __init__(self, certificate: str, key_file: str | None, password: str | None) -> None:
-        self._certificate = certificate
-        self._key_file = key_file or certificate
-        self._password = password
-        self._chain = _read("ssl_certificate", certificate)
-        self._key = self._chain if key_file is None else _read("ssl_keyfile", key_file)
-        # Now, while all files can be read, and so that processes that are forked share it.
-        import granite._core.tls  # noqa: F401
+    def __init__(self, config: Config, contents: Mapping[str, bytes]) -> None:
+        self._config = config
+        self._contents = contents
 
-    def context(self) -> SecureContext:
-        """Return what makes connections secure. Raises BootError for a wrong password, and a
-        certificate that has expired or does not belong to the key.
-        """
+    def context(self, warn: Callable[[str], object] | None = None) -> TlsContext:
+        """Return what makes connections secure; raises BootError as `certificates()` does."""
         from granite._core.tls import TlsContext
 
+        return TlsContext(self.certificates(warn))
+
+    def certificates(self, warn: Callable[[str], object] | None = None) -> list[Certificate]:
+        """Return what the core takes. `warn`, in place of the log, is told of certificates that are
+        not valid yet. Raises BootError for a wrong password, and a certificate that has expired or
+        does not belong to its key.
+        """
+        config = self._config
+        warn = warn or error_log.warning
+        password = config.ssl_keyfile_password
+        if config.ssl_keyfile_password_file is not None:
+            text = self._contents[config.ssl_keyfile_password_file].decode("utf-8", "replace")
+            password = text.partition("\n")[0].rstrip("\r")
+        made = []
+        keys = config.ssl_keyfile or config.ssl_certificate
+        for path, key in zip(config.ssl_certificate, keys, strict=True):
+            certificate = self._certificate(path, key, password)
+            if certificate.early:
+                warn(f"TLS: {path}: the certificate is not valid yet")
+            made.append(certificate)
+        return made
+
+    def _certificate(self, path: str, key_path: str, password: str | None) -> Certificate:
+        from granite._core.tls import Certificate
+
+        chain, key = self._contents[path], self._contents[key_path]
         try:
-            return TlsContext(self._chain, self._key, self._password)
+            return Certificate(chain, key, password)
         except ValueError as exc:
-            if self._password is None and b"ENCRYPTED" in self._key:
+            if password is None and b"ENCRYPTED" in key:
                 raise BootError(
-                    f"TLS: {self._key_file}: the key is encrypted; expected an "
+                    f"TLS: {key_path}: the key is encrypted; expected an "
                     "ssl_keyfile_password, got none"
                 ) from None
-            if self._key is self._chain and b"PRIVATE KEY" not in self._key:
+            if key_path == path and b"PRIVATE KEY" not in key:
                 raise BootError(
-                    f"TLS: {self._certificate}: there is no private key in it; expected an "
-                    "ssl_keyfile, got none"
+                    f"TLS: {path}: there is no private key in it; expected an ssl_keyfile, got none"
                 ) from None
-            files = ", ".join(dict.fromkeys((self._certificate, self._key_file)))
+            files = ", ".join(dict.fromkeys((path, key_path)))
             raise BootError(f"TLS: {files}: {exc}") from None
 
 
 def read_material(config: Config) -> KeyMaterial | None:
-    """Return the server's certificate and key, or None where no certificate is set.
+    """Return the server's certificates and keys, or None where no certificate is set.
 
-    Without `ssl_keyfile` the key is looked for in the certificate's file. A process that gives up
-    its privileges calls it before, one that forks afterwards makes the context in the child. Raises
-    BootError for a file that cannot be read.
+    Without `ssl_keyfile` the keys are looked for in the certificates' files. A process that gives
+    up its privileges calls it before, one that forks afterwards makes the context in the child.
+    Raises BootError for a file that cannot be read.
     """
-    if config.ssl_certificate is None:
+    if not config.ssl_certificate:
         return None
-    return KeyMaterial(config.ssl_certificate, config.ssl_keyfile, config.ssl_keyfile_password)
+    contents = read_files(config)
+    # Now, while all files can be read, and so that processes that are forked share it.
+    import granite._core.tls  # noqa: F401
+
+    return KeyMaterial(config, contents)
 
 
-def load_context(config: Config) -> SecureContext | None:
+def load_context(config: Config) -> TlsContext | None:
     """Return what makes connections secure, or None where no certificate is set: both steps at
     once. Raises BootError as they do.
     """
     material = read_material(config)
     return None if material is None else material.context()
-
-
-def _read(name: str, path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123
-            return file.read()
-    except OSError as exc:
-        raise BootError(f"{name}: cannot read {path}: {reason(exc)}") from None

@@ -8,8 +8,8 @@ OPENSSL_VERSION: str
 def cipher_suites() -> list[str]:
     """The names of the TLS 1.3 cipher suites that this build offers, in the order of preference."""
 
-class TlsContext(SecureContext):
-    """A certificate chain with its key, and what all connections that show it share.
+class Certificate:
+    """A certificate chain with its key.
 
     Parameters:
         chain: the certificates in PEM, the server's own first.
@@ -21,3 +21,23 @@ class TlsContext(SecureContext):
     """
 
     def __init__(self, chain: bytes, key: bytes, password: str | None = None) -> None: ...
+    @property
+    def names(self) -> tuple[bytes, ...]:
+        """What it stands for, in lower case; addresses as text."""
+
+    @property
+    def early(self) -> bool:
+        """It is not valid yet."""
+
+class TlsContext(SecureContext):
+    """Certificates, and what all connections that show one of them share.
+
+    A client that asks for a name gets a certificate for this name, in default of it one for a
+    wildcard, or else any: the first whose signatures it can verify.
+    """
+
+    def __init__(self, certificates: list[Certificate]) -> None: ...
+    def renew(self, certificates: list[Certificate]) -> None:
+        """Show these certificates from now on. Connections whose handshake has begun go on with
+        theirs.
+        """

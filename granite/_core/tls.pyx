@@ -12,9 +12,11 @@ OpenSSL's error queue belongs to the thread, which is also the application's: wh
 next call of whoever uses OpenSSL (the module ssl). No call here leaves anything on it.
 """
 
+from _socket import AF_INET, AF_INET6, inet_ntop
 from binascii import b2a_base64
 
 cimport cython
+from libc.stdint cimport UINT16_MAX
 from libc.string cimport memcmp, memcpy, memset
 from granite._core.buf cimport OutPool, out_commit, out_copy, out_reserve
 from granite._core.capi.picotls cimport *
@@ -49,5 +51,6 @@ def cipher_suites():
     return names
 
 
+include "tls/certificate.pxi"
 include "tls/context.pxi"
 include "tls/layer.pxi"

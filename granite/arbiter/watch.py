@@ -18,6 +18,7 @@ from granite.arbiter import signals
 from granite.arbiter.fork import flush_streams
 from granite.arbiter.poller import NEVER, doubled
 from granite.errors import BootError, UsageError, reason
+from granite.key_files import files_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -255,8 +256,7 @@ class Watch:
 def _others(loaded: Loaded) -> tuple[str, ...]:
     """Return the files that a worker, or the arbiter, has read beside the application's."""
     config = loaded.config
-    certificate = (config.ssl_certificate, config.ssl_keyfile)
-    return (*loaded.files, *config.env_files, *(path for path in certificate if path))
+    return (*loaded.files, *config.env_files, *files_of(config))
 
 
 def _selecting(config: Config) -> tuple[object, ...]:

@@ -87,9 +87,11 @@ def _title(config: Config, notes: list[Note]) -> None:
 
 
 def _tls(config: Config, notes: list[Note]) -> None:
-    from granite.secure import load_context
+    from granite.secure import read_material
 
-    load_context(config)
+    material = read_material(config)
+    if material is not None:
+        material.context(lambda text: notes.append(Note("warning", text)))
     for name, path in (("ssl_ca", config.ssl_ca), *(("ssl_crl", path) for path in config.ssl_crl)):
         if path is not None:
             _open(name, path)

@@ -126,9 +126,10 @@ class Config:
     forwarded_headers: tuple[str, ...]
     proxy_protocol: str
     proxy_protocol_allow_ips: tuple[str, ...]
-    ssl_certificate: str | None
-    ssl_keyfile: str | None
+    ssl_certificate: tuple[str, ...]
+    ssl_keyfile: tuple[str, ...]
     ssl_keyfile_password: str | None
+    ssl_keyfile_password_file: str | None
     ssl_protocol_min: str
     ssl_ca: str | None
     ssl_crl: tuple[str, ...]

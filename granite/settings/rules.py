@@ -144,11 +144,7 @@ def _refuse(values: dict[str, Value]) -> None:
     proxies = values["proxy_protocol_allow_ips"] or values["forwarded_allow_ips"]
     if values["proxy_protocol"] != "off" and not proxies:
         raise UsageError("proxy_protocol_allow_ips: expected somebody who speaks it, got nobody")
-    if values["ssl_keyfile"] and not values["ssl_certificate"]:
-        raise UsageError("ssl_keyfile: expected an ssl_certificate with it, got none")
-    if values["ssl_client_verify"] != "none" and not values["ssl_ca"]:
-        # Another server goes on without the check; who asked for it should hear of it.
-        raise UsageError("ssl_client_verify: expected an ssl_ca with it, got none")
+    _refuse_tls(values)
     if interface in ("asginl", "rsgi") and values["lifespan"] == "on":
         raise UsageError(f"lifespan: expected auto or off with the interface {interface}, got on")
     routes, mounts = values["static_path_route"], values["static_path_mount"]
@@ -159,6 +155,24 @@ def _refuse(values: dict[str, Value]) -> None:
             f"static_path_route: expected one for each static_path_mount ({len(mounts)}), "
             f"got {len(routes)}"
         )
+
+
+def _refuse_tls(values: dict[str, Value]) -> None:
+    certificates, keys = values["ssl_certificate"], values["ssl_keyfile"]
+    assert isinstance(certificates, tuple)
+    assert isinstance(keys, tuple)
+    if keys and not certificates:
+        raise UsageError("ssl_keyfile: expected an ssl_certificate with it, got none")
+    if keys and len(keys) != len(certificates):
+        raise UsageError(
+            f"ssl_keyfile: expected one for each ssl_certificate ({len(certificates)}), "
+            f"got {len(keys)}"
+        )
+    if values["ssl_keyfile_password"] and values["ssl_keyfile_password_file"]:
+        raise UsageError("ssl_keyfile_password_file: expected no ssl_keyfile_password with it")
+    if values["ssl_client_verify"] != "none" and not values["ssl_ca"]:
+        # Another server goes on without the check; who asked for it should hear of it.
+        raise UsageError("ssl_client_verify: expected an ssl_ca with it, got none")
 
 
 def _refuse_patterns(values: dict[str, Value]) -> None:

@@ -7,16 +7,18 @@ SECTION = Section(
     "TLS",
     Setting(
         "ssl_certificate",
-        path(),
-        None,
-        "File with the server's certificate chain, in PEM; with it, connections are TLS 1.3.",
+        paths(),
+        (),
+        "File with the server's certificate chain, in PEM; with it, connections are TLS 1.3. "
+        "Several are chosen by the name that a client asks for, and by what it can verify.",
         aliases=("ssl_cert", "certfile"),
     ),
     Setting(
         "ssl_keyfile",
-        path(),
-        None,
-        "File with the certificate's private key, in PEM; without it, the certificate's file.",
+        paths(),
+        (),
+        "File with the certificate's private key, in PEM, one for each certificate; without it, "
+        "the certificate's file.",
         aliases=("ssl_key", "keyfile"),
     ),
     Setting(
@@ -26,6 +28,12 @@ SECTION = Section(
         "Password of the private key.",
         aliases=("ssl_key_password",),
         secret=True,
+    ),
+    Setting(
+        "ssl_keyfile_password_file",
+        path(),
+        None,
+        "File whose first line is the password of the private key.",
     ),
     Setting(
         "ssl_protocol_min",

@@ -76,7 +76,7 @@ def test_every_setting_is_a_keyword_and_none_is_its_default(setting):
         ({"log_dictconfig": {"version": 1}}, {"log_config": {"version": 1}}),
         (
             {"ssl_cert": Path("c"), "ssl_key": Path("k"), "ssl_key_password": "p"},
-            {"ssl_certificate": "c", "ssl_keyfile": "k", "ssl_keyfile_password": "p"},
+            {"ssl_certificate": ("c",), "ssl_keyfile": ("k",), "ssl_keyfile_password": "p"},
         ),
         ({"ssl_protocol_min": SSLProtocols.tls13}, {"ssl_protocol_min": "tls1.3"}),
         ({"metrics_enabled": True}, {"metrics": True}),

@@ -35,9 +35,14 @@ cdef extern from "picotls.h" nogil:
         ptls_iovec_t *list
         size_t count
 
+    ctypedef struct _ptls_signature_algorithms:
+        const uint16_t *list
+        size_t count
+
     ctypedef struct ptls_on_client_hello_parameters_t:
         ptls_iovec_t server_name
         _ptls_negotiated_protocols negotiated_protocols
+        _ptls_signature_algorithms signature_algorithms
         unsigned incompatible_version
 
     ctypedef struct ptls_on_client_hello_t:
@@ -77,6 +82,11 @@ cdef extern from "picotls.h" nogil:
     ptls_cipher_suite_t *ptls_get_cipher(ptls_t *)
     uint16_t ptls_get_protocol_version(ptls_t *)
     void ptls_free(ptls_t *tls)
+    # May be called by on_client_hello.
+    void ptls_set_context(ptls_t *tls, ptls_context_t *ctx)
+    void **ptls_get_data_ptr(ptls_t *tls)
+    # Copies it; a length of 0 stands for a text that ends with a null byte.
+    int ptls_set_server_name(ptls_t *tls, const char *server_name, size_t server_name_len)
     int ptls_set_negotiated_protocol(ptls_t *tls, const char *protocol, size_t protocol_len)
     # In: how much there is; out: how much was used.
     int ptls_handshake(ptls_t *tls, ptls_buffer_t *sendbuf, const void *input, size_t *inlen, ptls_handshake_properties_t *args)
@@ -93,8 +103,12 @@ cdef extern from "picotls/openssl.h" nogil:
     ctypedef struct EVP_PKEY:
         pass
 
+    ctypedef struct ptls_openssl_signature_scheme_t:
+        uint16_t scheme_id
+
     ctypedef struct ptls_openssl_sign_certificate_t:
         ptls_sign_certificate_t super
+        const ptls_openssl_signature_scheme_t *schemes      # UINT16_MAX ends them
 
     # NULL-terminated, in the order of preference.
     ptls_cipher_suite_t *ptls_openssl_cipher_suites[]
@@ -141,7 +155,9 @@ cdef extern from "openssl/x509.h" nogil:
     void X509_free(X509 *certificate)
     int i2d_X509(X509 *certificate, unsigned char **out)
     int X509_check_private_key(X509 *certificate, EVP_PKEY *key)
+    const ASN1_TIME *X509_get0_notBefore(const X509 *certificate)
     const ASN1_TIME *X509_get0_notAfter(const X509 *certificate)
+    # 0: the time is none.
     int X509_cmp_current_time(const ASN1_TIME *time)
 
 
@@ -152,3 +168,26 @@ cdef extern from "openssl/pem.h" nogil:
     int PEM_R_NO_START_LINE
     X509 *PEM_read_bio_X509(BIO *bio, X509 **x, pem_password_cb cb, void *u)
     EVP_PKEY *PEM_read_bio_PrivateKey(BIO *bio, EVP_PKEY **x, pem_password_cb cb, void *u)
+
+
+cdef extern from "openssl/x509v3.h" nogil:
+    ctypedef struct ASN1_STRING:
+        pass
+
+    ctypedef struct GENERAL_NAME:
+        pass
+
+    ctypedef struct GENERAL_NAMES:
+        pass
+
+    int NID_subject_alt_name
+    int GEN_DNS
+    int GEN_IPADD
+
+    void *X509_get_ext_d2i(const X509 *certificate, int nid, int *critical, int *index)
+    int sk_GENERAL_NAME_num(const GENERAL_NAMES *names)
+    GENERAL_NAME *sk_GENERAL_NAME_value(const GENERAL_NAMES *names, int index)
+    void GENERAL_NAMES_free(GENERAL_NAMES *names)
+    void *GENERAL_NAME_get0_value(const GENERAL_NAME *name, int *kind)
+    const unsigned char *ASN1_STRING_get0_data(const ASN1_STRING *text)
+    int ASN1_STRING_length(const ASN1_STRING *text)

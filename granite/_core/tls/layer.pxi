@@ -6,6 +6,7 @@ cdef class TlsLayer(SecureLayer):
     """One connection's TLS."""
 
     cdef TlsContext context
+    cdef Certificate certificate        # the one it shows, once the client has said whom it wants
     cdef ptls_t *c_tls
     cdef ptls_buffer_t c_plain
     cdef bint ended                     # nothing is read any more
@@ -20,7 +21,13 @@ cdef class TlsLayer(SecureLayer):
             self.context.live -= 1
 
     cdef tuple describe(self):
-        return self.context.leaf, ptls_get_protocol_version(self.c_tls), ptls_get_cipher(self.c_tls).id
+        return self.certificate.pem, ptls_get_protocol_version(self.c_tls), ptls_get_cipher(self.c_tls).id
+
+    cdef int choose(self, ptls_on_client_hello_parameters_t *params) except? -1:
+        # The name is told whether there is a certificate for it or not: it is what a ticket is bound to.
+        self.certificate = self.context.certificates.choose(params.server_name, params.signature_algorithms.list, params.signature_algorithms.count)
+        ptls_set_context(self.c_tls, &self.certificate.c_context)
+        return ptls_set_server_name(self.c_tls, <char *>params.server_name.base, params.server_name.len) if params.server_name.len else 0
 
     cdef Unwrapped unwrap(self, OutPool pool, const char *data, size_t size) except UNWRAP_ERROR:
         cdef ptls_buffer_t answer

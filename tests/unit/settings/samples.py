@@ -100,9 +100,10 @@ SAMPLES: dict[str, str | tuple[str, ...]] = {
     "overload": "reject",
     "max_queue_time": ("2s", "500ms"),
     "retry_after": ("0", "5"),
-    "ssl_certificate": "cert.pem",
+    "ssl_certificate": ("cert.pem", "one.pem,other.pem"),
     "ssl_keyfile": "key.pem",
     "ssl_keyfile_password": "pass word",
+    "ssl_keyfile_password_file": "password.txt",
     "ssl_protocol_min": ("tls1.2", "TLS1.2", "1.2"),
     "ssl_ca": "ca.pem",
     "ssl_crl": ("a.crl", "a.crl,b.crl"),
@@ -144,7 +145,7 @@ SAMPLES: dict[str, str | tuple[str, ...]] = {
 NATIVE: dict[str, float] = {"http2_keep_alive_interval": 1500}
 # What a setting needs beside it.
 COMPANIONS: dict[str, dict[str, Any]] = {
-    "ssl_keyfile": {"ssl_certificate": "cert.pem"},
+    "ssl_keyfile": {"ssl_certificate": ("cert.pem",)},
     "ssl_client_verify": {"ssl_ca": "ca.pem"},
     "static_path_route": {"static_path_mount": ("public", "other")},
 }

@@ -131,7 +131,7 @@ def test_every_setting_of_gunicorn_has_its_place():
         ("syslog = True; syslog_addr = 'tcp://h:1'", {"log_file": "syslog+tcp://h:1"}),
         (
             "certfile = 'c.pem'; keyfile = 'k.pem'",
-            {"ssl_certificate": "c.pem", "ssl_keyfile": "k.pem"},
+            {"ssl_certificate": ("c.pem",), "ssl_keyfile": ("k.pem",)},
         ),
         ("ca_certs = 'ca'; cert_reqs = 2", {"ssl_ca": "ca", "ssl_client_verify": "required"}),
         (

@@ -35,6 +35,14 @@ def notes(**values):
             "proxy_protocol_allow_ips: expected somebody who speaks it, got nobody",
         ),
         ({"ssl_keyfile": "k"}, "ssl_keyfile: expected an ssl_certificate with it, got none"),
+        (
+            {"ssl_certificate": "a,b", "ssl_keyfile": "k"},
+            "ssl_keyfile: expected one for each ssl_certificate (2), got 1",
+        ),
+        (
+            {"ssl_keyfile_password": "p", "ssl_keyfile_password_file": "f"},
+            "ssl_keyfile_password_file: expected no ssl_keyfile_password with it",
+        ),
         ({"ssl_client_verify": True}, "ssl_client_verify: expected an ssl_ca with it, got none"),
         ({"interface": "asginl", "lifespan": "on"}, "lifespan: expected auto or off with"),
         ({"interface": "rsgi", "lifespan": "on"}, "lifespan: expected auto or off with"),
