@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from granite._core.transport import SecureContext
+    from granite._core.tls import TlsContext
     from granite.arbiter.channel import Reporter
     from granite.arbiter.start import WorkerStart
     from granite.link import AnyLoop, Witness
@@ -68,7 +68,7 @@ class Duty:
         reporter: Reporter,
         reopener: LogReopener,
         witness: Witness,
-        secure: SecureContext | None,
+        secure: TlsContext | None,
     ) -> None:
         self.start = start
         self.config = start.config
@@ -103,7 +103,7 @@ class Duty:
         loop.add_signal_handler(_signal.SIGQUIT, on_quit)
         self._reopener.use(loop)
         self.witness.install()
-        self._link = Link(loop, self.reporter, self.config, stop)
+        self._link = Link(loop, self.reporter, self.config, stop, self._renew)
 
     def of_serving(self) -> dict[str, Any]:
         """Return what a `Serving` is told by the worker."""
@@ -156,6 +156,12 @@ class Duty:
         """Tell the arbiter the last, and nothing more."""
         assert self._link is not None
         self._link.stop()
+
+    def _renew(self, paths: bytes, fds: list[int]) -> None:
+        from granite.secure import renew
+
+        assert self._secure is not None
+        renew(self._secure, self.config, paths, fds)
 
     def _tell_broken(self, app: Any) -> None:
         from granite.development import ErrorPage

@@ -6,13 +6,17 @@ call it.
 
 from __future__ import annotations
 
+import os
+
 from granite.errors import BootError, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from granite.settings.config import Config
 
-__all__ = ["files_of", "read_files"]
+__all__ = ["files_of", "open_files", "read_descriptors", "read_files"]
 
 
 def files_of(config: Config) -> dict[str, str]:
@@ -32,9 +36,51 @@ def read_files(config: Config) -> dict[str, bytes]:
     return {path: _read(name, path) for path, name in files_of(config).items()}
 
 
-def _read(name: str, path: str) -> bytes:
+def open_files(config: Config) -> dict[str, int]:
+    """Return the descriptors of `files_of(config)`; raises BootError for one that cannot be
+    opened.
+    """
+    opened: dict[str, int] = {}
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
+        for path, name in files_of(config).items():
+            opened[path] = _open(name, path)
+    except BaseException:
+        for fd in opened.values():
+            os.close(fd)
+        raise
+    return opened
+
+
+def read_descriptors(paths: bytes, fds: Sequence[int]) -> dict[str, bytes]:
+    """Return what lies in files that somebody else has opened, from their beginning; `paths` has
+    their names, with null bytes between. Raises BootError for one that cannot be read.
+    """
+    names = paths.decode("utf-8", "surrogateescape").split("\0")
+    try:
+        return {name: _whole(fd) for name, fd in zip(names, fds, strict=True)}
+    except (OSError, ValueError) as exc:
+        raise BootError(f"cannot read the files that were handed down: {exc}") from None
+
+
+def _whole(fd: int) -> bytes:
+    data = b""
+    # Without a position of its own: others read by the same descriptor.
+    while piece := os.pread(fd, 65536, len(data)):
+        data += piece
+    return data
+
+
+def _read(name: str, path: str) -> bytes:
+    fd = _open(name, path)
+    try:
+        with open(fd, "rb") as file:  # noqa: PTH123
             return file.read()
+    except OSError as exc:
+        raise BootError(f"{name}: cannot read {path}: {reason(exc)}") from None
+
+
+def _open(name: str, path: str) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as exc:
         raise BootError(f"{name}: cannot read {path}: {reason(exc)}") from None

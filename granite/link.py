@@ -10,7 +10,18 @@ from __future__ import annotations
 import faulthandler
 import os
 
-from granite.arbiter.channel import ACCEPT, BEAT, DRAINING, NOTICE, RECYCLE, RELEASE, Reporter
+from granite.arbiter.channel import (
+    ACCEPT,
+    BEAT,
+    DRAINING,
+    NOTICE,
+    RECYCLE,
+    RELEASE,
+    RENEW,
+    RENEWED,
+    Reporter,
+)
+from granite.errors import BootError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +48,7 @@ _LONGEST_BEAT = 1.0
 
 class Link:
     """The worker's side of the conversation, on `loop`. `on_gone` is called when the arbiter has
-    ended.
+    ended, `on_renew` with files of certificates and their descriptors when they have changed.
     """
 
     def __init__(
@@ -46,10 +57,12 @@ class Link:
         reporter: Reporter,
         config: Config,
         on_gone: Callable[[], object],
+        on_renew: Callable[[bytes, list[int]], object],
     ) -> None:
         self._reporter = reporter
         self._serving: Serving | None = None
         self._on_gone = on_gone
+        self._on_renew = on_renew
         self._noticed = False
         self._loop = loop
         self._with_snapshot = config.metrics
@@ -106,11 +119,21 @@ class Link:
                 self._noticed = True
             if self._serving is not None:
                 _obey(self._serving, kind, payload, fds)
+                if kind == RENEW:
+                    self._renew(payload, fds)
             for fd in fds:
                 os.close(fd)
         if self._reporter.gone:
             self._loop.remove_reader(self._reporter.fd)
             self._on_gone()
+
+    def _renew(self, paths: bytes, fds: list[int]) -> None:
+        answer = ""
+        try:
+            self._on_renew(paths, fds)
+        except BootError as exc:
+            answer = str(exc)
+        self._reporter.send(RENEWED, answer.encode("utf-8", "backslashreplace"))
 
 
 def _obey(serving: Serving, kind: bytes, payload: bytes, fds: list[int]) -> None:

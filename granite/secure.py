@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from granite._core.errorlog import error_log
 from granite.errors import BootError
-from granite.key_files import read_files
+from granite.key_files import files_of, read_descriptors, read_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from granite._core.tls import Certificate, TlsContext
     from granite.settings.config import Config
 
-__all__ = ["KeyMaterial", "load_context", "read_material"]
+__all__ = ["KeyMaterial", "load_context", "read_material", "renew"]
 
 
 class KeyMaterial:
@@ -33,6 +33,12 @@ class KeyMaterial:
     def __init__(self, config: Config, contents: Mapping[str, bytes]) -> None:
         self._config = config
         self._contents = contents
+
+    def renew(self, paths: bytes, fds: Sequence[int]) -> None:
+        """Take what lies in the files now, which somebody else has opened; see `granite.key_files`.
+        Raises BootError.
+        """
+        self._contents = read_descriptors(paths, fds)
 
     def context(self, warn: Callable[[str], object] | None = None) -> TlsContext:
         """Return what makes connections secure; raises BootError as `certificates()` does."""
@@ -94,6 +100,16 @@ def read_material(config: Config) -> KeyMaterial | None:
     import granite._core.tls  # noqa: F401
 
     return KeyMaterial(config, contents)
+
+
+def renew(context: TlsContext, config: Config, paths: bytes, fds: Sequence[int]) -> None:
+    """Have `context` show what lies in the files now, which somebody else has opened: see
+    `granite.key_files`. Raises BootError as `certificates()` does; then it shows what it did.
+    """
+    contents = read_descriptors(paths, fds)
+    if files_of(config).keys() - contents.keys():
+        raise BootError("TLS: the settings name other files than those of this worker")
+    context.renew(KeyMaterial(config, contents).certificates())
 
 
 def load_context(config: Config) -> TlsContext | None:

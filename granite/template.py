@@ -29,7 +29,7 @@ import select
 from granite import log, process, worker
 from granite._core.errorlog import error_log
 from granite.arbiter import signals
-from granite.arbiter.channel import Reporter
+from granite.arbiter.channel import RENEW, Reporter
 from granite.arbiter.fork import flush_streams
 from granite.arbiter.orders import ADOPTS, END, FORK, FORKED, ORPHANED, REFUSED, REOPEN, Order
 from granite.birth import fork_orphan
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from granite.arbiter.channel import Message
     from granite.arbiter.start import WorkerStart
     from granite.interfaces.choice import Application
+    from granite.secure import KeyMaterial
 else:
     import _signal
 
@@ -77,7 +78,7 @@ def main(start: WorkerStart, thresholds: tuple[int, int, int]) -> int:
     # No collection before: what it frees is in pages that are shared, where every worker would put
     # objects of its own.
     keep(importing, thresholds)
-    order = _Template(arbiter).run()
+    order = _Template(arbiter, material).run()
     if start.report >= 0:
         os.close(start.report)
     return worker.resume(_worker_start(start, order), application, material)
@@ -105,10 +106,11 @@ def _worker_start(start: WorkerStart, order: Order) -> WorkerStart:
 
 
 class _Template:
-    """The template's loop. `arbiter` is the channel to it."""
+    """The template's loop. `arbiter` is the channel to it, `material` what workers will show."""
 
-    def __init__(self, arbiter: Reporter) -> None:
+    def __init__(self, arbiter: Reporter, material: KeyMaterial | None) -> None:
         self._arbiter = arbiter
+        self._material = material
         self._handlers = {number: _signal.getsignal(number) for number in _ENDINGS}
         self._messages: list[Message] = []
         self._ending = False
@@ -145,12 +147,23 @@ class _Template:
                     return message
                 if kind == REOPEN:
                     log.reopen()
+                elif kind == RENEW:
+                    self._renew(*message[1:])
                 elif kind == END:
                     self._ending = True
             if self._arbiter.gone or (self._ending and wanted == FORK):
                 return None
             poll.poll()
             self._messages += self._arbiter.receive()
+
+    def _renew(self, paths: bytes, fds: list[int]) -> None:
+        try:
+            if self._material is not None:
+                self._material.renew(paths, fds)
+        except BootError as exc:
+            error_log.error("%s", exc)
+        for fd in fds:
+            os.close(fd)
 
     def _follow(self, order: Order) -> bool:
         """Fork a worker; return True in it."""

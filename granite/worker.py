@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import signal as _signal
     from collections.abc import Callable
 
-    from granite._core.transport import SecureContext
+    from granite._core.tls import TlsContext
     from granite.arbiter.start import WorkerStart
     from granite.secure import KeyMaterial
 else:
@@ -43,7 +43,7 @@ def main(start: WorkerStart, thresholds: tuple[int, int, int]) -> int:
     signals.reset_in_child(reopener)
     witness = _witness(start)
 
-    def prepare(early: EarlyLoop) -> tuple[SecureContext | None, Application]:
+    def prepare(early: EarlyLoop) -> tuple[TlsContext | None, Application]:
         # Files are opened as whoever started the server.
         log.configure(start.config, process.owner(start.identity))
         call_hook(start, "post_fork", start.server, start.worker)
@@ -68,7 +68,7 @@ def resume(start: WorkerStart, application: Application, material: KeyMaterial |
     witness = _witness(start)
     signals.unblock()
 
-    def prepare(early: EarlyLoop) -> tuple[SecureContext | None, Application]:
+    def prepare(early: EarlyLoop) -> tuple[TlsContext | None, Application]:
         log.take_over()
         call_hook(start, "post_fork", start.server, start.worker)
         secure = material.context() if material is not None else None
@@ -80,7 +80,7 @@ def resume(start: WorkerStart, application: Application, material: KeyMaterial |
 
 def _live(
     start: WorkerStart,
-    prepare: Callable[[EarlyLoop], tuple[SecureContext | None, Application]],
+    prepare: Callable[[EarlyLoop], tuple[TlsContext | None, Application]],
     reopener: LogReopener,
     witness: Witness,
 ) -> int:

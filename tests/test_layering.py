@@ -109,8 +109,8 @@ PYTHON: dict[str, set[str]] = {
     "serving": {"_core", "access_log", "request_id", "interfaces", "settings"},
     "serving_async": {"_core", "interfaces", "serving", "settings"},
     "serving_wsgi": {"_core", "interfaces", "serving", "settings"},
-    "link": {"arbiter", "serving", "settings"},
-    "duty": {"_core", "arbiter", "development", "errors", "hooks", "link", "log"},
+    "link": {"arbiter", "errors", "serving", "settings"},
+    "duty": {"_core", "arbiter", "development", "errors", "hooks", "link", "log", "secure"},
     "preparation": {
         *("_core", "environment", "event_loops", "interfaces", "secure", "worker_async"),
         "worker_wsgi",
@@ -126,7 +126,7 @@ PYTHON: dict[str, set[str]] = {
     "template": {
         "_core",
         *("arbiter", "birth", "errors", "interfaces", "link", "log", "preparation", "process"),
-        *("sharing", "worker"),
+        *("secure", "sharing", "worker"),
     },
     "launch": {"arbiter", "settings", "template", "worker"},
     "cli": {

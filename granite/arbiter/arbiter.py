@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from granite.arbiter.slots import Slot, Worker
+    from granite.arbiter.swap import Swap
     from granite.metrics.aggregate import Aggregate
     from granite.metrics.exporter import Exporter
     from granite.settings.load import Loaded
@@ -89,6 +90,12 @@ class Arbiter:
         self._fleet.kin += [self._renewal.pid, self._generation.pid]
         for part in (self._fleet, self._renewal, self._generation):
             self._held.in_child.append(part.leave_in_child)
+        self._swap: Swap | None = None
+        if config.ssl_reload:
+            from granite.arbiter.swap import Swap
+
+            self._swap = Swap(self._fleet, self._held, lambda: self._reload.under_way)
+            self._held.in_child.append(self._swap.leave_in_child)
         self._totals: Aggregate | None = None
         self._exporter: Exporter | None = None
         self._started = False
@@ -239,6 +246,8 @@ class Arbiter:
         if self._is_stopping():
             return until
         until = min(until, self._renewal.next_deadline())
+        if self._swap is not None:
+            until = min(until, self._swap.next_deadline())
         recycles = self._news.up and not self._reload.under_way
         return min(until, self._recycling.next_deadline()) if recycles else until
 
@@ -372,6 +381,8 @@ class Arbiter:
         try:
             if not self._is_stopping():
                 self._reload.step()
+            if not self._is_stopping() and self._swap is not None:
+                self._swap.manage(now)
             if not self._is_stopping() and not self._reload.under_way:
                 self._recycling.manage(now)
         except HookFailed as failure:
@@ -429,6 +440,8 @@ class Arbiter:
             if self._stop_at == NEVER:
                 self._held.notifier.stopping(self._news.ending)
         self._renewal.stop()
+        if self._swap is not None:
+            self._swap.stop()
         self._generation.stop(number)
         self._held.close_listeners()
         self._fleet.stop(number, time.monotonic() + patience)

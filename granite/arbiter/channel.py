@@ -34,6 +34,8 @@ __all__ = [
     "READY",
     "RECYCLE",
     "RELEASE",
+    "RENEW",
+    "RENEWED",
     "Channel",
     "Reporter",
     "open_channel",
@@ -46,11 +48,13 @@ BEAT = b"B"  # its event loop turns: nothing, or a snapshot of its metrics
 RECYCLE = b"C"  # it has served enough requests, and wants to be replaced
 DRAINING = b"D"  # it accepts connections no longer
 BROKEN = b"X"  # it serves the page of an error in place of the application: the error
+RENEWED = b"W"  # it shows the certificates that it got: nothing, or why it does not
 
 # From the arbiter.
 ACCEPT = b"A"  # accept on these sockets of a slot, too: the slot's number; descriptors
 RELEASE = b"L"  # do so no longer: the slot's number
 NOTICE = b"N"  # the server is going to stop
+RENEW = b"W"  # show what is in these files of certificates and keys: their paths; descriptors
 
 _HEAD = 6
 # A traceback may be long, but what nobody reads to its end need not fill the pipe.

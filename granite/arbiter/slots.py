@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 
-from granite.arbiter.channel import BEAT, BROKEN, DRAINING, FAILED, READY, RECYCLE
+from granite.arbiter.channel import BEAT, BROKEN, DRAINING, FAILED, READY, RECYCLE, RENEWED
 from granite.arbiter.poller import NEVER, doubled
 from granite.arbiter.signals import SIGQUIT, SIGTERM
 from granite.errors import EXIT_BOOT
@@ -73,6 +73,7 @@ class Worker:
         "over_memory",
         "pid",
         "ready_at",
+        "renewed",
         "report",
         "report_at",
         "silent_since",
@@ -115,6 +116,7 @@ class Worker:
         self.failure: tuple[int, str] | None = None
         self.wish = ""
         self.broken = ""
+        self.renewed: str | None = None
 
     def __str__(self) -> str:
         return f"worker {self.index} (pid {self.pid})" if self.pid else f"worker {self.index}"
@@ -144,6 +146,8 @@ class Worker:
                 self.accepts = False
             elif kind == RECYCLE:
                 self.wish = REQUESTS
+            elif kind == RENEWED:
+                self.renewed = payload.decode("utf-8", "replace")
             elif kind == BROKEN:
                 self.broken = payload.decode("utf-8", "replace")
         return beats

@@ -28,7 +28,7 @@ import time
 
 from granite.arbiter import signals
 from granite.arbiter.adoption import Adoption, is_child
-from granite.arbiter.channel import FAILED, READY, open_channel
+from granite.arbiter.channel import FAILED, READY, RENEW, open_channel
 from granite.arbiter.fleet import BecomeWorker
 from granite.arbiter.fork import fork, refused
 from granite.arbiter.orders import ADOPTS, FORKED, ORPHANED, REFUSED, REOPEN, Order
@@ -140,6 +140,11 @@ class Templates:
         """Have the log files opened again that the next workers inherit."""
         for template in self._all():
             template.channel.send(REOPEN)
+
+    def hand_down(self, paths: bytes, fds: list[int]) -> None:
+        """Give the next workers the files of certificates and keys as they are now."""
+        for template in self._all():
+            template.channel.send(RENEW, paths, fds)
 
     def next_deadline(self) -> float:
         """Return the monotonic time at which a template is to be killed, or a worker that gets no

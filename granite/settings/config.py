@@ -130,6 +130,7 @@ class Config:
     ssl_keyfile: tuple[str, ...]
     ssl_keyfile_password: str | None
     ssl_keyfile_password_file: str | None
+    ssl_reload: bool
     ssl_protocol_min: str
     ssl_ca: str | None
     ssl_crl: tuple[str, ...]

@@ -24,6 +24,8 @@ __all__ = ["Note", "apply", "cpu_count", "refuse_unserved", "require_target"]
 _FEWEST_FILES = 64
 # Seconds: a shorter silence of a worker may be the scheduler's.
 _SHORTEST_TIMEOUT = 0.5
+# Files of certificates that are handed to workers in one message, with the password's.
+_MOST_WATCHED = 200
 # Settings that mean nothing without another one.
 _COMPANIONS = {
     "max_requests_jitter": "max_requests",
@@ -43,6 +45,7 @@ _COMPANIONS = {
     "access_log_fmt": "access_log",
     "access_log_exclude": "access_log",
     "proxy_protocol_allow_ips": "proxy_protocol",
+    "ssl_reload": "ssl_certificate",
 }
 # What another address replaces, if both are given in one place; else the stronger source wins.
 _REPLACED = {"bind": ("host", "port", "uds"), "uds": ("host", "port")}
@@ -170,6 +173,11 @@ def _refuse_tls(values: dict[str, Value]) -> None:
         )
     if values["ssl_keyfile_password"] and values["ssl_keyfile_password_file"]:
         raise UsageError("ssl_keyfile_password_file: expected no ssl_keyfile_password with it")
+    if values["ssl_reload"] and len(certificates) + len(keys) > _MOST_WATCHED:
+        raise UsageError(
+            f"ssl_reload: expected at most {_MOST_WATCHED} certificates and keys, "
+            f"got {len(certificates) + len(keys)}"
+        )
     if values["ssl_client_verify"] != "none" and not values["ssl_ca"]:
         # Another server goes on without the check; who asked for it should hear of it.
         raise UsageError("ssl_client_verify: expected an ssl_ca with it, got none")

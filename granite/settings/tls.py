@@ -1,7 +1,7 @@
 """Settings of the section "TLS". Declarations only."""
 
 from granite.settings.base import Section, Setting
-from granite.settings.kinds import choice, flag_choice, path, paths, text
+from granite.settings.kinds import boolean, choice, flag_choice, path, paths, text
 
 SECTION = Section(
     "TLS",
@@ -34,6 +34,12 @@ SECTION = Section(
         path(),
         None,
         "File whose first line is the password of the private key.",
+    ),
+    Setting(
+        "ssl_reload",
+        boolean(),
+        False,
+        "Show new clients new certificates as soon as the files have changed, without new workers.",
     ),
     Setting(
         "ssl_protocol_min",

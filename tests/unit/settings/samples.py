@@ -104,6 +104,7 @@ SAMPLES: dict[str, str | tuple[str, ...]] = {
     "ssl_keyfile": "key.pem",
     "ssl_keyfile_password": "pass word",
     "ssl_keyfile_password_file": "password.txt",
+    "ssl_reload": "on",
     "ssl_protocol_min": ("tls1.2", "TLS1.2", "1.2"),
     "ssl_ca": "ca.pem",
     "ssl_crl": ("a.crl", "a.crl,b.crl"),

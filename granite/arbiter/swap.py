@@ -1,0 +1,142 @@
+"""Certificates that are exchanged while the server serves: the arbiter's look at their files.
+
+Owns the look, and handing the files to the workers. Must not know what is made of them, nor whether
+they are any good: a worker says so. Main thread of the arbiter; made only with the setting
+`ssl_reload`.
+
+Theory of operation: once a second the files' identity is compared with what it was when they were
+tried last. A change counts when the next look finds it unchanged, since certificate and key are
+two files and are written one after the other. Then they are opened, here, where the right to read
+them is, and each worker gets the descriptors; it makes certificates of them, shows these from then
+on, or says what is wrong. Templates get what a worker has found good. A worker that was booting
+meanwhile gets them when it is ready.
+"""
+
+from __future__ import annotations
+
+import os
+
+from granite.arbiter.channel import RENEW
+from granite.arbiter.poller import NEVER
+from granite.errors import BootError
+from granite.key_files import files_of, open_files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from granite.arbiter.fleet import Fleet
+    from granite.arbiter.resources import Resources
+    from granite.arbiter.slots import Worker
+
+__all__ = ["Swap"]
+
+# Seconds between two looks.
+_INTERVAL = 1.0
+
+
+class Swap:
+    """A part of the arbiter. `busy` says that workers are being replaced: the new ones read the
+    files by themselves.
+    """
+
+    __slots__ = (
+        *("_asked", "_busy", "_due_at", "_files", "_fleet", "_held", "_open", "_seen", "_told"),
+        "_tried",
+    )
+
+    def __init__(self, fleet: Fleet, held: Resources, busy: Callable[[], bool]) -> None:
+        self._fleet = fleet
+        self._held = held
+        self._busy = busy
+        self._due_at = 0.0
+        self._tried = self._seen = self._look()
+        # What the workers get, by path; none before the first change.
+        self._files: dict[str, int] = {}
+        self._told: set[int] = set()
+        self._asked: set[Worker] = set()
+        self._open = False  # it has not been said how it went
+
+    def next_deadline(self) -> float:
+        """Return the monotonic time at which there is something to do."""
+        return self._due_at
+
+    def manage(self, now: float) -> None:
+        """Do what is to be done now."""
+        if now >= self._due_at:
+            self._due_at = now + _INTERVAL
+            found = self._look()
+            if found == self._seen and found != self._tried:
+                self._try(found)
+            self._seen = found
+        if self._files and not self._busy():
+            self._hand_down()
+        self._hear()
+
+    def leave_in_child(self) -> None:
+        """Give up, in a forked child, what is the arbiter's alone."""
+        self._close()
+
+    def stop(self) -> None:
+        """Look no more; idempotent."""
+        self._due_at = NEVER
+        self._close()
+
+    def _look(self) -> dict[str, tuple[int, int, int, int] | None]:
+        return {path: _identity(path) for path in files_of(self._held.config)}
+
+    def _try(self, found: dict[str, tuple[int, int, int, int] | None]) -> None:
+        self._tried = found
+        self._close()
+        self._told.clear()
+        self._asked.clear()
+        self._open = True
+        try:
+            self._files = open_files(self._held.config)
+        except BootError as exc:
+            self._complain(str(exc))
+
+    def _hand_down(self) -> None:
+        for worker in self._fleet.workers():
+            if worker.serves and worker.pid not in self._told:
+                worker.renewed = None
+                if worker.channel.send(RENEW, self._message(), list(self._files.values())):
+                    self._told.add(worker.pid)
+                    self._asked.add(worker)
+
+    def _hear(self) -> None:
+        if not self._asked:
+            return
+        living = self._fleet.workers()
+        for worker in list(self._asked):
+            if worker.renewed is None and worker in living and worker.serves:
+                continue
+            self._asked.remove(worker)
+            if worker.renewed:
+                self._complain(worker.renewed)
+        if not self._asked and self._open:
+            self._open = False
+            self._held.log.info("TLS: who connects now gets the certificates that the files have")
+            if self._fleet.templates is not None:
+                self._fleet.templates.hand_down(self._message(), list(self._files.values()))
+
+    def _message(self) -> bytes:
+        return "\0".join(self._files).encode("utf-8", "surrogateescape")
+
+    def _complain(self, text: str) -> None:
+        if self._open:
+            self._open = False
+            self._held.log.error(f"the certificates stay as they were: {text}")
+
+    def _close(self) -> None:
+        for fd in self._files.values():
+            os.close(fd)
+        self._files = {}
+
+
+def _identity(path: str) -> tuple[int, int, int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 (of what a symbolic link leads to)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size

@@ -1,0 +1,243 @@
+"""Certificates that are exchanged while the server serves: nobody is lost, who was there stays."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import socket
+import ssl
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+import trustme
+from cryptography import x509
+
+from tests.arbiter.asking import until
+from tests.arbiter.changing import hang_up, workers
+from tests.arbiter.loads import Clients
+from tests.granite_process import PATIENCE, GraniteProcess, with_constant
+
+APPS = Path(__file__).parent
+SHOWN = "TLS: who connects now gets the certificates that the files have"
+KEPT = "error: the certificates stay as they were: "
+HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+
+
+class Pair:
+    """A certificate and its key in `folder`, which can be written anew, in several ways."""
+
+    def __init__(self, folder: Path) -> None:
+        self.authority = trustme.CA()
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.authority.configure_trust(self.context)
+        self.folder, self.chain, self.key = folder, folder / "chain.pem", folder / "key.pem"
+        self.issue()
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        return "--ssl-certificate", str(self.chain), "--ssl-keyfile", str(self.key)
+
+    def _issue(self, folder: Path) -> int:
+        issued = self.authority.issue_cert("127.0.0.1")
+        issued.cert_chain_pems[0].write_to_path(folder / "chain.pem")
+        issued.private_key_pem.write_to_path(folder / "key.pem")
+        data = issued.cert_chain_pems[0].bytes()
+        return x509.load_pem_x509_certificate(data).serial_number
+
+    def issue(self) -> int:
+        """Write in place; return the serial number."""
+        return self._issue(self.folder)
+
+    def rename(self) -> int:
+        """Put new files in their place, one after the other."""
+        new = self.folder / "new"
+        new.mkdir(exist_ok=True)
+        number = self._issue(new)
+        for path in (self.chain, self.key):
+            (new / path.name).replace(path)
+        return number
+
+    def link(self) -> int:
+        """Put another folder in the place of the one in which both lie, as Kubernetes does."""
+        new = self.folder / f"version{len(list(self.folder.iterdir()))}"
+        new.mkdir()
+        number = self._issue(new)
+        (self.folder / "new_data").symlink_to(new, target_is_directory=True)
+        (self.folder / "new_data").replace(self.folder / "data")
+        for path in (self.chain, self.key):
+            if not path.is_symlink():
+                path.unlink()
+                path.symlink_to(Path("data") / path.name)
+        return number
+
+    def connect(self, port: int) -> ssl.SSLSocket:
+        sock = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        return self.context.wrap_socket(sock, server_hostname="127.0.0.1")
+
+    def serial(self, sock: ssl.SSLSocket) -> int:
+        der = sock.getpeercert(binary_form=True)
+        assert der is not None
+        return x509.load_der_x509_certificate(der).serial_number
+
+    def shown(self, port: int) -> set[int]:
+        """Return the serial numbers that a few connections see."""
+        found = set()
+        for _ in range(6):
+            with self.connect(port) as sock:
+                found.add(self.serial(sock))
+        return found
+
+
+class Coming(Clients):
+    """Clients that connect, ask and leave, without an end; `lost` are those that got no answer."""
+
+    def __init__(self, pair: Pair, port: int) -> None:
+        super().__init__()
+        self.lost: list[BaseException] = []
+        self.answered = 0
+        self._pair, self._port = pair, port
+        self._threads = [threading.Thread(target=self._run) for _ in range(3)]
+
+    def _run(self) -> None:
+        while not self._done.is_set():
+            try:
+                with self._pair.connect(self._port) as sock:
+                    ask(sock)
+                    self.answered += 1
+            except Exception as exc:  # noqa: PERF203
+                self.lost.append(exc)
+
+
+def ask(sock: ssl.SSLSocket, data: bytes = HEAD) -> bytes:
+    sock.sendall(data)
+    data = b""
+    while not data.endswith(b"plain"):
+        piece = sock.recv(65536)
+        assert piece, data
+        data += piece
+    return data
+
+
+@pytest.fixture
+def pair(tmp_path) -> Pair:
+    return Pair(tmp_path)
+
+
+@pytest.fixture
+def start(run_granite, pair):
+    def start(*arguments: str, **options) -> GraniteProcess:
+        options = {"cwd": APPS, "launcher": with_constant("swap._INTERVAL", 0.1), **options}
+        return run_granite("apps:plain", *pair.options, *arguments, **options)
+
+    return start
+
+
+def port_of(granite: GraniteProcess) -> int:
+    return int(granite.wait_for(r"listening on https://127.0.0.1:(\d+)").group(1))
+
+
+def swapped(granite: GraniteProcess, swap, text: str = SHOWN) -> int:
+    """Exchange the certificate; return its serial number once the server has told of it."""
+    before = granite.output.count(text)
+    number = swap()
+    until(lambda: granite.output.count(text) > before)
+    return number
+
+
+@pytest.mark.parametrize("way", ["issue", "rename", "link"])
+def test_nobody_is_lost(start, pair, way):
+    granite = start("--workers", "2", "--ssl-reload")
+    port = port_of(granite)
+    there = workers(granite)
+    first = pair.shown(port)
+    with pair.connect(port) as old, Coming(pair, port) as clients:
+        assert {pair.serial(old)} == first
+        for _ in range(3):
+            ask(old)
+            number = swapped(granite, getattr(pair, way))
+            assert pair.shown(port) == {number}
+            before = clients.answered
+            until(lambda before=before: clients.answered > before)
+        ask(old)
+    assert clients.lost == []
+    assert workers(granite) == there
+    assert granite.stop() == 0
+
+
+def test_a_broken_pair_leaves_the_old_one(start, pair):
+    granite = start("--workers", "2", "--ssl-reload")
+    port = port_of(granite)
+    first = pair.shown(port)
+    key = pair.key.read_bytes()
+    other = trustme.CA().issue_cert("127.0.0.1").private_key_pem.bytes()
+    for swap, reason in (
+        (lambda: pair.key.write_bytes(other), "the key does not belong to the certificate"),
+        (lambda: pair.chain.write_bytes(b""), "no certificate in PEM"),
+        (lambda: pair.key.unlink(), "ssl_keyfile: cannot read"),
+    ):
+        swapped(granite, swap, KEPT)
+        assert reason in granite.output.splitlines()[-1]
+        assert pair.shown(port) == first
+    assert granite.output.count("error: ") == 3
+    pair.key.write_bytes(key)
+    assert pair.shown(port) == first
+    assert {swapped(granite, pair.issue)} == pair.shown(port)
+    assert granite.stop() == 0
+
+
+@as_root
+def test_a_key_that_only_root_may_read(start, pair):
+    pair.key.chmod(0o600)
+    pair.folder.chmod(0o700)
+    granite = start("--user", "nobody", "--ssl-reload")
+    port = port_of(granite)
+    [worker] = workers(granite)
+    assert Path(f"/proc/{worker}").stat().st_uid == pwd.getpwnam("nobody").pw_uid
+    for _ in range(2):
+        assert {swapped(granite, pair.rename)} == pair.shown(port)
+    assert workers(granite) == {worker}
+    assert granite.stop() == 0
+
+
+def test_a_worker_that_a_template_forks_later_shows_the_new_one(start, pair):
+    granite = start("--ssl-reload", "--preload", "--respawn-interval", "0")
+    port = port_of(granite)
+    number = swapped(granite, pair.rename)
+    swapped(granite, pair.key.unlink, KEPT)
+    pid = int(httpx.get(f"https://127.0.0.1:{port}/pid", verify=pair.context).text)
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: pid not in granite.members())
+    assert pair.shown(port) == {number}
+    assert granite.stop() == 0
+
+
+def test_a_hang_up_exchanges_it_too_and_nobody_is_lost(start, pair):
+    granite = start("--workers", "2")
+    port = port_of(granite)
+    with Coming(pair, port) as clients:
+        for _ in range(3):
+            number = pair.rename()
+            with pair.connect(port) as old:
+                old.sendall(HEAD[:-2])
+                hang_up(granite)
+                assert pair.shown(port) == {number}
+                assert ask(old, HEAD[-2:])  # by the worker that began it
+    assert clients.lost == []
+    pair.chain.write_bytes(b"")
+    hang_up(granite, "error: the reload failed, the workers that serve go on: ")
+    assert pair.shown(port) == {number}
+    assert granite.stop() == 0
+
+
+def test_without_the_setting_nothing_is_looked_at(start, pair):
+    granite = start("--log-level", "debug")
+    port = port_of(granite)
+    first = pair.shown(port)
+    pair.rename()
+    assert pair.shown(port) == first
+    assert httpx.get(f"https://127.0.0.1:{port}/", verify=pair.context).status_code == 200
+    assert granite.stop() == 0
