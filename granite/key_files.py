@@ -28,6 +28,10 @@ def files_of(config: Config) -> dict[str, str]:
             files.setdefault(path, "ssl_keyfile")
         if config.ssl_keyfile_password_file is not None:
             files[config.ssl_keyfile_password_file] = "ssl_keyfile_password_file"
+        if config.ssl_client_verify != "none" and config.ssl_ca is not None:
+            files.setdefault(config.ssl_ca, "ssl_ca")
+            for path in config.ssl_crl:
+                files.setdefault(path, "ssl_crl")
     return files
 
 

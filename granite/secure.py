@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from granite._core.tls import Certificate, TlsContext
+    from granite._core.tls import Certificate, ClientCheck, TlsContext
     from granite.settings.config import Config
 
 __all__ = ["KeyMaterial", "load_context", "read_material", "renew"]
@@ -41,18 +41,23 @@ class KeyMaterial:
         self._contents = read_descriptors(paths, fds)
 
     def context(self, warn: Callable[[str], object] | None = None) -> TlsContext:
-        """Return what makes connections secure; raises BootError as `certificates()` does."""
+        """Return what makes connections secure; raises BootError as `parts()` does."""
         from granite._core.tls import TlsContext
 
-        return TlsContext(self.certificates(warn))
+        return TlsContext(*self.parts(warn))
 
-    def certificates(self, warn: Callable[[str], object] | None = None) -> list[Certificate]:
+    def parts(
+        self, warn: Callable[[str], object] | None = None
+    ) -> tuple[list[Certificate], ClientCheck | None]:
         """Return what the core takes. `warn`, in place of the log, is told of certificates that are
-        not valid yet. Raises BootError for a wrong password, and a certificate that has expired or
-        does not belong to its key.
+        not valid yet. Raises BootError for a wrong password, a certificate that has expired or does
+        not belong to its key, and files of which nothing can be made.
         """
+        certificates = self._certificates(warn or error_log.warning)
+        return certificates, self._clients()
+
+    def _certificates(self, warn: Callable[[str], object]) -> list[Certificate]:
         config = self._config
-        warn = warn or error_log.warning
         password = config.ssl_keyfile_password
         if config.ssl_keyfile_password_file is not None:
             text = self._contents[config.ssl_keyfile_password_file].decode("utf-8", "replace")
@@ -65,6 +70,23 @@ class KeyMaterial:
                 warn(f"TLS: {path}: the certificate is not valid yet")
             made.append(certificate)
         return made
+
+    def _clients(self) -> ClientCheck | None:
+        config = self._config
+        if config.ssl_client_verify == "none" or config.ssl_ca is None:
+            return None
+        from granite._core.tls import ClientCheck
+
+        depth, required = config.ssl_verify_depth, config.ssl_client_verify == "required"
+        authorities = self._contents[config.ssl_ca]
+        lists = [self._contents[path] for path in config.ssl_crl]
+        # With one file more each time, so that it is known which of them is wrong.
+        for count, path in enumerate((config.ssl_ca, *config.ssl_crl)):
+            try:
+                check = ClientCheck(authorities, lists[:count], depth, required)
+            except ValueError as exc:  # noqa: PERF203
+                raise BootError(f"TLS: {path}: {exc}") from None
+        return check
 
     def _certificate(self, path: str, key_path: str, password: str | None) -> Certificate:
         from granite._core.tls import Certificate
@@ -104,12 +126,12 @@ def read_material(config: Config) -> KeyMaterial | None:
 
 def renew(context: TlsContext, config: Config, paths: bytes, fds: Sequence[int]) -> None:
     """Have `context` show what lies in the files now, which somebody else has opened: see
-    `granite.key_files`. Raises BootError as `certificates()` does; then it shows what it did.
+    `granite.key_files`. Raises BootError as `parts()` does; then it shows what it did.
     """
     contents = read_descriptors(paths, fds)
     if files_of(config).keys() - contents.keys():
         raise BootError("TLS: the settings name other files than those of this worker")
-    context.renew(KeyMaterial(config, contents).certificates())
+    context.renew(*KeyMaterial(config, contents).parts())
 
 
 def load_context(config: Config) -> TlsContext | None:

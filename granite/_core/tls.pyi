@@ -29,6 +29,26 @@ class Certificate:
     def early(self) -> bool:
         """It is not valid yet."""
 
+class ClientCheck:
+    """Whether clients have to show a certificate, and who vouches for it.
+
+    Parameters:
+        authorities: their certificates in PEM. Each of them is trusted by itself, whoever has
+            signed it.
+        revoked: lists of revoked certificates in PEM; where there are any, each authority of a
+            chain needs one that is in force.
+        depth: how many authorities may stand between a client's certificate and one of these.
+        required: a client without a certificate is refused. One whose certificate is wrong always
+            is.
+
+    Raises:
+        ValueError: authorities or lists can't be used; the message says why.
+    """
+
+    def __init__(
+        self, authorities: bytes, revoked: list[bytes], depth: int, required: bool
+    ) -> None: ...
+
 class TlsContext(SecureContext):
     """Certificates, and what all connections that show one of them share.
 
@@ -36,8 +56,10 @@ class TlsContext(SecureContext):
     wildcard, or else any: the first whose signatures it can verify.
     """
 
-    def __init__(self, certificates: list[Certificate]) -> None: ...
-    def renew(self, certificates: list[Certificate]) -> None:
-        """Show these certificates from now on. Connections whose handshake has begun go on with
-        theirs.
+    def __init__(
+        self, certificates: list[Certificate], clients: ClientCheck | None = None
+    ) -> None: ...
+    def renew(self, certificates: list[Certificate], clients: ClientCheck | None = None) -> None:
+        """Show these certificates from now on, and judge clients' so. Connections whose handshake
+        has begun go on as they were.
         """

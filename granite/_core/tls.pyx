@@ -52,5 +52,6 @@ def cipher_suites():
 
 
 include "tls/certificate.pxi"
+include "tls/clients.pxi"
 include "tls/context.pxi"
 include "tls/layer.pxi"

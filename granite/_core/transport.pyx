@@ -25,7 +25,9 @@ cdef class SecureLayer:
     """Bytes in, bytes out between a socket and a protocol. The transport calls it; it calls nobody."""
 
     cdef tuple describe(self):
-        """What was agreed on: the server's certificate in PEM, the numbers of TLS's version and of the cipher suite."""
+        """What was agreed on: the server's certificate in PEM, the numbers of TLS's version and of the cipher suite; and of a client that
+        has shown a certificate its chain in PEM, its name and that of its issuer, else None.
+        """
         raise NotImplementedError
 
     cdef Unwrapped unwrap(self, OutPool pool, const char *data, size_t size) except UNWRAP_ERROR:

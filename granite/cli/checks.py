@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from granite.errors import BootError, GraniteError, reason
+from granite.errors import BootError, GraniteError
 from granite.settings.address import UNIX, Address
 from granite.settings.config import Config
 from granite.settings.destination import FILE, Destination
@@ -92,9 +92,6 @@ def _tls(config: Config, notes: list[Note]) -> None:
     material = read_material(config)
     if material is not None:
         material.context(lambda text: notes.append(Note("warning", text)))
-    for name, path in (("ssl_ca", config.ssl_ca), *(("ssl_crl", path) for path in config.ssl_crl)):
-        if path is not None:
-            _open(name, path)
 
 
 def _directories(config: Config, notes: list[Note]) -> None:
@@ -139,11 +136,3 @@ def _log_config(config: Config, notes: list[Note]) -> None:
         from granite.log import configuration
 
         configuration.read(config.log_config)
-
-
-def _open(name: str, path: str) -> None:
-    try:
-        with Path(path).open("rb"):
-            pass
-    except OSError as exc:
-        raise BootError(f"{name}: cannot read {path!r}: {reason(exc)}") from None

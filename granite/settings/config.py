@@ -135,6 +135,7 @@ class Config:
     ssl_ca: str | None
     ssl_crl: tuple[str, ...]
     ssl_client_verify: str
+    ssl_verify_depth: int
     write_high_water: int
     write_low_water: int
     body_high_water: int

@@ -24,7 +24,7 @@ __all__ = ["Note", "apply", "cpu_count", "refuse_unserved", "require_target"]
 _FEWEST_FILES = 64
 # Seconds: a shorter silence of a worker may be the scheduler's.
 _SHORTEST_TIMEOUT = 0.5
-# Files of certificates that are handed to workers in one message, with the password's.
+# Files that are handed to workers in one message, beside two more.
 _MOST_WATCHED = 200
 # Settings that mean nothing without another one.
 _COMPANIONS = {
@@ -46,6 +46,10 @@ _COMPANIONS = {
     "access_log_exclude": "access_log",
     "proxy_protocol_allow_ips": "proxy_protocol",
     "ssl_reload": "ssl_certificate",
+    "ssl_client_verify": "ssl_certificate",
+    "ssl_ca": "ssl_client_verify",
+    "ssl_crl": "ssl_client_verify",
+    "ssl_verify_depth": "ssl_client_verify",
 }
 # What another address replaces, if both are given in one place; else the stronger source wins.
 _REPLACED = {"bind": ("host", "port", "uds"), "uds": ("host", "port")}
@@ -81,7 +85,7 @@ def apply(values: dict[str, Value], given: Collection[str]) -> list[Note]:
         # Who sets a mask means the sockets, too, and not that everybody may connect.
         values["uds_permissions"] = None
     for name, other in _COMPANIONS.items():
-        is_off = not values[other] or values[other] == "off"
+        is_off = not values[other] or values[other] in ("off", "none")
         if name in given and values[name] != BY_NAME[name][0].default and is_off:
             notes.append(Note("warning", f"{name}: has no effect without {other}"))
     for name, others in _REPLACED.items():
@@ -100,10 +104,6 @@ def refuse_unserved(config: Config) -> None:
     Serving something else instead, anybody where a certificate was asked for, would be worse than
     not to start.
     """
-    if config.ssl_client_verify != "none":
-        raise UsageError(
-            "ssl_client_verify: this release does not check clients' certificates; expected none"
-        )
     if config.http == "2":
         raise UsageError("http: HTTP/2 is not served by this release; expected auto or 1")
 
@@ -173,11 +173,11 @@ def _refuse_tls(values: dict[str, Value]) -> None:
         )
     if values["ssl_keyfile_password"] and values["ssl_keyfile_password_file"]:
         raise UsageError("ssl_keyfile_password_file: expected no ssl_keyfile_password with it")
-    if values["ssl_reload"] and len(certificates) + len(keys) > _MOST_WATCHED:
-        raise UsageError(
-            f"ssl_reload: expected at most {_MOST_WATCHED} certificates and keys, "
-            f"got {len(certificates) + len(keys)}"
-        )
+    revoked = values["ssl_crl"]
+    assert isinstance(revoked, tuple)
+    count = len(certificates) + len(keys) + len(revoked)
+    if values["ssl_reload"] and count > _MOST_WATCHED:
+        raise UsageError(f"ssl_reload: expected at most {_MOST_WATCHED} files, got {count}")
     if values["ssl_client_verify"] != "none" and not values["ssl_ca"]:
         # Another server goes on without the check; who asked for it should hear of it.
         raise UsageError("ssl_client_verify: expected an ssl_ca with it, got none")

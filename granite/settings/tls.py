@@ -2,6 +2,7 @@
 
 from granite.settings.base import Section, Setting
 from granite.settings.kinds import boolean, choice, flag_choice, path, paths, text
+from granite.settings.quantities import integer
 
 SECTION = Section(
     "TLS",
@@ -54,20 +55,23 @@ SECTION = Section(
         None,
         "File with the certificates of the authorities that clients' certificates are checked by.",
         aliases=("ca_certs",),
-        reserved=True,
     ),
     Setting(
         "ssl_crl",
         paths(),
         (),
-        "Files with revoked certificates of clients.",
-        reserved=True,
+        "Files with lists of revoked certificates of clients, in PEM; each authority needs one.",
     ),
     Setting(
         "ssl_client_verify",
         flag_choice("none", "optional", "required", on="required", off="none"),
         "none",
-        "Whether clients have to show a certificate.",
-        reserved=True,
+        "Whether clients have to show a certificate, or may; one that is wrong is refused.",
+    ),
+    Setting(
+        "ssl_verify_depth",
+        integer(0, 15),
+        4,
+        "Most authorities between a client's certificate and one of ssl_ca.",
     ),
 )

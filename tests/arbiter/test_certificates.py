@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import pwd
 import signal
@@ -14,6 +15,7 @@ import httpx
 import pytest
 import trustme
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 
 from tests.arbiter.asking import until
 from tests.arbiter.changing import hang_up, workers
@@ -231,6 +233,46 @@ def test_a_hang_up_exchanges_it_too_and_nobody_is_lost(start, pair):
     hang_up(granite, "error: the reload failed, the workers that serve go on: ")
     assert pair.shown(port) == {number}
     assert granite.stop() == 0
+
+
+def test_a_client_that_is_revoked_meanwhile(start, pair):
+    """Authorities and lists of revoked certificates are among the files."""
+    clients = trustme.CA()
+    ca, revoked = pair.folder / "clients.pem", pair.folder / "revoked.pem"
+    clients.cert_pem.write_to_path(ca)
+    issued = clients.issue_cert("client.test")
+    issued.configure_cert(pair.context)
+    number = x509.load_pem_x509_certificate(issued.cert_chain_pems[0].bytes()).serial_number
+    _write_list(clients, revoked)
+    options = ("--ssl-ca", str(ca), "--ssl-crl", str(revoked), "--ssl-client-verify")
+    granite = start("--workers", "2", "--ssl-reload", *options)
+    port = port_of(granite)
+    with pair.connect(port) as old:
+        ask(old)
+        swapped(granite, lambda: _write_list(clients, revoked, number))
+        for _ in range(4):
+            with pair.connect(port) as new, pytest.raises(ssl.SSLError, match="REVOKED"):
+                ask(new)
+        ask(old)
+    assert granite.stop() == 0
+
+
+def _write_list(ca: trustme.CA, path: Path, *numbers: int) -> int:
+    """Write the authority's list of revoked certificates; return how many they are."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(x509.load_pem_x509_certificate(ca.cert_pem.bytes()).subject)
+        .last_update(now - datetime.timedelta(days=2))
+        .next_update(now + datetime.timedelta(days=2))
+    )
+    for number in numbers:
+        entry = x509.RevokedCertificateBuilder().serial_number(number).revocation_date(now)
+        builder = builder.add_revoked_certificate(entry.build())
+    key = serialization.load_pem_private_key(ca.private_key_pem.bytes(), None)
+    made = builder.sign(key, hashes.SHA256())  # type: ignore[arg-type]
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    return len(numbers)
 
 
 def test_without_the_setting_nothing_is_looked_at(start, pair):

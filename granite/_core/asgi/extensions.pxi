@@ -14,10 +14,11 @@ cdef dict _EXTENSIONS_OF_1_0 = {_PATHSEND: {}, _ZEROCOPYSEND: {}}
 cdef dict _EXTENSIONS_OF_1_1 = {_EARLY_HINT: {}, _RESPONSE_TRAILERS: {}}
 
 cdef dict _describe_tls(tuple tls):
-    """The extension "tls", version 0.2, of a server that does not ask for clients' certificates."""
-    certificate, version, cipher_suite = tls
+    """The extension "tls", version 0.2. There is no error of a client's certificate: it would have ended the handshake."""
+    certificate, version, cipher_suite, client = tls
+    chain, name, _ = client if client is not None else ((), None, None)
     return {
-        "server_cert": certificate, "client_cert_chain": [], "client_cert_name": None, "client_cert_error": None,
+        "server_cert": certificate, "client_cert_chain": list(chain), "client_cert_name": name, "client_cert_error": None,
         "tls_version": version, "cipher_suite": cipher_suite,
     }
 

@@ -28,6 +28,9 @@ cdef extern from "picotls.h" nogil:
     ctypedef struct ptls_sign_certificate_t:
         pass
 
+    ctypedef struct ptls_verify_certificate_t:
+        pass
+
     ctypedef struct ptls_handshake_properties_t:
         pass
 
@@ -60,8 +63,10 @@ cdef extern from "picotls.h" nogil:
         _ptls_certificates certificates
         ptls_on_client_hello_t *on_client_hello
         ptls_sign_certificate_t *sign_certificate
+        ptls_verify_certificate_t *verify_certificate
         size_t max_buffer_size
         unsigned send_change_cipher_spec
+        unsigned require_client_authentication
         unsigned server_cipher_preference
         unsigned server_cipher_chacha_priority
 
@@ -99,6 +104,18 @@ cdef extern from "picotls.h" nogil:
     void ptls_buffer_dispose(ptls_buffer_t *buf)
 
 
+cdef extern from "openssl/x509.h" nogil:
+    ctypedef struct X509:
+        pass
+
+    # A stack of certificates.
+    ctypedef struct X509s "STACK_OF(X509)":
+        pass
+
+    ctypedef struct X509_STORE:
+        pass
+
+
 cdef extern from "picotls/openssl.h" nogil:
     ctypedef struct EVP_PKEY:
         pass
@@ -120,6 +137,18 @@ cdef extern from "picotls/openssl.h" nogil:
     int ptls_openssl_init_sign_certificate(ptls_openssl_sign_certificate_t *self, EVP_PKEY *key)
     void ptls_openssl_dispose_sign_certificate(ptls_openssl_sign_certificate_t *self)
 
+    # `ret` is picotls' judgement, `ossl_ret` OpenSSL's reason; without a certificate, NULL and an empty chain. The result is what counts.
+    ctypedef struct ptls_openssl_override_verify_certificate_t:
+        int (*cb)(ptls_openssl_override_verify_certificate_t *self, ptls_t *tls, int ret, int ossl_ret, X509 *cert, X509s *chain) noexcept
+
+    ctypedef struct ptls_openssl_verify_certificate_t:
+        ptls_verify_certificate_t super
+        ptls_openssl_override_verify_certificate_t *override_callback
+
+    # Takes a reference.
+    int ptls_openssl_init_verify_certificate(ptls_openssl_verify_certificate_t *self, X509_STORE *store)
+    void ptls_openssl_dispose_verify_certificate(ptls_openssl_verify_certificate_t *self)
+
 
 cdef extern from "openssl/crypto.h" nogil:
     const char *OpenSSL_version(int kind)
@@ -134,6 +163,13 @@ cdef extern from "openssl/bio.h" nogil:
     BIO *BIO_new_mem_buf(const void *buf, int len)
     int BIO_free(BIO *bio)
 
+    ctypedef struct BIO_METHOD:
+        pass
+
+    BIO *BIO_new(const BIO_METHOD *kind)
+    const BIO_METHOD *BIO_s_mem()
+    long BIO_get_mem_data(BIO *bio, char **data)
+
 
 cdef extern from "openssl/err.h" nogil:
     void ERR_clear_error()
@@ -146,9 +182,6 @@ cdef extern from "openssl/evp.h" nogil:
 
 
 cdef extern from "openssl/x509.h" nogil:
-    ctypedef struct X509:
-        pass
-
     ctypedef struct ASN1_TIME:
         pass
 
@@ -160,6 +193,44 @@ cdef extern from "openssl/x509.h" nogil:
     # 0: the time is none.
     int X509_cmp_current_time(const ASN1_TIME *time)
 
+    ctypedef struct X509_NAME:
+        pass
+
+    ctypedef struct X509_CRL:
+        pass
+
+    ctypedef struct X509_STORE_CTX:
+        pass
+
+    unsigned long XN_FLAG_RFC2253
+    unsigned long ASN1_STRFLGS_ESC_MSB
+    unsigned long X509_V_FLAG_PARTIAL_CHAIN
+    unsigned long X509_V_FLAG_CRL_CHECK
+    unsigned long X509_V_FLAG_CRL_CHECK_ALL
+    int X509_V_ERR_CERT_CHAIN_TOO_LONG
+
+    X509_NAME *X509_get_subject_name(const X509 *certificate)
+    X509_NAME *X509_get_issuer_name(const X509 *certificate)
+    int X509_NAME_print_ex(BIO *out, const X509_NAME *name, int indent, unsigned long flags)
+    int sk_X509_num(const X509s *stack)
+    X509 *sk_X509_value(const X509s *stack, int index)
+    void X509_CRL_free(X509_CRL *revoked)
+    const char *X509_verify_cert_error_string(long reason)
+
+    X509_STORE *X509_STORE_new()
+    void X509_STORE_free(X509_STORE *store)
+    # These take references.
+    int X509_STORE_add_cert(X509_STORE *store, X509 *certificate)
+    int X509_STORE_add_crl(X509_STORE *store, X509_CRL *revoked)
+    int X509_STORE_set_flags(X509_STORE *store, unsigned long flags)
+    void X509_STORE_set_verify_cb(X509_STORE *store, int (*cb)(int ok, X509_STORE_CTX *context) noexcept)
+    # Data 0 is the application's.
+    int X509_STORE_set_ex_data(X509_STORE *store, int index, void *data)
+    void *X509_STORE_get_ex_data(X509_STORE *store, int index)
+    X509_STORE *X509_STORE_CTX_get0_store(const X509_STORE_CTX *context)
+    int X509_STORE_CTX_get_error_depth(const X509_STORE_CTX *context)
+    void X509_STORE_CTX_set_error(X509_STORE_CTX *context, int reason)
+
 
 ctypedef int (*pem_password_cb)(char *buf, int size, int rwflag, void *userdata) noexcept
 
@@ -167,6 +238,7 @@ ctypedef int (*pem_password_cb)(char *buf, int size, int rwflag, void *userdata)
 cdef extern from "openssl/pem.h" nogil:
     int PEM_R_NO_START_LINE
     X509 *PEM_read_bio_X509(BIO *bio, X509 **x, pem_password_cb cb, void *u)
+    X509_CRL *PEM_read_bio_X509_CRL(BIO *bio, X509_CRL **x, pem_password_cb cb, void *u)
     EVP_PKEY *PEM_read_bio_PrivateKey(BIO *bio, EVP_PKEY **x, pem_password_cb cb, void *u)
 
 

@@ -27,6 +27,7 @@ cdef class Certificate:
     cdef ptls_iovec_t c_chain[MOST_CERTIFICATES]
     cdef size_t length                  # of the chain
     cdef bint has_signer
+    cdef ClientCheck clients            # what the context refers to
     cdef str pem                        # the server's own
     cdef readonly tuple names           # that it stands for: bytes in lower case, addresses as text
     cdef readonly bint early            # it is not valid yet
@@ -42,8 +43,9 @@ cdef class Certificate:
         if self.has_signer:
             ptls_openssl_dispose_sign_certificate(&self.c_signer)
 
-    cdef int join(self, ptls_context_t *common) noexcept:
+    cdef int join(self, ptls_context_t *common, ClientCheck clients) noexcept:
         self.c_context = common[0]
+        self.clients = clients
         self.c_context.certificates.list = self.c_chain
         self.c_context.certificates.count = self.length
         self.c_context.sign_certificate = &self.c_signer.super

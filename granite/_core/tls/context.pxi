@@ -29,14 +29,16 @@ cdef class TlsContext(SecureContext):
     Parameters:
         certificates: which are this context's from now on. A client that asks for a name gets one for this name, in default of it one for
             a wildcard, or else any: the first whose signatures it can verify.
+        clients: how clients' certificates are judged; None: they are not asked for any.
     """
 
     cdef ptls_context_t c_context       # of a connection that has not said whom it wants
     cdef ptls_on_client_hello_t c_on_client_hello
     cdef ptls_key_exchange_algorithm_t *c_key_exchanges[4]
     cdef _Certificates certificates
+    cdef ClientCheck clients
 
-    def __cinit__(self, list certificates not None):
+    def __cinit__(self, list certificates not None, ClientCheck clients=None):
         memset(&self.c_context, 0, sizeof(self.c_context))
         self.c_key_exchanges[0] = &ptls_openssl_x25519
         self.c_key_exchanges[1] = &ptls_openssl_secp256r1
@@ -51,14 +53,17 @@ cdef class TlsContext(SecureContext):
         self.c_context.max_buffer_size = MOST_HANDSHAKE
         self.c_context.server_cipher_preference = 1
         self.c_context.server_cipher_chacha_priority = 1
-        self.renew(certificates)
+        self.renew(certificates, clients)
 
-    def renew(self, list certificates not None):
-        """Show these certificates from now on. Connections whose handshake has begun go on with theirs."""
+    def renew(self, list certificates not None, ClientCheck clients=None):
+        """Show these certificates from now on, and judge clients' so. Connections whose handshake has begun go on as they were."""
         cdef Certificate certificate
         cdef _Certificates renewed = _Certificates(certificates)
+        self.c_context.require_client_authentication = clients is not None
+        self.c_context.verify_certificate = &clients.c_verify.super if clients is not None else NULL
+        self.clients = clients
         for certificate in certificates:
-            certificate.join(&self.c_context)
+            certificate.join(&self.c_context, clients)
         self.certificates = renewed
 
     cdef SecureLayer layer(self):

@@ -7,6 +7,8 @@ cdef class TlsLayer(SecureLayer):
 
     cdef TlsContext context
     cdef Certificate certificate        # the one it shows, once the client has said whom it wants
+    cdef tuple client                   # what is known of the client by its certificate
+    cdef str doubt                      # why OpenSSL does not trust that one
     cdef ptls_t *c_tls
     cdef ptls_buffer_t c_plain
     cdef bint ended                     # nothing is read any more
@@ -21,13 +23,23 @@ cdef class TlsLayer(SecureLayer):
             self.context.live -= 1
 
     cdef tuple describe(self):
-        return self.certificate.pem, ptls_get_protocol_version(self.c_tls), ptls_get_cipher(self.c_tls).id
+        return self.certificate.pem, ptls_get_protocol_version(self.c_tls), ptls_get_cipher(self.c_tls).id, self.client
 
     cdef int choose(self, ptls_on_client_hello_parameters_t *params) except? -1:
         # The name is told whether there is a certificate for it or not: it is what a ticket is bound to.
         self.certificate = self.context.certificates.choose(params.server_name, params.signature_algorithms.list, params.signature_algorithms.count)
         ptls_set_context(self.c_tls, &self.certificate.c_context)
         return ptls_set_server_name(self.c_tls, <char *>params.server_name.base, params.server_name.len) if params.server_name.len else 0
+
+    cdef int judge(self, int code, int reason, X509 *certificate, X509s *chain) except? -1:
+        """What becomes of the client's certificate, which OpenSSL has looked at."""
+        if code == 0:
+            self.client = _client_of(certificate, chain)
+        elif certificate is NULL and not self.certificate.clients.required:
+            return 0
+        elif reason:
+            self.doubt = X509_verify_cert_error_string(reason).decode()
+        return code
 
     cdef Unwrapped unwrap(self, OutPool pool, const char *data, size_t size) except UNWRAP_ERROR:
         cdef ptls_buffer_t answer
@@ -45,6 +57,7 @@ cdef class TlsLayer(SecureLayer):
                     code = ptls_handshake(self.c_tls, &answer, data, &used, NULL)
                     if code == 0:
                         self.established = True
+                        self.complete = ptls_handshake_is_complete(self.c_tls)  # with a client's certificate it is
                 if code == PTLS_ERROR_IN_PROGRESS or code == PTLS_ALERT_TO_PEER_ERROR(ALERT_USER_CANCELED):
                     code = 0            # RFC 8446, 6.1: what user_canceled announces is close_notify
                 data += used
@@ -66,7 +79,7 @@ cdef class TlsLayer(SecureLayer):
         if PTLS_ERROR_GET_CLASS(code) == PTLS_ERROR_CLASS_PEER_ALERT and PTLS_ERROR_TO_ALERT(code) == PTLS_ALERT_CLOSE_NOTIFY:
             return UNWRAP_ENDED
         self.closed = True
-        self.reason = _described(code)
+        self.reason = _described(code) + (f": {self.doubt}" if self.doubt is not None else "")
         return UNWRAP_FAILED
 
     cdef int release(self) noexcept:

@@ -24,6 +24,9 @@ cdef str _HTTP11 = sys.intern("1.1")
 # calls would take for theirs.
 cdef dict _KEYS = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH", b"proxy": None}
 
+cdef dict _TLS_VERSIONS = {0x0303: "TLSv1.2", 0x0304: "TLSv1.3"}
+cdef dict _CIPHER_SUITES = {0x1301: "TLS_AES_128_GCM_SHA256", 0x1302: "TLS_AES_256_GCM_SHA384", 0x1303: "TLS_CHACHA20_POLY1305_SHA256"}
+
 
 cdef inline size_t _slot(PyObject *object, size_t slots) noexcept:
     """Objects have their place in memory for a number."""
@@ -92,6 +95,8 @@ cdef class Environs:
                 PyDict_SetItem(environ, _HTTPS, "on")
                 if exchange.server[1] is None:
                     PyDict_SetItem(environ, _SERVER_PORT, "443")
+            if exchange.tls is not None:
+                _set_tls(environ, exchange.tls)
         self._set_fields(environ, exchange.headers)
         if exchange.request_id is not None:
             PyDict_SetItem(environ, _REQUEST_ID, exchange.request_id.decode("ascii"))
@@ -196,6 +201,19 @@ cdef class Environs:
             _replace(&entry.text, <PyObject *>text)
             entry.port = port
         return <object>entry.text
+
+
+cdef int _set_tls(dict environ, tuple tls) except -1:
+    """What was agreed on, by the names of Apache's mod_ssl."""
+    _, version, suite, client = tls
+    environ["SSL_PROTOCOL"] = _TLS_VERSIONS.get(version, "")
+    environ["SSL_CIPHER"] = _CIPHER_SUITES.get(suite, "")
+    environ["SSL_CLIENT_VERIFY"] = "NONE" if client is None else "SUCCESS"
+    if client is not None:
+        environ["SSL_CLIENT_CERT"] = client[0][0]
+        environ["SSL_CLIENT_S_DN"] = _latin(client[1])
+        environ["SSL_CLIENT_I_DN"] = _latin(client[2])
+    return 0
 
 
 cdef int _join(dict environ, object key, object first, object second) except -1:

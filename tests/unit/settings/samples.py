@@ -109,6 +109,7 @@ SAMPLES: dict[str, str | tuple[str, ...]] = {
     "ssl_ca": "ca.pem",
     "ssl_crl": ("a.crl", "a.crl,b.crl"),
     "ssl_client_verify": ("required", "optional"),
+    "ssl_verify_depth": "2",
     "write_high_water": "1m",
     "write_low_water": "0",
     "body_high_water": "4096",

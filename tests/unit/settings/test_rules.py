@@ -131,7 +131,6 @@ def test_reload_turns_off_what_replaces_workers(name, value):
     ("values", "name"),
     [
         ({"http": "2"}, "http: HTTP/2 is not served"),
-        ({"ssl_client_verify": True, "ssl_ca": "ca"}, "ssl_client_verify: "),
     ],
 )
 def test_what_is_not_served_is_refused(values, name):

@@ -1,0 +1,141 @@
+# The certificates of clients: who vouches for them, and what is known of one that has been verified.
+
+cdef int _cb_chain(int ok, X509_STORE_CTX *context) noexcept nogil:
+    # picotls has a depth of its own, which is OpenSSL's. The last of the chain is at its number, behind as many others but one.
+    if ok != 1 or <size_t>X509_STORE_CTX_get_error_depth(context) <= 1 + <size_t>X509_STORE_get_ex_data(X509_STORE_CTX_get0_store(context), 0):
+        return ok
+    X509_STORE_CTX_set_error(context, X509_V_ERR_CERT_CHAIN_TOO_LONG)
+    return 0
+
+
+cdef int _cb_client_certificate(
+    ptls_openssl_override_verify_certificate_t *self, ptls_t *tls, int code, int reason, X509 *certificate, X509s *chain
+) noexcept:
+    try:
+        return (<TlsLayer>ptls_get_data_ptr(tls)[0]).judge(code, reason, certificate, chain)
+    except Exception:
+        return PTLS_ERROR_NO_MEMORY
+
+
+@cython.final
+cdef class ClientCheck:
+    """Whether clients have to show a certificate, and who vouches for it.
+
+    Parameters:
+        authorities: their certificates in PEM. Each of them is trusted by itself, whoever has signed it.
+        revoked: lists of revoked certificates in PEM; where there are any, each authority of a chain needs one that is in force.
+        depth: how many authorities may stand between a client's certificate and one of these.
+        required: a client without a certificate is refused. One whose certificate is wrong always is.
+
+    Raises:
+        ValueError: authorities or lists can't be used; the message says why.
+    """
+
+    cdef ptls_openssl_verify_certificate_t c_verify
+    cdef ptls_openssl_override_verify_certificate_t c_judge
+    cdef bint is_open
+    cdef bint required
+
+    def __cinit__(self, bytes authorities not None, list revoked not None, unsigned int depth, bint required):
+        cdef X509_STORE *store = X509_STORE_new()
+        if store is NULL:
+            raise MemoryError()
+        try:
+            _load_authorities(store, authorities)
+            for pem in revoked:
+                _load_revoked(store, pem)
+            X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN | (X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL if revoked else 0))
+            X509_STORE_set_verify_cb(store, _cb_chain)
+            if X509_STORE_set_ex_data(store, 0, <void *><size_t>depth) != 1 or ptls_openssl_init_verify_certificate(&self.c_verify, store) != 0:
+                raise MemoryError()
+            self.is_open = True
+        finally:
+            X509_STORE_free(store)      # the verifier has a reference of its own
+            ERR_clear_error()
+        self.required = required
+        self.c_judge.cb = _cb_client_certificate
+        self.c_verify.override_callback = &self.c_judge
+
+    def __dealloc__(self):
+        if self.is_open:
+            ptls_openssl_dispose_verify_certificate(&self.c_verify)
+
+
+cdef int _load_authorities(X509_STORE *store, bytes pem) except -1:
+    cdef X509 *certificate
+    cdef int added
+    cdef size_t count = 0
+    cdef BIO *bio = _memory(pem)
+    try:
+        while True:
+            certificate = _next_certificate(bio, count)
+            if certificate is NULL:
+                break
+            added = X509_STORE_add_cert(store, certificate)
+            X509_free(certificate)
+            if added != 1:
+                raise MemoryError()
+            count += 1
+    finally:
+        BIO_free(bio)
+    if not count:
+        raise ValueError("no certificate in PEM that can be read")
+    return 0
+
+
+cdef int _load_revoked(X509_STORE *store, bytes pem) except -1:
+    cdef X509_CRL *revoked
+    cdef int added
+    cdef size_t count = 0
+    cdef BIO *bio = _memory(pem)
+    try:
+        while True:
+            ERR_clear_error()
+            revoked = PEM_read_bio_X509_CRL(bio, NULL, _cb_password, <void *>b"")
+            if revoked is NULL:
+                break
+            added = X509_STORE_add_crl(store, revoked)
+            X509_CRL_free(revoked)
+            if added != 1:
+                raise MemoryError()
+            count += 1
+        if not count or ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE:
+            raise ValueError("no list of revoked certificates in PEM that can be read")
+    finally:
+        BIO_free(bio)
+    return 0
+
+
+cdef tuple _client_of(X509 *certificate, X509s *chain):
+    """The chain in PEM, the client's own first; its subject and issuer (RFC 4514)."""
+    cdef int i
+    pems = [_pem_of(certificate)]
+    for i in range(sk_X509_num(chain)):
+        pems.append(_pem_of(sk_X509_value(chain, i)))
+    return tuple(pems), _name_of(X509_get_subject_name(certificate)), _name_of(X509_get_issuer_name(certificate))
+
+
+cdef str _pem_of(X509 *certificate):
+    cdef unsigned char *der = NULL
+    cdef int size = i2d_X509(certificate, &der)
+    if size <= 0:
+        raise MemoryError()
+    try:
+        return _pem(<const char *>der, <size_t>size)
+    finally:
+        OPENSSL_free(der)
+
+
+cdef str _name_of(X509_NAME *name):
+    cdef char *text = NULL
+    cdef long size
+    cdef BIO *bio = BIO_new(BIO_s_mem())
+    if bio is NULL:
+        raise MemoryError()
+    try:
+        if X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253 & ~<unsigned long>ASN1_STRFLGS_ESC_MSB) < 0:
+            raise MemoryError()
+        size = BIO_get_mem_data(bio, &text)
+        return text[:size].decode("utf-8", "replace")
+    finally:
+        BIO_free(bio)

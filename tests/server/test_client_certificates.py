@@ -1,0 +1,236 @@
+"""Certificates of clients: who is let in, what the others get, and what applications are told."""
+
+from __future__ import annotations
+
+import datetime
+import ssl
+
+import httpx
+import pytest
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+
+from granite.errors import BootError
+from granite.secure import load_context
+from granite.settings.config import Config
+from tests.server.apps import answer, eventually, hello
+from tests.server.tls import Records
+
+NOW = datetime.datetime.now(datetime.timezone.utc)
+REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+class Clients:
+    """An authority of clients, and their contexts."""
+
+    def __init__(self, trusting, folder) -> None:
+        self.ca = trustme.CA(organization_name="Clients")
+        self.file = folder / "clients.pem"
+        self.ca.cert_pem.write_to_path(self.file)
+        self._trusting = trusting
+        self._folder = folder
+
+    def context(self, issued: trustme.LeafCert | None = None) -> ssl.SSLContext:
+        context = self._trusting()
+        if issued is not None:
+            issued.configure_cert(context)
+        return context
+
+    def issue(self, *above: trustme.CA) -> trustme.LeafCert:
+        ca = above[-1] if above else self.ca
+        return ca.issue_cert("client.test", common_name="Zoë, the client")
+
+    def revoke(self, *revoked: trustme.LeafCert, ca: trustme.CA | None = None, days: int = 1):
+        """Write the list of an authority, which is in force for so many days from yesterday on."""
+        ca = ca or self.ca
+        own = x509.load_pem_x509_certificate(ca.cert_pem.bytes())
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(own.subject)
+            .last_update(NOW - datetime.timedelta(days=2))
+            .next_update(NOW + datetime.timedelta(days=days))
+        )
+        for one in revoked:
+            number = x509.load_pem_x509_certificate(one.cert_chain_pems[0].bytes()).serial_number
+            builder = builder.add_revoked_certificate(
+                x509.RevokedCertificateBuilder()
+                .serial_number(number)
+                .revocation_date(NOW - datetime.timedelta(days=1))
+                .build()
+            )
+        key = serialization.load_pem_private_key(ca.private_key_pem.bytes(), None)
+        made = builder.sign(key, hashes.SHA256())  # type: ignore[arg-type]
+        path = self._folder / f"{len(list(self._folder.iterdir()))}.crl"
+        path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+        return path
+
+
+@pytest.fixture
+def clients(authority, tmp_path) -> Clients:
+    return Clients(authority.trusting, tmp_path)
+
+
+@pytest.fixture
+def secured(serve, authority, clients):
+    """A function that serves an application to clients with certificates."""
+
+    def secured(app=hello, verify="required", **settings):
+        return serve(
+            app,
+            **authority.settings,
+            **{"ssl_ca": clients.file, "ssl_client_verify": verify, **settings},
+        )
+
+    return secured
+
+
+@pytest.fixture
+def refused(log, request):
+    """A function that tries to ask with a context; it returns what the client was told, when the
+    server has logged a line with `alert`.
+    """
+
+    def refused(server, context: ssl.SSLContext, alert: str) -> str:
+        client = Records(server.host, server.port, context)
+        request.addfinalizer(client.sock.close)
+        client.handshake()  # the client's end of it; then it hears what the server thinks
+        with pytest.raises(ssl.SSLError) as caught:
+            client.step(lambda: client.tls.read(1000))
+        eventually(lambda: any(f"TLS: {alert}" in line for line in log.messages))
+        return str(caught.value.reason)
+
+    return refused
+
+
+async def told(scope, receive, send):
+    tls = scope["extensions"]["tls"]
+    assert tls["client_cert_error"] is None
+    names = [
+        x509.load_pem_x509_certificate(pem.encode()).subject.rfc4514_string()
+        for pem in tls["client_cert_chain"]
+    ]
+    await answer(send, repr((tls["client_cert_name"], len(names), names[:1])).encode())
+
+
+@pytest.mark.parametrize("verify", ["required", "optional"])
+def test_a_certificate_that_is_good(secured, clients, verify):
+    server = secured(told, verify)
+    issued = clients.issue()
+    with httpx.Client(verify=clients.context(issued)) as client:
+        for _ in range(2):
+            text = client.get(server.url("/")).text
+            name = r"CN=Zoë\\, the client"
+            assert text.startswith(f"('{name},"), text
+            assert f", 1, ['{name}," in text
+        assert server.counters()["connections"] == 1
+
+
+def test_a_request_that_comes_in_pieces_with_the_end_of_the_handshake(secured, clients):
+    server = secured()
+    client = Records(server.host, server.port, clients.context(clients.issue()))
+    client.step(client.tls.do_handshake)
+    client.send(client.outgoing.read() + client.seal(REQUEST), 7)
+    assert client.read(b"hello")
+    client.sock.close()
+
+
+def test_none_is_shown(secured, clients, refused):
+    server = secured(told, "optional")
+    assert httpx.get(server.url("/"), verify=clients.context()).text == "(None, 0, [])"
+    reason = refused(secured(), clients.context(), "alert 116 (certificate required)")
+    assert "CERTIFICATE_REQUIRED" in reason
+
+
+@pytest.mark.parametrize("verify", ["required", "optional"])
+def test_somebody_elses(secured, clients, refused, verify):
+    stranger = trustme.CA().issue_cert("client.test")
+    server = secured(told, verify)
+    reason = refused(server, clients.context(stranger), "alert 48 (unknown authority): unable to")
+    assert "UNKNOWN_CA" in reason
+
+
+def test_revoked(secured, clients, refused):
+    bad, good = clients.issue(), clients.issue()
+    server = secured(ssl_crl=clients.revoke(bad))
+    assert httpx.get(server.url("/"), verify=clients.context(good)).text == "hello"
+    reason = refused(server, clients.context(bad), "alert 44 (certificate revoked)")
+    assert "CERTIFICATE_REVOKED" in reason
+
+
+def test_each_authority_needs_its_list(secured, clients, refused):
+    child = clients.ca.create_child_ca()
+    bad, good = clients.issue(child), clients.issue(child)
+    lists = [clients.revoke(), clients.revoke(bad, ca=child)]
+    server = secured(ssl_crl=lists)
+    assert httpx.get(server.url("/"), verify=clients.context(good)).text == "hello"
+    refused(server, clients.context(bad), "alert 44 (certificate revoked)")
+    unknown = "alert 46 (certificate unknown): unable to get certificate CRL"
+    refused(secured(ssl_crl=lists[0]), clients.context(good), unknown)
+    old = clients.revoke(days=-1)
+    late = "alert 46 (certificate unknown): CRL has expired"
+    refused(secured(ssl_crl=[old, lists[1]]), clients.context(good), late)
+
+
+def test_the_depth(secured, clients, refused):
+    child = clients.ca.create_child_ca()
+    issued = clients.issue(child.create_child_ca())
+    assert len(issued.cert_chain_pems) == 3
+    server = secured(ssl_verify_depth=2)
+    assert httpx.get(server.url("/"), verify=clients.context(issued)).text == "hello"
+    too_long = "alert 46 (certificate unknown): certificate chain too long"
+    refused(secured(ssl_verify_depth=1), clients.context(issued), too_long)
+    direct = secured(ssl_verify_depth=0)
+    assert httpx.get(direct.url("/"), verify=clients.context(clients.issue())).text == "hello"
+    refused(direct, clients.context(clients.issue(child)), too_long)
+
+
+def test_an_authority_that_another_one_has_signed(secured, clients, refused, tmp_path):
+    """Who names it trusts it, and not those above."""
+    child = clients.ca.create_child_ca()
+    child.cert_pem.write_to_path(tmp_path / "child.pem")
+    server = secured(ssl_ca=tmp_path / "child.pem")
+    issued = clients.issue(child)
+    assert httpx.get(server.url("/"), verify=clients.context(issued)).text == "hello"
+    refused(server, clients.context(clients.issue()), "alert 48 (unknown authority)")
+
+
+def test_the_environ(secured, clients):
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        found = {key: value for key, value in environ.items() if key.startswith("SSL_")}
+        return [repr(found).encode()]
+
+    server = secured(app, "optional", interface="wsgi", loop="auto")
+    issued = clients.issue()
+    found = eval(httpx.get(server.url("/"), verify=clients.context(issued)).text)
+    pem = ssl.DER_cert_to_PEM_cert(ssl.PEM_cert_to_DER_cert(found.pop("SSL_CLIENT_CERT")))
+    assert pem == ssl.DER_cert_to_PEM_cert(
+        ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
+    )
+    subject = found.pop("SSL_CLIENT_S_DN").encode("latin-1").decode("utf-8")
+    assert subject.startswith(r"CN=Zoë\, the client,")
+    assert "O=Clients" in found.pop("SSL_CLIENT_I_DN")
+    assert found.pop("SSL_CIPHER").startswith("TLS_")
+    assert found == {"SSL_PROTOCOL": "TLSv1.3", "SSL_CLIENT_VERIFY": "SUCCESS"}
+    found = eval(httpx.get(server.url("/"), verify=clients.context()).text)
+    assert found.pop("SSL_CIPHER").startswith("TLS_")
+    assert found == {"SSL_PROTOCOL": "TLSv1.3", "SSL_CLIENT_VERIFY": "NONE"}
+
+
+def test_files_that_cannot_be_used(clients, authority, tmp_path):
+    (tmp_path / "empty").write_bytes(b"")
+    good = clients.revoke()
+    (tmp_path / "cut").write_bytes(good.read_bytes() + good.read_bytes()[:100])
+    for settings, reason in (
+        ({"ssl_ca": tmp_path / "none"}, "ssl_ca: cannot read"),
+        ({"ssl_ca": tmp_path / "empty"}, f"TLS: {tmp_path / 'empty'}: no certificate in PEM"),
+        ({"ssl_crl": tmp_path / "none"}, "ssl_crl: cannot read"),
+        ({"ssl_crl": [good, tmp_path / "empty"]}, f"TLS: {tmp_path / 'empty'}: no list of revoked"),
+        ({"ssl_crl": [tmp_path / "cut", good]}, f"TLS: {tmp_path / 'cut'}: no list of revoked"),
+    ):
+        values = {"ssl_ca": clients.file, "ssl_client_verify": True, **authority.settings}
+        with pytest.raises(BootError) as caught:
+            load_context(Config(**{**values, **settings}))
+        assert reason in str(caught.value)
+        assert "\n" not in str(caught.value)
