@@ -19,6 +19,7 @@ from granite.arbiter.channel import (
     RELEASE,
     RENEW,
     RENEWED,
+    TICKET_KEYS,
     Reporter,
 )
 from granite.errors import BootError
@@ -64,6 +65,7 @@ class Link:
         self._on_gone = on_gone
         self._on_renew = on_renew
         self._noticed = False
+        self._ticket_keys = b""
         self._loop = loop
         self._with_snapshot = config.metrics
         self._interval = _interval(config)
@@ -73,9 +75,12 @@ class Link:
 
     def start(self, serving: Serving) -> None:
         """Say that the worker is ready, and let the event loop beat."""
+        self._on_readable()  # the keys have come long ago: whoever connects first gets a ticket
         self._serving = serving
         if self._noticed:
             serving.notice()
+        if self._ticket_keys:
+            serving.tickets.use(self._ticket_keys)
         self._reporter.ready()
         if self._interval:
             self._beat()
@@ -117,6 +122,8 @@ class Link:
         for kind, payload, fds in self._reporter.receive():
             if kind == NOTICE:
                 self._noticed = True
+            elif kind == TICKET_KEYS:
+                self._ticket_keys = payload
             if self._serving is not None:
                 _obey(self._serving, kind, payload, fds)
                 if kind == RENEW:
@@ -143,6 +150,8 @@ def _obey(serving: Serving, kind: bytes, payload: bytes, fds: list[int]) -> None
         serving.release(int(payload))
     elif kind == NOTICE:
         serving.notice()
+    elif kind == TICKET_KEYS:
+        serving.tickets.use(payload)
 
 
 class Witness:

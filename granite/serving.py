@@ -14,6 +14,7 @@ from granite._core.exchange import RequestIds
 from granite._core.server import Server
 from granite.access_log import access_log
 from granite.request_id import VARIABLE
+from granite.tickets import SessionTickets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Serving:
         self._config = config
         self._on_error = on_error
         self._secure = secure
+        self.tickets = SessionTickets(secure, config)
         self._max_requests = max_requests
         self._on_max_requests = on_max_requests
         self._worker = worker
@@ -158,6 +160,7 @@ class Serving:
     ) -> None:
         """Accept no longer, and tell that; `on_idle` is called when nothing is in progress."""
         self._draining = True
+        self.tickets.stop()
         self.notice()
         if self.server is None:
             return

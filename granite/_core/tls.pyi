@@ -8,6 +8,21 @@ OPENSSL_VERSION: str
 def cipher_suites() -> list[str]:
     """The names of the TLS 1.3 cipher suites that this build offers, in the order of preference."""
 
+class Tickets:
+    """Keys of session tickets: those who share them resume each other's sessions.
+
+    Parameters:
+        keys: 48 bytes for each of the current, the previous and the next key; tickets are made with
+            the first, and all are taken.
+        lifetime: seconds for which a ticket is taken.
+    """
+
+    lifetime: int
+
+    def __init__(self, keys: bytes, lifetime: int) -> None: ...
+    def use_keys(self, keys: bytes) -> None:
+        """Take other keys in place of the present ones."""
+
 class Certificate:
     """A certificate chain with its key.
 
@@ -63,3 +78,5 @@ class TlsContext(SecureContext):
         """Show these certificates from now on, and judge clients' so. Connections whose handshake
         has begun go on as they were.
         """
+    def use_tickets(self, tickets: Tickets) -> None:
+        """Have sessions resumed by tickets."""

@@ -5,8 +5,8 @@ protocol above; it runs on whichever thread holds the connection. It is imported
 
 Theory of operation: picotls reports the handshake as done when the server's flight is made (TLS 1.3 lets a server write from then on);
 it reads the client's Finished like any record, and gives no plain bytes before it. From then on records are turned into plain bytes
-and back. After an error or the peer's alert nothing is read any more, and after a fatal alert of our own nothing is written. Session
-tickets, and with them early data, are off. picotls answers a KeyUpdate with the next record, and changes its own keys in time.
+and back. After an error or the peer's alert nothing is read any more, and after a fatal alert of our own nothing is written. Early data
+are off. picotls answers a KeyUpdate with the next record, and changes its own keys in time.
 
 OpenSSL's error queue belongs to the thread, which is also the application's: what is left on it would be taken for the failure of the
 next call of whoever uses OpenSSL (the module ssl). No call here leaves anything on it.
@@ -16,7 +16,7 @@ from _socket import AF_INET, AF_INET6, inet_ntop
 from binascii import b2a_base64
 
 cimport cython
-from libc.stdint cimport UINT16_MAX
+from libc.stdint cimport SIZE_MAX, UINT16_MAX, uint8_t
 from libc.string cimport memcmp, memcpy, memset
 from granite._core.buf cimport OutPool, out_commit, out_copy, out_reserve
 from granite._core.capi.picotls cimport *
@@ -51,6 +51,7 @@ def cipher_suites():
     return names
 
 
+include "tls/tickets.pxi"
 include "tls/certificate.pxi"
 include "tls/clients.pxi"
 include "tls/context.pxi"

@@ -66,6 +66,7 @@ class Arbiter:
         self._poller = Poller()
         self._fleet = Fleet(config.workers, config.respawn_interval, self._poller)
         self._calls = Calls(loaded.hooks, config, self._log)
+        self._fleet.on_channel = self._greet
         self._fleet.on_forked = lambda worker: self._calls.forked(worker.face, worker.pid)
         self._news = News(self._fleet, self._held)
         self._reload = Reload(self._fleet, self._held, self._calls, self._fork)
@@ -239,6 +240,8 @@ class Arbiter:
         until = min(self._ping_at, self._fleet.next_deadline(), self._generation.next_deadline())
         if self._exporter is not None:
             until = min(until, self._exporter.next_deadline())
+        if self._held.tickets is not None:
+            until = min(until, self._held.tickets.next_deadline())
         if self._exit_code is not None:
             return until
         until = min(until, self._stop_at, self._fleet.next_refill())
@@ -369,6 +372,8 @@ class Arbiter:
                 self._log.warning(f"{worker} did not end in time and is killed")
         if self._exporter is not None:
             self._exporter.manage(now)
+        if self._held.tickets is not None:
+            self._held.tickets.manage(now)
 
     def _renew(self, now: float) -> None:
         try:
@@ -415,6 +420,16 @@ class Arbiter:
         if self._totals is not None:
             self._totals.spawned(cause)
         return worker
+
+    def _greet(self, worker: Worker) -> None:
+        """Tell a worker that is about to get its process what all of the tree share."""
+        if self._held.config.ssl_certificate is None:
+            return
+        if self._held.tickets is None:
+            from granite.arbiter.tickets import Tickets
+
+            self._held.tickets = Tickets(self._fleet, self._held)
+        self._held.tickets.greet(worker)
 
     def _abandon(self, worker: Worker, now: float) -> None:
         """Fill the slot of a worker that does not answer, which goes its own way."""

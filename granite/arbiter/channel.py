@@ -36,6 +36,7 @@ __all__ = [
     "RELEASE",
     "RENEW",
     "RENEWED",
+    "TICKET_KEYS",
     "Channel",
     "Reporter",
     "open_channel",
@@ -55,6 +56,7 @@ ACCEPT = b"A"  # accept on these sockets of a slot, too: the slot's number; desc
 RELEASE = b"L"  # do so no longer: the slot's number
 NOTICE = b"N"  # the server is going to stop
 RENEW = b"W"  # show what is in these files of certificates and keys: their paths; descriptors
+TICKET_KEYS = b"T"  # seal and open the tickets of TLS sessions with these keys
 
 _HEAD = 6
 # A traceback may be long, but what nobody reads to its end need not fill the pipe.

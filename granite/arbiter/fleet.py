@@ -64,14 +64,16 @@ class BecomeWorker(Exception):  # noqa: N818 (no error: it unwinds the stack)
 
 
 class Fleet:
-    """All slots. `first_delay` is that of each slot. `on_forked` is called with each worker that
-    has got its process, `on_beat` with each one whose event loop has turned, and what it sent.
+    """All slots. `first_delay` is that of each slot. `on_channel` is called with each worker that
+    is about to get a process, and can be sent messages, `on_forked` with each one that has got it,
+    `on_beat` with each one whose event loop has turned, and what it sent.
     Where there are `templates`, workers are forked from them. `kin` return the process ids of other
     children that somebody waits for, 0 while there is none.
     """
 
     __slots__ = (
-        *("_first_delay", "_poller", "former", "on_beat", "kin", "on_forked", "slots", "templates"),
+        *("_first_delay", "_poller", "former", "kin", "on_beat", "on_channel", "on_forked"),
+        *("slots", "templates"),
     )
 
     def __init__(self, size: int, first_delay: float, poller: Poller) -> None:
@@ -80,6 +82,7 @@ class Fleet:
         self.slots = [Slot(index, first_delay) for index in range(1, size + 1)]
         self.former: list[Slot] = []
         self.on_beat: Callable[[Worker, bytes], object] | None = None
+        self.on_channel: Callable[[Worker], object] | None = None
         self.on_forked: Callable[[Worker], object] | None = None
         self.templates: Templates | None = None
         self.kin: list[Callable[[], int]] = []
@@ -296,6 +299,7 @@ class Fleet:
         except OSError as exc:
             raise refused(exc) from None
         worker = Worker(slot.index, 0, mine, cause=cause, face=face, report=Report())
+        self.greet(worker)
         if self.templates is not None:
             slot.add(worker)
             self.templates.order(worker, theirs, new=cause == "reload")
@@ -314,6 +318,11 @@ class Fleet:
         worker.forked(pid)
         self.listen(worker)
         return worker
+
+    def greet(self, worker: Worker) -> None:
+        """A worker has a channel: have it told what it is to find there."""
+        if self.on_channel is not None:
+            self.on_channel(worker)
 
     def listen(self, worker: Worker) -> None:
         """Hear a worker, which has got its process."""

@@ -10,6 +10,7 @@ at any time:
 
     former                        successor
     started ───────────────────►  its signals are taken over: HELLO
+    TICKET_KEYS ───────────────►  goes on with the keys of TLS sessions, if there are any
                                   all of its workers accept: READY
     GO ────────────────────────►  takes over the pid file and the sockets' files: TAKEN
     tells the service manager,
@@ -28,13 +29,25 @@ import os
 
 from granite.errors import BootError
 
-__all__ = ["FAILED", "GO", "HELLO", "READY", "TAKEN", "Line", "Passed", "announce", "read"]
+__all__ = [
+    "FAILED",
+    "GO",
+    "HELLO",
+    "READY",
+    "TAKEN",
+    "TICKET_KEYS",
+    "Line",
+    "Passed",
+    "announce",
+    "read",
+]
 
 HELLO = "hello"
 READY = "ready"
 GO = "go"
 TAKEN = "taken"
 FAILED = "failed"
+TICKET_KEYS = "ticket-keys"
 
 _VERSION = "1"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import _socket
 import os
 
-from granite.arbiter.handover import FAILED, GO, HELLO, READY, TAKEN, Line, read
+from granite.arbiter.handover import FAILED, GO, HELLO, READY, TAKEN, TICKET_KEYS, Line, read
 from granite.arbiter.origin import INHERITED
 from granite.arbiter.systemd import Notifier
 from granite.errors import BootError
@@ -189,8 +189,11 @@ class Succession:
         said = self._line.hear()
         if self._line.fd < 0:
             self._poller.unregister(fd)
-        if GO in (word for word, _ in said):
-            self._take_over()
+        for word, text in said:
+            if word == TICKET_KEYS and self._held.tickets is not None:
+                self._held.tickets.adopt(text)
+            elif word == GO:
+                self._take_over()
 
     def _take_over(self) -> None:
         try:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from granite.arbiter.inherited import Inherited
     from granite.arbiter.pidfile import PidFile
+    from granite.arbiter.tickets import Tickets
     from granite.settings.config import Config
 
     class Holder(Protocol):
@@ -52,7 +53,8 @@ class Resources:
     it has of the one that it is to replace, None if it is nobody's successor. `open()` makes
     `signals`, `listeners` and `sockets`, `release()` ends all. `retired` says that a successor has
     taken over, `holders` have the further sockets that it is to get. `in_child` are called in each
-    forked child, to give up what is the arbiter's alone.
+    forked child, to give up what is the arbiter's alone. `tickets` has the keys of TLS sessions,
+    where there is a certificate.
     """
 
     __slots__ = (
@@ -70,6 +72,7 @@ class Resources:
         "retired",
         "signals",
         "sockets",
+        "tickets",
         "titles",
     )
 
@@ -83,6 +86,7 @@ class Resources:
         self._opened = False
         self.retired = False
         self.signals: SignalQueue | None = None
+        self.tickets: Tickets | None = None
         self.inherited: Inherited | None = None
         self.notifier = Notifier(os.environ)
         if INHERITED in os.environ:

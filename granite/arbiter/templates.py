@@ -388,6 +388,7 @@ class Templates:
             except BootError as exc:
                 failure = EXIT_BOOT, str(exc)
             else:
+                self._fleet.greet(birth.worker)
                 self._waiting.append(birth)
                 return
         self._give_up(birth.worker, failure)

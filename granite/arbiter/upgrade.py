@@ -14,7 +14,17 @@ import time
 from granite.arbiter import signals
 from granite.arbiter.calls import HookFailed
 from granite.arbiter.fork import flush_streams
-from granite.arbiter.handover import FAILED, GO, HELLO, READY, TAKEN, Line, Passed, announce
+from granite.arbiter.handover import (
+    FAILED,
+    GO,
+    HELLO,
+    READY,
+    TAKEN,
+    TICKET_KEYS,
+    Line,
+    Passed,
+    announce,
+)
 from granite.arbiter.origin import INHERITED
 from granite.arbiter.poller import NEVER
 from granite.arbiter.slots import QUICK
@@ -234,6 +244,8 @@ class Upgrade:
             self._said.add(word)
             if word == FAILED:
                 self._fail(text)
+            elif word == HELLO and self._held.tickets is not None:
+                line.say(TICKET_KEYS, self._held.tickets.pass_on())
             elif word == READY and GO not in self._said and not self._failed:
                 self._said.add(GO)
                 line.say(GO)

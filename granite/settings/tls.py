@@ -2,7 +2,7 @@
 
 from granite.settings.base import Section, Setting
 from granite.settings.kinds import boolean, choice, flag_choice, path, paths, text
-from granite.settings.quantities import integer
+from granite.settings.quantities import integer, seconds
 
 SECTION = Section(
     "TLS",
@@ -73,5 +73,12 @@ SECTION = Section(
         integer(0, 15),
         4,
         "Most authorities between a client's certificate and one of ssl_ca.",
+    ),
+    Setting(
+        "ssl_ticket_lifetime",
+        seconds(7 * 86400),
+        7200.0,
+        "Time for which a client may resume its session with a ticket, in whole seconds; the keys "
+        "of tickets change as often. 0: there are no tickets.",
     ),
 )

@@ -66,11 +66,19 @@ class Authority:
 class Records:
     """A TLS client whose records are moved by hand: `outgoing` has what it would send."""
 
-    def __init__(self, host: str, port: int, context: ssl.SSLContext) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        context: ssl.SSLContext,
+        session: ssl.SSLSession | None = None,
+    ) -> None:
         self.sock = socket.create_connection((host, port), TIMEOUT)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=host)
+        self.tls = context.wrap_bio(
+            self.incoming, self.outgoing, server_hostname=host, session=session
+        )
 
     def step(self, action, size: int = 65536):
         """Do `action`, sending what it wants sent, `size` bytes at a time, until it is done."""

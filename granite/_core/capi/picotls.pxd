@@ -1,6 +1,6 @@
 """picotls and its OpenSSL backend, declarations only."""
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "picotls.h" nogil:
     ctypedef struct ptls_t:
@@ -51,6 +51,22 @@ cdef extern from "picotls.h" nogil:
     ctypedef struct ptls_on_client_hello_t:
         int (*cb)(ptls_on_client_hello_t *self, ptls_t *tls, ptls_on_client_hello_parameters_t *params) noexcept
 
+    ctypedef struct ptls_aead_algorithm_t:
+        pass
+
+    ctypedef struct ptls_aead_context_t:
+        pass
+
+    ctypedef struct ptls_hash_algorithm_t:
+        pass
+
+    ctypedef struct ptls_encrypt_ticket_t:
+        int (*cb)(ptls_encrypt_ticket_t *self, ptls_t *tls, int is_encrypt, ptls_buffer_t *dst, ptls_iovec_t src) noexcept
+
+    ctypedef struct _ptls_ticket_context:
+        uint8_t bytes[32]
+        unsigned is_set
+
     ctypedef struct _ptls_certificates:
         ptls_iovec_t *list
         size_t count
@@ -65,6 +81,12 @@ cdef extern from "picotls.h" nogil:
         ptls_sign_certificate_t *sign_certificate
         ptls_verify_certificate_t *verify_certificate
         size_t max_buffer_size
+        unsigned require_client_authentication
+        unsigned require_dhe_on_psk
+        uint32_t max_early_data_size
+        uint32_t ticket_lifetime
+        ptls_encrypt_ticket_t *encrypt_ticket
+        _ptls_ticket_context ticket_context
         unsigned send_change_cipher_spec
         unsigned require_client_authentication
         unsigned server_cipher_preference
@@ -77,6 +99,7 @@ cdef extern from "picotls.h" nogil:
     int PTLS_ERROR_IN_PROGRESS
     int PTLS_ERROR_NO_MEMORY
     int PTLS_ALERT_CLOSE_NOTIFY
+    int PTLS_ALERT_DECRYPT_ERROR
     int PTLS_ALERT_NO_APPLICATION_PROTOCOL
     int PTLS_ALERT_LEVEL_WARNING
     int PTLS_ERROR_GET_CLASS(int error)
@@ -102,6 +125,18 @@ cdef extern from "picotls.h" nogil:
     void ptls_buffer_init(ptls_buffer_t *buf, void *smallbuf, size_t smallbuf_size)
     # Also wipes what was in it.
     void ptls_buffer_dispose(ptls_buffer_t *buf)
+    int ptls_buffer_reserve(ptls_buffer_t *buf, size_t delta)
+    void ptls_clear_memory(void *p, size_t len)
+    int ptls_calc_hash(ptls_hash_algorithm_t *algo, void *output, const void *src, size_t len)
+    int ptls_hkdf_extract(ptls_hash_algorithm_t *hash, void *output, ptls_iovec_t salt, ptls_iovec_t ikm)
+    ptls_aead_context_t *ptls_aead_new(ptls_aead_algorithm_t *aead, ptls_hash_algorithm_t *hash, int is_enc, const void *secret,
+                                       const char *label_prefix)
+    void ptls_aead_free(ptls_aead_context_t *ctx)
+    size_t ptls_aead_encrypt(ptls_aead_context_t *ctx, void *output, const void *input, size_t inlen, uint64_t seq,
+                             const void *aad, size_t aadlen)
+    # SIZE_MAX where it is none of this key's.
+    size_t ptls_aead_decrypt(ptls_aead_context_t *ctx, void *output, const void *input, size_t inlen, uint64_t seq,
+                             const void *aad, size_t aadlen)
 
 
 cdef extern from "openssl/x509.h" nogil:
@@ -129,6 +164,8 @@ cdef extern from "picotls/openssl.h" nogil:
 
     # NULL-terminated, in the order of preference.
     ptls_cipher_suite_t *ptls_openssl_cipher_suites[]
+    ptls_aead_algorithm_t ptls_openssl_aes256gcm
+    ptls_hash_algorithm_t ptls_openssl_sha256
     ptls_key_exchange_algorithm_t ptls_openssl_x25519
     ptls_key_exchange_algorithm_t ptls_openssl_secp256r1
     ptls_key_exchange_algorithm_t ptls_openssl_secp384r1

@@ -49,6 +49,7 @@ cdef class Certificate:
         self.c_context.certificates.list = self.c_chain
         self.c_context.certificates.count = self.length
         self.c_context.sign_certificate = &self.c_signer.super
+        _bind_tickets(&self.c_context)
         return 0
 
     cdef bint suits(self, const uint16_t *algorithms, size_t count) noexcept:

@@ -37,6 +37,8 @@ cdef class TlsContext(SecureContext):
     cdef ptls_key_exchange_algorithm_t *c_key_exchanges[4]
     cdef _Certificates certificates
     cdef ClientCheck clients
+    cdef TicketCallback c_ticket
+    cdef Tickets tickets                # borrowed by c_ticket
 
     def __cinit__(self, list certificates not None, ClientCheck clients=None):
         memset(&self.c_context, 0, sizeof(self.c_context))
@@ -65,6 +67,12 @@ cdef class TlsContext(SecureContext):
         for certificate in certificates:
             certificate.join(&self.c_context, clients)
         self.certificates = renewed
+
+    def use_tickets(self, Tickets tickets not None):
+        """Have sessions resumed by tickets."""
+        self.tickets = tickets
+        _use_tickets(&self.c_context, &self.c_ticket, tickets)
+        self.renew(self.certificates.all, self.clients)
 
     cdef SecureLayer layer(self):
         cdef TlsLayer layer = TlsLayer.__new__(TlsLayer)
