@@ -40,8 +40,21 @@ REASONS = (
     "request_timeout",  # 504, or a cut response
     "write_timeout",  # the client took nothing of its response: reset
     "proxy_header",  # of the PROXY protocol: missing, wrong, or from somebody who must not send it
+    "tls",  # a handshake that failed, or records that cannot be read
 )
 REJECTIONS = tuple(f"rejected_{reason}" for reason in REASONS)
+
+# What became of a TLS handshake that was not completed; behind the first ones, the alert that
+# either side has sent.
+HANDSHAKE_FAILURES = (
+    *("closed", "timeout", "plain_http", "not_tls", "other"),
+    *("unexpected_message", "bad_record_mac", "record_overflow", "handshake_failure"),
+    *("bad_certificate", "unsupported_certificate", "certificate_revoked", "certificate_expired"),
+    *("certificate_unknown", "illegal_parameter", "unknown_ca", "access_denied", "decode_error"),
+    *("decrypt_error", "protocol_version", "insufficient_security", "internal_error"),
+    *("inappropriate_fallback", "user_canceled", "missing_extension", "unsupported_extension"),
+    *("unrecognized_name", "certificate_required", "no_application_protocol"),
+)
 
 COUNTERS = (
     "connections_handled",
@@ -55,7 +68,7 @@ COUNTERS = (
     "static_requests_handled",
     "static_requests_err",
     "tls_handshakes",
-    "tls_handshakes_failed",
+    *(f"tls_handshakes_failed_{reason}" for reason in HANDSHAKE_FAILURES),
     "blocking_idle_cumulative",  # these three in microseconds
     "blocking_busy_cumulative",
     "py_wait_cumulative",

@@ -4,6 +4,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from granite._core.address cimport Address, Networks
 from granite._core.capi cimport uv
+from granite._core.counters cimport HANDSHAKE_FAILURES, HandshakeFailure
 from granite._core.exchange cimport Exchange, Rejections
 from granite._core.http1 cimport Http1Context, Http1Session, Pace
 from granite._core.net cimport Board, Listener, Reactor, StreamHandle, WheelNode
@@ -23,6 +24,7 @@ cdef enum Handshake:
     HANDSHAKE_NONE                      # no byte of it has come
     HANDSHAKE_BEGUN
     HANDSHAKE_DONE
+    HANDSHAKE_FAILED
 
 cdef enum Introduction:                 # by a proxy, see proxy_protocol
     INTRODUCED                          # done, or not wanted
@@ -31,6 +33,7 @@ cdef enum Introduction:                 # by a proxy, see proxy_protocol
 
 cdef struct Timeouts:                   # ms, 0 = off
     uint64_t head                       # of a request: from its first byte to its end
+    uint64_t handshake                  # of TLS: from the connection's beginning
     uint64_t keep_alive                 # between two requests
     uint64_t body                       # between two pieces of a body that is being read
     int64_t body_rate                   # bytes per second that it has to come with
@@ -59,7 +62,7 @@ cdef class ConnectionHost:
     cdef int64_t accepted               # connections, since the start
     cdef int64_t failed                 # accept()s that failed, and connections that an error has ended
     cdef int64_t handshakes             # of TLS, that were completed
-    cdef int64_t handshakes_failed      # that began and were not
+    cdef int64_t handshakes_failed[HANDSHAKE_FAILURES]      # that began and were not
     cdef readonly bint draining
     cdef Timeouts timeouts
     cdef WheelNode overrun              # armed for the end of the first grace of a request that took too long
@@ -86,6 +89,9 @@ cdef class AcceptedStream(StreamHandle):
     cdef int _on_records(self, const char *data, size_t size) except -1
     # for the connection to fill in
     cdef int _on_bytes(self, const char *data, size_t size) except -1
+    cdef int _on_plain_http(self) except -1
+    cdef int _fail_handshake(self, HandshakeFailure failure, str why) except -1
+    cdef int _on_secured(self) except -1
     cdef int _on_insecure(self) except -1
 
 cdef class HeadKeeper(AcceptedStream):
@@ -114,6 +120,7 @@ cdef class Connection(HeadKeeper):
     cdef int drain(self) except -1
     cdef int _retire(self, uint64_t grace) except -1
     cdef int _expect_last(self, uint64_t grace) except -1
+    cdef uint64_t _first_limit(self) noexcept
     cdef int _await_next(self) except -1
     cdef int _await_body(self) except -1
     cdef int64_t _most_surplus(self, int64_t size) noexcept

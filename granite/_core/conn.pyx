@@ -23,7 +23,9 @@ from libc.string cimport memcpy
 from granite._core.address cimport FAMILY_UNIX, Networks
 from granite._core.buf cimport out_copy
 from granite._core.counters cimport (
-    REJECTED_CONNECTIONS_PER_IP, REJECTED_PROXY_HEADER, REJECTED_REQUEST_TIMEOUT, REJECTED_WRITE_TIMEOUT, clock,
+    ALERTS, HANDSHAKE_ALERTS, HANDSHAKE_CLOSED, HANDSHAKE_NOT_TLS, HANDSHAKE_OTHER, HANDSHAKE_PLAIN_HTTP, HANDSHAKE_TIMEOUT,
+    REJECTED_CONNECTIONS_PER_IP, REJECTED_PROXY_HEADER, REJECTED_REQUEST_TIMEOUT, REJECTED_TLS, REJECTED_WRITE_TIMEOUT, HandshakeFailure, clock,
+    granite_alerts,
 )
 from granite._core.exchange cimport RESPONSE_BODY, Exchange, Interface, Rejections
 from granite._core.http1 cimport SESSION_BODY, Http1Context, Http1Session, Pace, has_head_end
@@ -128,7 +130,7 @@ cdef class Connection(HeadKeeper):
         cdef Timeouts *timeouts = &self.host.timeouts
         cdef uint64_t limit = 0
         if waiting == WAITING_HEAD:
-            limit = timeouts.head
+            limit = self._first_limit()
         elif waiting == WAITING_REST:
             limit = _earlier(timeouts.keep_alive, timeouts.body)
         elif waiting == WAITING_NEXT:
@@ -136,6 +138,10 @@ cdef class Connection(HeadKeeper):
         self.waiting = waiting
         self.until = self.reactor.now() + limit if limit else 0
         return self._rearm()
+
+    cdef uint64_t _first_limit(self) noexcept:
+        """What there is to wait for before a request's head is its own."""
+        return self.host.timeouts.head if self.layer is None or self.handshake == HANDSHAKE_DONE else self.host.timeouts.handshake
 
     cdef int _await_next(self) except -1:
         """There is no request any more."""
@@ -281,7 +287,11 @@ cdef class Connection(HeadKeeper):
         if self.introduction == INTRODUCTION_AWAITED:
             # Who says nothing at all only looks whether the port is open.
             if self in self.host.introductions and self.host.rejections.note(REJECTED_PROXY_HEADER):
-                _log.info("%s: PROXY protocol: the header took longer than %g s", name_of(self.client()), timeouts.head / 1000.0)
+                _log.info("%s: PROXY protocol: the header took longer than %g s", name_of(self.client()), self._first_limit() / 1000.0)
+            self._close()
+            return 0
+        if self.handshake == HANDSHAKE_BEGUN:
+            self._fail_handshake(HANDSHAKE_TIMEOUT, f"the handshake took longer than {timeouts.handshake / 1000.0:g} s")
             self._close()
             return 0
         if session is None:
@@ -322,6 +332,9 @@ cdef class Connection(HeadKeeper):
             self._note_pace(&self.session.pace, size)
         self._feed(data, size)
         return self._settle()
+
+    cdef int _on_secured(self) except -1:
+        return self._wait(WAITING_HEAD) if self.waiting == WAITING_HEAD else 0
 
     cdef int _on_insecure(self) except -1:
         if self.session is None:
@@ -409,7 +422,7 @@ cdef class Connection(HeadKeeper):
         if self.introduction == INTRODUCTION_AWAITED:
             host.introductions.pop(self, None)
         if self.handshake == HANDSHAKE_BEGUN:
-            host.handshakes_failed += 1
+            host.handshakes_failed[<int>HANDSHAKE_CLOSED] += 1
         try:
             if self.c_head is not NULL:
                 session.closed_within(self.c_head, self.head_size)

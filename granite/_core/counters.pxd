@@ -18,13 +18,18 @@ cdef extern from *:
         100000LL, 250000LL, 500000LL, 1000000LL, 2500000LL, 5000000LL, 10000000LL, 25000000LL, 50000000LL, 100000000LL,
         250000000LL, 500000000LL, 1000000000LL, 2500000000LL, 5000000000LL, 10000000000LL,
     };
+    static const unsigned char granite_alerts[] = {
+        10, 20, 22, 40, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 70, 71, 80, 86, 90, 109, 110, 112, 116, 120,
+    };
     """
     const clockid_t GRANITE_COARSE_CLOCK
     const long long granite_bounds[]    # ns
+    const unsigned char granite_alerts[]        # of TLS, RFC 8446, 6
 
 cdef enum:
     CLASSES = 5                         # 1xx … 5xx
     BOUNDS = 16
+    ALERTS = 24
     HISTOGRAM_FIELDS = BOUNDS + 2       # the last bucket has no bound; behind it is the sum
 
 cdef enum Rejection:                    # why the server turned something away by itself; snapshot.REASONS has the words
@@ -41,7 +46,17 @@ cdef enum Rejection:                    # why the server turned something away b
     REJECTED_REQUEST_TIMEOUT
     REJECTED_WRITE_TIMEOUT
     REJECTED_PROXY_HEADER
+    REJECTED_TLS
     REASONS
+
+cdef enum HandshakeFailure:             # what became of a TLS handshake; snapshot.HANDSHAKE_FAILURES has the words
+    HANDSHAKE_CLOSED
+    HANDSHAKE_TIMEOUT
+    HANDSHAKE_PLAIN_HTTP
+    HANDSHAKE_NOT_TLS
+    HANDSHAKE_OTHER                     # an alert that is none of granite_alerts
+    HANDSHAKE_ALERTS                    # the first of these
+    HANDSHAKE_FAILURES = HANDSHAKE_ALERTS + ALERTS
 
 cdef enum:                              # the fields of a snapshot, in their order
     CONNECTIONS_ACTIVE
@@ -63,7 +78,7 @@ cdef enum:                              # the fields of a snapshot, in their ord
     STATIC_REQUESTS_ERR
     TLS_HANDSHAKES
     TLS_HANDSHAKES_FAILED
-    BLOCKING_IDLE_CUMULATIVE
+    BLOCKING_IDLE_CUMULATIVE = TLS_HANDSHAKES_FAILED + HANDSHAKE_FAILURES
     BLOCKING_BUSY_CUMULATIVE
     PY_WAIT_CUMULATIVE
     LATENCY

@@ -118,6 +118,7 @@ cdef class Http1Context:
     cdef int tick(self) except -1
     cdef bytes status_line(self, int status, bytes reason)
     cdef Refusal refusal(self, int status)
+    cdef bytes no_tls(self)
     cdef bytes turned_away(self)
     cdef FieldKind kind_of(self, PyObject *name) noexcept
 

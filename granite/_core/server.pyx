@@ -16,7 +16,7 @@ from granite._core.capi cimport uv
 from granite._core.capi.python cimport PyBytes_FromStringAndSize
 from granite._core.conn cimport Connection, ConnectionHost
 from granite._core.counters cimport (
-    ACCEPT_PAUSES, BYTES_RECEIVED, BYTES_SENT, CLASSES, CONNECTIONS_ACTIVE, CONNECTIONS_ERR, CONNECTIONS_HANDLED, FIELDS, LATENCY, LOOP_LAG, QUEUE_TIME,
+    ACCEPT_PAUSES, BYTES_RECEIVED, BYTES_SENT, CLASSES, CONNECTIONS_ACTIVE, CONNECTIONS_ERR, CONNECTIONS_HANDLED, FIELDS, HANDSHAKE_FAILURES, LATENCY, LOOP_LAG, QUEUE_TIME,
     REASONS, REJECTIONS, REQUESTS_ACTIVE, REQUESTS_HANDLED, REQUESTS_WAITING, RESPONSES_HTTP1, TLS_HANDSHAKES, TLS_HANDSHAKES_FAILED, Histogram, export, observe,
 )
 from granite._core.exchange cimport Admission, Interface, Rejections, RequestIds
@@ -149,6 +149,7 @@ cdef class Server(ConnectionHost):
 
     cdef int _set_timeouts(self, config) except -1:
         self.timeouts.head = _milliseconds(config.request_head_timeout)
+        self.timeouts.handshake = _milliseconds(config.ssl_handshake_timeout)
         self.timeouts.keep_alive = _milliseconds(config.keep_alive_timeout)
         self.timeouts.body = _milliseconds(config.request_body_timeout)
         self.timeouts.body_rate = config.min_body_rate
@@ -332,7 +333,8 @@ cdef class Server(ConnectionHost):
         for i in range(CLASSES):
             values[RESPONSES_HTTP1 + i] = self.http1.responses[i]
         values[TLS_HANDSHAKES] = self.handshakes
-        values[TLS_HANDSHAKES_FAILED] = self.handshakes_failed
+        for i in range(<int>HANDSHAKE_FAILURES):
+            values[TLS_HANDSHAKES_FAILED + i] = self.handshakes_failed[i]
         self.interface.export_threads(values)
         export(&self.http1.latency, &values[LATENCY])
         export(&self.interface.queue_time, &values[QUEUE_TIME])

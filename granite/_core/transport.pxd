@@ -22,6 +22,7 @@ cdef class SecureLayer:
     cdef const char *plain              # what the last unwrap() gave, until release()
     cdef size_t plain_size
     cdef str reason
+    cdef int alert                      # that `reason` tells of, -1: none
     cdef tuple describe(self)
     cdef Unwrapped unwrap(self, OutPool pool, const char *data, size_t size) except UNWRAP_ERROR
     cdef int release(self) noexcept

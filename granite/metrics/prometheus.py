@@ -14,7 +14,15 @@ from __future__ import annotations
 import sys
 
 from granite import __version__
-from granite.snapshot import BOUNDS, CLASSES, INDEX, PROTOCOLS, REASONS, histogram
+from granite.snapshot import (
+    BOUNDS,
+    CLASSES,
+    HANDSHAKE_FAILURES,
+    INDEX,
+    PROTOCOLS,
+    REASONS,
+    histogram,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,6 +117,13 @@ def _rejections(seen: Seen) -> Iterable[str]:
     for index, values in seen.slots.items():
         for reason in REASONS:
             count = values[INDEX[f"rejected_{reason}"]]
+            yield f'{{worker="{index}",reason="{reason}"}} {count}'
+
+
+def _handshake_failures(seen: Seen) -> Iterable[str]:
+    for index, values in seen.slots.items():
+        for reason in HANDSHAKE_FAILURES:
+            count = values[INDEX[f"tls_handshakes_failed_{reason}"]]
             yield f'{{worker="{index}",reason="{reason}"}} {count}'
 
 
@@ -307,8 +322,8 @@ METRICS: tuple[Metric, ...] = (
         "tls_handshakes_failed_total",
         "counter",
         "",
-        "TLS handshakes that failed.",
-        _field("tls_handshakes_failed"),
+        "TLS handshakes that failed, by reason.",
+        _handshake_failures,
     ),
     Metric(
         "blocking_threads",

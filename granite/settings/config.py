@@ -136,6 +136,7 @@ class Config:
     ssl_crl: tuple[str, ...]
     ssl_client_verify: str
     ssl_verify_depth: int
+    ssl_handshake_timeout: float
     ssl_ticket_lifetime: float
     write_high_water: int
     write_low_water: int

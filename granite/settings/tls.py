@@ -75,6 +75,12 @@ SECTION = Section(
         "Most authorities between a client's certificate and one of ssl_ca.",
     ),
     Setting(
+        "ssl_handshake_timeout",
+        seconds(86400),
+        10.0,
+        "Time from a connection's beginning to the end of its TLS handshake; 0 sets no limit.",
+    ),
+    Setting(
         "ssl_ticket_lifetime",
         seconds(7 * 86400),
         7200.0,

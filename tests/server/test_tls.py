@@ -238,10 +238,24 @@ def test_a_client_of_tls_1_2_is_refused(secured, records, trusting, log):
 
 
 def test_a_client_without_tls(secured, connect, log):
-    client = connect(secured(hello))
-    client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    client.rest()
-    assert any(line.endswith(": TLS: what came is none") for line in log.messages)
+    """It is told so, in its own language."""
+    server = secured(hello)
+    for request in (
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"P",
+        b"POST / HTTP/1.1\r\n" + b"a" * 90_000,
+    ):
+        client = connect(server)
+        client.send(request)
+        response = client.response()
+        assert response.status == 400
+        assert response.get("connection") == "close"
+        assert response.get("content-type") == "text/plain"
+        assert b"HTTPS" in response.body
+        client.close()
+    told = [line for line in log.messages if line.endswith(": TLS: a request of plain HTTP came")]
+    assert len(told) == 3
+    eventually(lambda: server.counters()["connections"] == 0)
 
 
 def test_a_client_that_does_not_trust_the_certificate(secured, records, log):
@@ -255,7 +269,7 @@ def test_a_client_that_does_not_trust_the_certificate(secured, records, log):
 @pytest.mark.parametrize(
     "data",
     [
-        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"get / http/1.1\r\n\r\n",
         b"\x00" * 100,
         b"\xff" * 20_000,
         b"\x16\x03\x01\xff\xff" + b"a" * 100,
@@ -278,14 +292,29 @@ def test_what_is_no_handshake_gets_an_alert(secured, data):
     eventually(lambda: server.counters()["connections"] == 0)
 
 
-def test_a_handshake_that_stops_ends_with_the_heads_deadline(secured, records):
-    server = secured(hello, request_head_timeout=0.3)
+@pytest.mark.parametrize("size", [50, 10_000])
+def test_a_handshake_that_stops_ends_with_its_deadline(secured, records, size, log):
+    server = secured(hello, ssl_handshake_timeout=0.3, request_head_timeout=0)
     client = records(server)
     with pytest.raises(ssl.SSLWantReadError):
         client.tls.do_handshake()
-    client.send(client.outgoing.read()[:50])
-    assert client.rest() == b""
+    client.send(client.outgoing.read()[:size])
+    client.rest()
     eventually(lambda: server.counters()["connections"] == 0)
+    assert log.messages[-1].endswith(": TLS: the handshake took longer than 0.3 s")
+
+
+def test_whoever_says_nothing_is_not_talked_about(secured, log):
+    server = secured(hello, ssl_handshake_timeout=0.3, request_head_timeout=0)
+    with socket.create_connection((server.host, server.port), TIMEOUT) as sock:
+        assert sock.recv(100) == b""
+    assert not any("TLS" in line for line in log.messages)
+
+
+def test_the_heads_time_begins_with_the_end_of_the_handshake(secured, records):
+    client = records(secured(hello, ssl_handshake_timeout=0, request_head_timeout=0.3))
+    client.handshake()
+    assert client.step(lambda: client.tls.read(100)) == b""
 
 
 @pytest.mark.parametrize("busy", [False, True])

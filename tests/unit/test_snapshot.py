@@ -19,6 +19,7 @@ def fields_in_c() -> dict[str, int]:
     text = COUNTERS.read_text("utf-8")
     values = {"CLASSES": len(snapshot.CLASSES), "BOUNDS": len(snapshot.BOUNDS)}
     values["REASONS"] = len(snapshot.REASONS)
+    values["HANDSHAKE_FAILURES"] = len(snapshot.HANDSHAKE_FAILURES)
     values["HISTOGRAM_FIELDS"] = values["BOUNDS"] + 2
     fields: dict[str, int] = {}
     following = 0
@@ -41,20 +42,42 @@ def test_the_order_in_c_is_the_order_in_python() -> None:
         found = snapshot.FIELDS[at]
         if name.startswith("RESPONSES"):
             assert found == f"{name.lower()}_1xx"
+        elif name == "TLS_HANDSHAKES_FAILED":
+            assert found == "tls_handshakes_failed_closed"
         elif name == "REJECTIONS":
             assert found == snapshot.REJECTIONS[0]
         elif name.lower() in snapshot.HISTOGRAMS:
             assert found == f"{name.lower()}_{snapshot.BOUNDS[0]}"
         else:
             assert found == name.lower()
-    families = {*snapshot.RESPONSES, *snapshot.REJECTIONS}
+    failures = (f"tls_handshakes_failed_{reason}" for reason in snapshot.HANDSHAKE_FAILURES)
+    families = {*snapshot.RESPONSES, *snapshot.REJECTIONS, *failures}
     named = sum(field not in families for field in snapshot.GAUGES + snapshot.COUNTERS)
-    assert len(in_c) == named + len(snapshot.PROTOCOLS) + 1 + len(snapshot.HISTOGRAMS)
+    assert len(in_c) == named + len(snapshot.PROTOCOLS) + 2 + len(snapshot.HISTOGRAMS)
 
 
 def test_the_reasons_in_c_are_those_in_python() -> None:
     text = COUNTERS.read_text("utf-8")
     assert re.findall(r"    REJECTED_([A-Z_]+)\b", text) == list(map(str.upper, snapshot.REASONS))
+
+
+def test_the_failures_of_handshakes_in_c_are_those_in_python() -> None:
+    text = COUNTERS.read_text("utf-8")
+    alerts = text[text.index("granite_alerts[] = {") :].partition("}")[0]
+    own = re.findall(r"    HANDSHAKE_([A-Z_]+)(?=\n| +# an)", text)
+    names = [name.lower() for name in own if name != "ALERTS"]
+    assert names == list(snapshot.HANDSHAKE_FAILURES[: len(names)])
+    numbers = list(map(int, re.findall(r"\b\d+\b", alerts)))
+    assert len(numbers) == len(snapshot.HANDSHAKE_FAILURES) - len(names)
+    by_number = dict(zip(numbers, snapshot.HANDSHAKE_FAILURES[len(names) :], strict=True))
+    known = {
+        10: "unexpected_message",
+        48: "unknown_ca",
+        70: "protocol_version",
+        90: "user_canceled",
+    }
+    assert known.items() <= by_number.items()
+    assert by_number[120] == "no_application_protocol"
 
 
 def test_the_bounds_in_c_are_those_in_python() -> None:

@@ -88,14 +88,17 @@ cdef class AcceptedStream(StreamHandle):
 
     cdef int _on_records(self, const char *data, size_t size) except -1:
         cdef SecureLayer layer = self.layer     # closing drops it
-        cdef bint is_tls = self.handshake != HANDSHAKE_NONE or data[0] == 22
         cdef Unwrapped outcome
-        if self.handshake != HANDSHAKE_DONE:
+        cdef bint is_tls = self.handshake != HANDSHAKE_NONE or data[0] == 22
+        if self.handshake == HANDSHAKE_NONE:
+            if b"A" <= data[0] <= b"Z":  # the method of a request; records begin otherwise
+                return self._on_plain_http()
             self.handshake = HANDSHAKE_BEGUN
         outcome = layer.unwrap(self.pool, data, size)
         if layer.complete and self.handshake == HANDSHAKE_BEGUN:
             self.handshake = HANDSHAKE_DONE
             self.host.handshakes += 1
+            self._on_secured()
         try:
             if layer.plain_size and not self.shutting:
                 self._on_bytes(layer.plain, layer.plain_size)
@@ -109,14 +112,46 @@ cdef class AcceptedStream(StreamHandle):
             self.pause_reading()
             self.read_ended = True
             return self._on_read_ended()
-        _log.info("%s: TLS: %s", name_of(self.client()), layer.reason if is_tls else "what came is none")
+        if self.handshake == HANDSHAKE_BEGUN:
+            self._fail_handshake(
+                _failure_of(layer.alert) if is_tls else HANDSHAKE_NOT_TLS, layer.reason if is_tls else "what came is none"
+            )
+        elif self.host.rejections.note(REJECTED_TLS):
+            _log.info("%s: TLS: %s", name_of(self.client()), layer.reason)
         return self._on_insecure()
+
+    cdef int _on_plain_http(self) except -1:
+        """A request came where a handshake was to come: tell the client in its own language."""
+        cdef bytes answer = self.host.http1.no_tls()
+        self._fail_handshake(HANDSHAKE_PLAIN_HTTP, "a request of plain HTTP came")
+        out_copy(self.pool, &self.layer.wire, answer, len(answer))
+        self.layer.closed = True
+        return self._on_insecure()
+
+    cdef int _fail_handshake(self, HandshakeFailure failure, str why) except -1:
+        self.handshake = HANDSHAKE_FAILED
+        self.host.handshakes_failed[<int>failure] += 1
+        if self.host.rejections.note(REJECTED_TLS):
+            _log.info("%s: TLS: %s", name_of(self.client()), why)
+        return 0
 
     # for the connection to fill in
 
     cdef int _on_bytes(self, const char *data, size_t size) except -1:
         raise NotImplementedError
 
+    cdef int _on_secured(self) except -1:
+        """The handshake is complete."""
+        raise NotImplementedError
+
     cdef int _on_insecure(self) except -1:
         """TLS has failed: nothing that comes can be read."""
         raise NotImplementedError
+
+
+cdef HandshakeFailure _failure_of(int alert) noexcept:
+    cdef int i
+    for i in range(ALERTS):
+        if granite_alerts[i] == alert:
+            return <HandshakeFailure>(HANDSHAKE_ALERTS + i)
+    return HANDSHAKE_OTHER

@@ -15,6 +15,7 @@ cdef tuple _WORDS = (
     "the time that the request took",
     "responses that the client did not take",
     "a PROXY header",
+    "TLS",
 )
 assert len(_WORDS) == REASONS
 

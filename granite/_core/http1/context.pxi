@@ -188,6 +188,15 @@ cdef class Http1Context:
             refusal.fields = b"content-type: text/plain\r\ncontent-length: %d\r\n" % len(refusal.text)
         return refusal
 
+    cdef bytes no_tls(self):
+        """The answer to a request without TLS where only that is spoken."""
+        cdef bytes text = b"This port speaks HTTPS. Your request came over plain HTTP.\n"
+        self.tick()
+        count_response(self.responses, 400)
+        return b"%b%bcontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b" % (
+            self.refusal(400).line, self.default_lines, len(text), text
+        )
+
     cdef bytes turned_away(self):
         """The answer to a connection that is one too many; the same for a second."""
         cdef Refusal refusal

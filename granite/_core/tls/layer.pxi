@@ -15,6 +15,7 @@ cdef class TlsLayer(SecureLayer):
 
     def __cinit__(self):
         ptls_buffer_init(&self.c_plain, b"", 0)
+        self.alert = -1
 
     def __dealloc__(self):
         ptls_buffer_dispose(&self.c_plain)
@@ -80,6 +81,8 @@ cdef class TlsLayer(SecureLayer):
             return UNWRAP_ENDED
         self.closed = True
         self.reason = _described(code) + (f": {self.doubt}" if self.doubt is not None else "")
+        if PTLS_ERROR_GET_CLASS(code) in (PTLS_ERROR_CLASS_SELF_ALERT, PTLS_ERROR_CLASS_PEER_ALERT):
+            self.alert = PTLS_ERROR_TO_ALERT(code)
         return UNWRAP_FAILED
 
     cdef int release(self) noexcept:

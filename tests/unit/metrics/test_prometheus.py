@@ -18,6 +18,7 @@ from granite.snapshot import (
     COUNTERS,
     FIELDS,
     GAUGES,
+    HANDSHAKE_FAILURES,
     HISTOGRAMS,
     INDEX,
     REASONS,
@@ -62,13 +63,14 @@ def test_every_number_of_a_snapshot_is_shown_where_it_belongs():
     view.totals.beat(1, 100, one_to_n(1000))
     view.totals.beat(2, 200, one_to_n(5000))
     found = samples(view)
+    failures = [f"tls_handshakes_failed_{reason}" for reason in HANDSHAKE_FAILURES]
+    by_label = {*RESPONSES, *REJECTIONS, *failures}
     names = {
-        **{name: name for name in (*GAUGES, *COUNTERS) if name not in (*RESPONSES, *REJECTIONS)},
+        **{name: name for name in (*GAUGES, *COUNTERS) if name not in by_label},
         "accept_pauses": "accept_pauses_total",
         "bytes_received": "received_bytes_total",
         "bytes_sent": "sent_bytes_total",
         "tls_handshakes": "tls_handshakes_total",
-        "tls_handshakes_failed": "tls_handshakes_failed_total",
     }
     for worker, first in (("1", 1000), ("2", 5000)):
         for field, name in names.items():
@@ -77,6 +79,10 @@ def test_every_number_of_a_snapshot_is_shown_where_it_belongs():
             _, protocol, status = field.split("_")
             labels = {"worker": worker, "protocol": protocol, "class": status}
             assert value(found, "responses_total", **labels) == first + INDEX[field]
+        for reason in HANDSHAKE_FAILURES:
+            labels = {"worker": worker, "reason": reason}
+            field = f"tls_handshakes_failed_{reason}"
+            assert value(found, "tls_handshakes_failed_total", **labels) == first + INDEX[field]
         for reason in REASONS:
             labels = {"worker": worker, "reason": reason}
             assert value(found, "rejections_total", **labels) == first + INDEX[f"rejected_{reason}"]

@@ -110,6 +110,7 @@ SAMPLES: dict[str, str | tuple[str, ...]] = {
     "ssl_crl": ("a.crl", "a.crl,b.crl"),
     "ssl_client_verify": ("required", "optional"),
     "ssl_verify_depth": "2",
+    "ssl_handshake_timeout": ("3", "500ms", "0"),
     "ssl_ticket_lifetime": ("300", "5m", "0"),
     "write_high_water": "1m",
     "write_low_water": "0",
