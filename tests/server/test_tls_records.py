@@ -21,7 +21,8 @@ def forger(authority, serve):
     with contextlib.ExitStack() as stack:
 
         def open_forger(app, **settings):
-            server = serve(app, **authority.settings, **settings)
+            # A ticket would be a record more to count.
+            server = serve(app, ssl_ticket_lifetime=0, **authority.settings, **settings)
             client = Forger(server.host, server.port, authority)
             stack.callback(client.sock.close)
             return server, client
