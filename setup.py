@@ -44,7 +44,8 @@ EXTENSIONS: dict[str, tuple[list[str], list[str]]] = {
     "peers": ([], []),
     "http1": (["granite_llhttp"], []),
     "http2": ([], ["libnghttp2 >= 1.52"]),
-    "tls": (["granite_picotls"], []),
+    # Who needs what another one has comes before it.
+    "tls": (["granite_fusion", "granite_picotls"], []),
     "proxy_protocol": ([], []),
     "task": ([], []),
     "asgi": ([], []),
@@ -163,6 +164,7 @@ class BuildExt(build_ext):
     def _build_libraries(self) -> dict[str, Path]:
         """The paths of the static archives that the table names."""
         names = [name for libraries, _ in EXTENSIONS.values() for name in libraries]
+        names = [name for name in dict.fromkeys(names) if static.suits(name)]
         known = static.libraries()
         packages = {package for name in names for package in known[name].packages}
         folder = ROOT / "build" / "vendor" / f"{sys.platform}-{platform.machine()}-{VARIANT}"
@@ -183,6 +185,7 @@ class BuildExt(build_ext):
         known = static.libraries()
         for extension in self.extensions:
             libraries, packages = EXTENSIONS[extension.name.rpartition(".")[2]]
+            libraries = [name for name in libraries if name in archives]
             packages = packages + [p for name in libraries for p in known[name].packages]
             # All headers for all: a .pxd that is cimported may bring the structs of a library that
             # another extension links.
@@ -190,6 +193,8 @@ class BuildExt(build_ext):
             extension.extra_objects += [str(archives[name]) for name in libraries]
             extension.depends += [str(archives[name]) for name in libraries]
             extension.extra_compile_args = [*_flags_of("--cflags", packages), *flags]
+            defines = [known[name].define for name in libraries if known[name].define]
+            extension.extra_compile_args += [f"-D{define}=1" for define in defines]
             extension.extra_link_args = [*link, *_flags_of("--libs", packages)]
             extension.extra_link_args += [f for name in libraries for f in known[name].link]
 

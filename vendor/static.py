@@ -38,6 +38,7 @@ UV_DEFINES = {
         -D_DARWIN_USE_64_BIT_INODE=1""",
     "freebsd": "-D_FILE_OFFSET_BITS=64 -D_LARGEFILE_SOURCE",
 }
+FUSION_FLAGS = ("-mavx2", "-maes", "-mpclmul", "-mvaes", "-mvpclmulqdq")
 UV_LINK = {"linux": "-pthread -ldl -lrt", "darwin": "-pthread", "freebsd": "-pthread -lkvm"}
 
 
@@ -50,7 +51,8 @@ class Library:
     """One vendored library.
 
     `files` lie under vendor/src/<folder>; `flags` are its own compile flags; `link` and `packages`
-    (system packages, for pkg-config) are what whoever links the archive must link too.
+    (system packages, for pkg-config) are what whoever links the archive must link too. One with
+    `machines` is for these alone, if the compiler knows its flags; whoever links it sees `define`.
     """
 
     folder: str
@@ -58,6 +60,8 @@ class Library:
     flags: tuple[str, ...]
     link: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    machines: tuple[str, ...] = ()
+    define: str = ""
 
     @property
     def include(self) -> Path:
@@ -93,7 +97,29 @@ def libraries() -> dict[str, Library]:
             ("-std=gnu99", "-D_GNU_SOURCE", "-pthread"),
             packages=("libcrypto >= 3.0",),
         ),
+        "granite_fusion": Library(
+            "picotls",
+            ("lib/fusion.c",),
+            ("-std=gnu99", "-D_GNU_SOURCE", *FUSION_FLAGS),
+            machines=("x86_64", "amd64"),
+            define="GRANITE_HAVE_FUSION",
+        ),
     }
+
+
+def suits(name: str) -> bool:
+    """Whether the library can be built for this machine by this compiler."""
+    library = libraries()[name]
+    if not library.machines:
+        return True
+    # A Python of 32 bits runs on these processors too.
+    if os.uname().machine.lower() not in library.machines or sys.maxsize < 2**32:
+        return False
+    command = [*compiler(), *library.flags, "-fsyntax-only", "-x", "c", "-"]
+    done = subprocess.run(
+        command, input=b"#include <immintrin.h>\n", capture_output=True, check=False
+    )
+    return done.returncode == 0
 
 
 def build(

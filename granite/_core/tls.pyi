@@ -8,6 +8,11 @@ OPENSSL_VERSION: str
 def cipher_suites() -> list[str]:
     """The names of the TLS 1.3 cipher suites that this build offers, in the order of preference."""
 
+def engines() -> list[str]:
+    """What encrypts with AES-GCM, the best one first: "fusion" where the build and the processor
+    have it, and "openssl".
+    """
+
 class Tickets:
     """Keys of session tickets: those who share them resume each other's sessions.
 
@@ -68,11 +73,15 @@ class TlsContext(SecureContext):
     """Certificates, and what all connections that show one of them share.
 
     A client that asks for a name gets a certificate for this name, in default of it one for a
-    wildcard, or else any: the first whose signatures it can verify.
+    wildcard, or else any: the first whose signatures it can verify. `engine` is one of engines(),
+    None: the best.
     """
 
     def __init__(
-        self, certificates: list[Certificate], clients: ClientCheck | None = None
+        self,
+        certificates: list[Certificate],
+        clients: ClientCheck | None = None,
+        engine: str | None = None,
     ) -> None: ...
     def renew(self, certificates: list[Certificate], clients: ClientCheck | None = None) -> None:
         """Show these certificates from now on, and judge clients' so. Connections whose handshake

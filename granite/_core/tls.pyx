@@ -41,16 +41,7 @@ cdef dict _ALERTS = {
 }
 
 
-def cipher_suites():
-    """The names of the TLS 1.3 cipher suites that this build offers, in the order of preference."""
-    cdef Py_ssize_t i = 0
-    names = []
-    while ptls_openssl_cipher_suites[i] is not NULL:
-        names.append(ptls_openssl_cipher_suites[i].name.decode("ascii"))
-        i += 1
-    return names
-
-
+include "tls/ciphers.pxi"
 include "tls/tickets.pxi"
 include "tls/certificate.pxi"
 include "tls/clients.pxi"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from granite._core.tls import Tickets, TlsContext
+from granite._core.tls import Certificate, Tickets, TlsContext
 from granite.arbiter.tickets import TicketKeys
 from granite.testing import TestServer
 from tests.server.apps import eventually, hello
@@ -115,7 +115,7 @@ def test_keys_have_a_size(authority):
     for wrong in (b"", keys[:-1], keys + b"x"):
         with pytest.raises(ValueError, match="bytes of keys"):
             Tickets(wrong, 60)
-    context = TlsContext(authority.chain.read_bytes(), authority.key.read_bytes())
+    context = TlsContext([Certificate(authority.chain.read_bytes(), authority.key.read_bytes())])
     tickets = Tickets(keys, 60)
     context.use_tickets(tickets)
     context.use_tickets(Tickets(keys, 30))

@@ -14,6 +14,7 @@ cdef extern from "picotls.h" nogil:
         uint8_t *base
         size_t capacity
         size_t off
+        uint8_t align_bits
 
     ctypedef struct ptls_cipher_suite_t:
         uint16_t id

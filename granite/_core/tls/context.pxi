@@ -30,31 +30,24 @@ cdef class TlsContext(SecureContext):
         certificates: which are this context's from now on. A client that asks for a name gets one for this name, in default of it one for
             a wildcard, or else any: the first whose signatures it can verify.
         clients: how clients' certificates are judged; None: they are not asked for any.
+        engine: one of engines(); None: the best.
     """
 
     cdef ptls_context_t c_context       # of a connection that has not said whom it wants
     cdef ptls_on_client_hello_t c_on_client_hello
-    cdef ptls_key_exchange_algorithm_t *c_key_exchanges[4]
     cdef _Certificates certificates
     cdef ClientCheck clients
     cdef TicketCallback c_ticket
     cdef Tickets tickets                # borrowed by c_ticket
 
-    def __cinit__(self, list certificates not None, ClientCheck clients=None):
+    def __cinit__(self, list certificates not None, ClientCheck clients=None, str engine=None):
         memset(&self.c_context, 0, sizeof(self.c_context))
-        self.c_key_exchanges[0] = &ptls_openssl_x25519
-        self.c_key_exchanges[1] = &ptls_openssl_secp256r1
-        self.c_key_exchanges[2] = &ptls_openssl_secp384r1
-        self.c_key_exchanges[3] = NULL
+        _use_ciphers(&self.c_context, engine)
         self.c_on_client_hello.cb = _cb_client_hello
         self.c_context.random_bytes = ptls_openssl_random_bytes
         self.c_context.get_time = &ptls_get_time
-        self.c_context.key_exchanges = self.c_key_exchanges
-        self.c_context.cipher_suites = ptls_openssl_cipher_suites
         self.c_context.on_client_hello = &self.c_on_client_hello
         self.c_context.max_buffer_size = MOST_HANDSHAKE
-        self.c_context.server_cipher_preference = 1
-        self.c_context.server_cipher_chacha_priority = 1
         self.renew(certificates, clients)
 
     def renew(self, list certificates not None, ClientCheck clients=None):

@@ -27,7 +27,7 @@ cdef class TlsLayer(SecureLayer):
         return self.certificate.pem, ptls_get_protocol_version(self.c_tls), ptls_get_cipher(self.c_tls).id, self.client
 
     cdef int choose(self, ptls_on_client_hello_parameters_t *params) except? -1:
-        # The name is told whether there is a certificate for it or not: it is what a ticket is bound to.
+        # The name is told whether there is a certificate for it or not.
         self.certificate = self.context.certificates.choose(params.server_name, params.signature_algorithms.list, params.signature_algorithms.count)
         ptls_set_context(self.c_tls, &self.certificate.c_context)
         return ptls_set_server_name(self.c_tls, <char *>params.server_name.base, params.server_name.len) if params.server_name.len else 0
@@ -98,6 +98,8 @@ cdef class TlsLayer(SecureLayer):
         cdef size_t room = size + (size // RECORD_SIZE + 2) * RECORD_ROOM
         cdef char *place = out_reserve(pool, &self.wire, room)
         ptls_buffer_init(&records, place, room)
+        # fusion writes whole cache lines, the first one with the bytes that are there: an OutBuf's own, here as in memory that is aligned.
+        records.align_bits = 6
         code = ptls_send(self.c_tls, &records, data, size)
         if code == 0 and <char *>records.base == place:
             out_commit(&self.wire, records.off)
