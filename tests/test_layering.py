@@ -29,7 +29,7 @@ CORE: dict[str, set[str]] = {
     "transport": {"address", "capi", "buf"},
     "loop": {"errorlog", "capi", "counters"},
     "net": {"errorlog", "address", "capi", "buf", "counters", "loop", "transport"},
-    "tls": {"capi", "buf", "transport"},
+    "tls": {"capi", "buf", "counters", "transport"},
     "scope": {"capi"},
     "exchange": {"errorlog", "capi", "counters", "scope", "transport"},
     "accesslog": {"errorlog", "capi", "counters", "transport", "exchange"},

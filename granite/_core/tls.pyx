@@ -16,10 +16,11 @@ from _socket import AF_INET, AF_INET6, inet_ntop
 from binascii import b2a_base64
 
 cimport cython
-from libc.stdint cimport SIZE_MAX, UINT16_MAX, uint8_t
+from libc.stdint cimport SIZE_MAX, UINT16_MAX, int64_t, uint8_t
 from libc.string cimport memcmp, memcpy, memset
 from granite._core.buf cimport OutPool, out_commit, out_copy, out_reserve
 from granite._core.capi.picotls cimport *
+from granite._core.counters cimport coarse_clock
 from granite._core.transport cimport UNWRAP_ENDED, UNWRAP_ERROR, UNWRAP_FAILED, UNWRAP_OK, SecureContext, SecureLayer, Unwrapped
 
 OPENSSL_VERSION = OpenSSL_version(OPENSSL_VERSION_STRING).decode("ascii")
@@ -29,6 +30,10 @@ cdef enum:
     MOST_HANDSHAKE = 65536              # bytes of handshake messages that are put together
     RECORD_SIZE = 16384                 # plain bytes of a full record
     RECORD_ROOM = 64                    # bytes that a record, or a KeyUpdate before it, takes besides
+    # A record can be read when all of it has come. At first, and after a pause, when TCP begins with a few segments, one fits into one.
+    SMALL_RECORD = 1369
+    SMALL_TOTAL = 32768                 # bytes that go that way
+    PAUSE = 1000000000                  # ns
     ALERT_USER_CANCELED = 90
 
 cdef dict _ALERTS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import time
 
 import pytest
@@ -49,6 +50,12 @@ def alert(client: Forger) -> int:
     return data[1]
 
 
+def pause(seconds: float) -> None:
+    """Return when so much time has passed, for the server too."""
+    until = time.monotonic() + seconds
+    eventually(lambda: time.monotonic() > until)
+
+
 async def until_the_end(scope, receive, send):
     while (await receive())["type"] != "http.disconnect":
         pass
@@ -80,6 +87,26 @@ def test_a_flood_of_records_without_data_does_no_harm(forger, flood):
     records = b"".join(flood(client) for _ in range(2000))
     assert ask(client, records).endswith(b"hello")
     assert server.counters()["connections"] == 1
+
+
+def test_records_begin_small_and_grow(forger):
+    """One fits into a segment as long as TCP sends few of them: first, and after a pause."""
+    sent = random.Random(2).randbytes(300_000)
+
+    async def app(scope, receive, send):
+        await answer(send, sent)
+
+    _, client = forger(app, keep_alive_timeout=60)
+    for _ in range(2):
+        client.sock.sendall(client.seal(DATA, GET))
+        records: list[bytes] = []
+        while not b"".join(records).endswith(b"\r\n\r\n" + sent):
+            records.append(client.open()[1])
+        sizes = [len(record) for record in records]
+        assert max(sizes[:20]) <= 1369
+        assert sum(size <= 1369 for size in sizes) < 100  # or a pause came in between
+        assert sizes.count(16_384) > 5
+        pause(1.1)
 
 
 def test_records_without_data_put_no_deadline_off(forger):

@@ -12,6 +12,8 @@ cdef class TlsLayer(SecureLayer):
     cdef ptls_t *c_tls
     cdef ptls_buffer_t c_plain
     cdef bint ended                     # nothing is read any more
+    cdef size_t small_left              # bytes that are still to go in small records
+    cdef int64_t wrapped_at             # ns
 
     def __cinit__(self):
         ptls_buffer_init(&self.c_plain, b"", 0)
@@ -94,13 +96,25 @@ cdef class TlsLayer(SecureLayer):
 
     cdef int wrap(self, OutPool pool, const void *data, size_t size) except -1:
         cdef ptls_buffer_t records
-        cdef int code
-        cdef size_t room = size + (size // RECORD_SIZE + 2) * RECORD_ROOM
-        cdef char *place = out_reserve(pool, &self.wire, room)
+        cdef int code = 0
+        cdef size_t piece
+        cdef size_t room
+        cdef char *place
+        cdef int64_t now = coarse_clock()
+        if now - self.wrapped_at >= PAUSE:
+            self.small_left = SMALL_TOTAL
+        self.wrapped_at = now
+        room = size + (size // RECORD_SIZE + min(size, self.small_left) // SMALL_RECORD + 3) * RECORD_ROOM
+        place = out_reserve(pool, &self.wire, room)
         ptls_buffer_init(&records, place, room)
         # fusion writes whole cache lines, the first one with the bytes that are there: an OutBuf's own, here as in memory that is aligned.
         records.align_bits = 6
-        code = ptls_send(self.c_tls, &records, data, size)
+        while size and code == 0:
+            piece = min(size, <size_t>SMALL_RECORD) if self.small_left else size
+            code = ptls_send(self.c_tls, &records, data, piece)
+            self.small_left -= min(piece, self.small_left)
+            data = <const char *>data + piece
+            size -= piece
         if code == 0 and <char *>records.base == place:
             out_commit(&self.wire, records.off)
             return 0
