@@ -423,7 +423,7 @@ class Arbiter:
 
     def _greet(self, worker: Worker) -> None:
         """Tell a worker that is about to get its process what all of the tree share."""
-        if self._held.config.ssl_certificate is None:
+        if not self._held.config.ssl_certificate:
             return
         if self._held.tickets is None:
             from granite.arbiter.tickets import Tickets
