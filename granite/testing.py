@@ -12,11 +12,16 @@ import asyncio
 import concurrent.futures
 import contextlib
 import gc
+import shutil
+import ssl
+import tempfile
 import threading
 import time
 import traceback
+import weakref
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -25,6 +30,7 @@ from granite._core import buf
 from granite._core.loop import Loop
 from granite._core.server import Server
 from granite.arbiter.listeners import Listener, open_listeners
+from granite.errors import UsageError
 from granite.event_loops import new_event_loop
 from granite.interfaces import loading
 from granite.interfaces.choice import Application, choose
@@ -32,6 +38,7 @@ from granite.secure import load_context
 from granite.serving import Serving
 from granite.serving_async import AsyncServing, run
 from granite.serving_wsgi import WsgiServing
+from granite.settings import BY_NAME
 from granite.settings.config import Config
 
 __all__ = ["TestServer"]
@@ -58,13 +65,17 @@ class TestServer:
     raised by the `with` statement: LoadError, LifespanError, BootError, or UsageError for a wrong
     setting.
 
+    With `tls` it speaks TLS, with a certificate from an authority of its own that only
+    `ssl_context()` trusts (extra `granite[tls]`); to serve another one, set `ssl_certificate`.
+
     `exceptions` are the exceptions that escaped the application, in order; they stay readable
     afterwards.
     """
 
     __test__ = False  # pytest collects classes by this name
 
-    def __init__(self, app: Any, **settings: Any) -> None:
+    def __init__(self, app: Any, *, tls: bool = False, **settings: Any) -> None:
+        self._authority = self._make_certificate(settings) if tls else ""
         self.config = Config(**{"port": 0, "graceful_timeout": 5.0, **settings})
         self.exceptions: list[BaseException] = []
         self._app = app
@@ -106,6 +117,16 @@ class TestServer:
         host = f"[{self.host}]" if ":" in self.host else self.host
         scheme = "https" if self.config.ssl_certificate else "http"
         return f"{scheme}://{host}:{self.port}/{quote(path.removeprefix('/'), safe=_URL_SAFE)}"
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """Return a new context for a client of this server that was made with `tls`; it trusts the
+        server's authority and no other. Raises RuntimeError for another server.
+        """
+        if not self._authority:
+            raise RuntimeError("this test server has no authority of its own: give it tls=True")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata=self._authority)
+        return context
 
     def counters(self) -> dict[str, int]:
         """Return the core's counters of live objects: now, or those at the end once the server has
@@ -178,6 +199,22 @@ class TestServer:
         ended = asyncio.wrap_future(self._ended)
         await asyncio.wait({ended}, timeout=self.config.graceful_timeout + _JOIN_MARGIN)
         self.__exit__(exc_type, exc, tb)
+
+    def _make_certificate(self, settings: dict[str, Any]) -> str:
+        """Make a certificate, and settings that name it; return its authority's. Raises UsageError.
+        The files go with this object.
+        """
+        from granite.local_authority import LocalCertificate
+
+        folder = tempfile.mkdtemp(prefix="granite-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        certificate = LocalCertificate(Path(folder))
+        certificate.write()
+        mine = {"ssl_certificate": certificate.chain, "ssl_keyfile": certificate.key}
+        if mine.keys() & {BY_NAME[name][0].name for name in settings if name in BY_NAME}:
+            raise UsageError("tls: expected no ssl_certificate and no ssl_keyfile with it")
+        settings.update(mine)
+        return certificate.authority.read_text("ascii")
 
     def _spawn(self) -> None:
         if self._thread is not None:

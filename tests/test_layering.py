@@ -132,7 +132,7 @@ PYTHON: dict[str, set[str]] = {
     "launch": {"arbiter", "settings", "template", "worker"},
     "cli": {
         *("_core", "arbiter", "environment", "errors", "event_loops", "interfaces", "launch"),
-        *("log", "process", "secure", "settings", "sharing"),
+        *("local_authority", "log", "process", "secure", "settings", "sharing"),
     },
     "program": {"errors", "launch", "log", "settings"},
     "api": {"errors", "keywords", "program", "settings"},
@@ -140,8 +140,10 @@ PYTHON: dict[str, set[str]] = {
         *("arbiter", "errors", "interfaces", "keywords", "secure", "serving", "serving_async"),
         "settings",
     },
+    "local_authority": {"errors"},
     "testing": {
-        *("_core", "arbiter", "errors", "event_loops", "interfaces", "secure", "serving"),
+        *("_core", "arbiter", "errors", "event_loops", "interfaces", "local_authority", "secure"),
+        "serving",
         *("serving_async", "serving_wsgi", "settings"),
     },
     "testing_pytest": {"testing"},

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stats": ("", "show what a running server has done"),
     "top": ("", "watch what the workers of a running server do"),
     "settings": ("[NAME]", "describe all settings, or one"),
+    "certs": ("dev [NAME ...]", "make a certificate for this machine"),
     "version": ("", "show the versions of granite's parts"),
     "completion": ("bash|zsh|fish", "print a completion script for a shell"),
     "help": ("[COMMAND]", "show the options of a command"),
@@ -104,6 +105,8 @@ def _other(command: str, arguments: list[str]) -> int:
         from granite.cli.top import main as run_command
     elif command == "settings":
         from granite.cli.reference import main as run_command
+    elif command == "certs":
+        from granite.cli.certs import main as run_command
     elif command == "version":
         from granite.cli.version import main as run_command
     else:

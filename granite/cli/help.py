@@ -45,6 +45,7 @@ SWITCHES: dict[str, dict[str, str]] = {
         "--json": "Print JSON: a list of objects, or one with NAME.",
         "--markdown": "Print the reference page.",
     },
+    "certs": {},
     "version": {"--json": "Print one JSON object instead of text."},
     "completion": {},
     "help": {},
@@ -96,6 +97,11 @@ are those of granite stats.
 NAME is a setting, one of its other names, its option or its variable:
 log_level, loglevel, --log-level, GRANITE_LOG_LEVEL. Without it all settings are
 listed by section, also those that have no effect in this release.
+""",
+    "certs": """\
+Makes an authority and a certificate for localhost, or for the names and
+addresses given behind dev, in the folder certs, and shows how to serve with it
+and how to have it trusted.
 """,
     "version": """\
 Shows the versions of granite, Python and the libraries inside, the optional

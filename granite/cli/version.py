@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["collect", "main"]
 
 # Packages that granite uses where they are installed, by the names of their distributions.
-_OPTIONAL = ("uvloop", "python-dotenv", "rich", "setproctitle", "watchfiles")
+_OPTIONAL = ("uvloop", "python-dotenv", "rich", "setproctitle", "trustme", "watchfiles")
 
 
 def main(arguments: Sequence[str]) -> int:

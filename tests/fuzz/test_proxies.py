@@ -11,6 +11,7 @@ import os
 import random
 import re
 import socket
+from typing import Any
 
 from granite.testing import TestServer
 from tests.fuzz.mutate import mutated
@@ -119,7 +120,7 @@ def element(rng: random.Random) -> tuple[str, str | None, str | None]:
 def test_forwarded() -> None:
     """Whatever the client writes in front, what the proxies add is read."""
     rng = random.Random(f"{SEED} forwarded")
-    settings = {"forwarded_allow_ips": TRUSTED, "forwarded_headers": "forwarded"}
+    settings: dict[str, Any] = {"forwarded_allow_ips": TRUSTED, "forwarded_headers": "forwarded"}
     noise = ('"', "\\", ",", ";", "=", "for=9.9.9.9", 'for="', "proto=https", " ", "x", "\\\\")
     with TestServer(tells, lifespan="off", **settings) as server:
         client = Client(server.host, server.port)

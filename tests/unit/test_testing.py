@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
+import sys
 import threading
+from pathlib import Path
 
 import httpx
 import pytest
@@ -185,3 +188,35 @@ def test_fixture(granite_server: GraniteServer):
     two = granite_server(App(), server_header="two")
     assert httpx.get(one.url()).headers["server"] == "granite"
     assert httpx.get(two.url()).headers["server"] == "two"
+
+
+def test_tls():
+    with TestServer(App(), tls=True) as server:
+        assert server.url("/").startswith("https://127.0.0.1:")
+        assert httpx.get(server.url("/"), verify=server.ssl_context()).text.startswith("/ ")
+        url = f"https://localhost:{server.port}/"
+        assert httpx.get(url, verify=server.ssl_context()).text.startswith("/ ")
+        with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            httpx.get(server.url("/"))
+        with TestServer(App(), tls=True) as other:
+            with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+                httpx.get(other.url("/"), verify=server.ssl_context())
+    [folder] = {Path(path).parent for path in server.config.ssl_certificate}
+    assert folder.stat().st_mode & 0o777 == 0o700
+    del server
+    gc.collect()
+    assert not folder.exists()
+
+
+def test_tls_has_a_certificate_of_its_own():
+    for name in ("ssl_certificate", "certfile", "ssl_key"):
+        with pytest.raises(UsageError, match="tls: expected no ssl_certificate"):
+            TestServer(App(), tls=True, **{name: "cert.pem"})
+    with TestServer(App()) as server, pytest.raises(RuntimeError, match="give it tls=True"):
+        server.ssl_context()
+
+
+def test_tls_needs_trustme(monkeypatch):
+    monkeypatch.setitem(sys.modules, "trustme", None)
+    with pytest.raises(BootError, match=r"install granite\[tls\]"):
+        TestServer(App(), tls=True)

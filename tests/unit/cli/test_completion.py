@@ -45,7 +45,7 @@ def complete(line: str, cwd) -> list[str]:
     ("line", "offered"),
     [
         ("granite ", [*COMMANDS]),
-        ("granite c", ["check", "completion"]),
+        ("granite c", ["check", "certs", "completion"]),
         ("granite run --log-l", ["--log-level"]),
         ("granite run app:app --no-acc", ["--no-access-log"]),
         ("granite run --loop ", ["auto", "asyncio", "uvloop"]),

@@ -8,7 +8,7 @@ from granite import __version__, cli
 from granite.cli import help as page
 from granite.settings import SECTIONS, SETTINGS
 
-COMMANDS = "run, check, stats, top, settings, version, completion or help"
+COMMANDS = "run, check, stats, top, settings, certs, version, completion or help"
 
 
 @pytest.mark.parametrize(
