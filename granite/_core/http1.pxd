@@ -44,6 +44,7 @@ cdef enum FieldKind:                    # what a field of a response is to the s
     FIELD_DATE
     FIELD_SERVER
     FIELD_REQUEST_ID
+    FIELD_HSTS
 
 cdef struct FieldName:
     PyObject *name                      # bytes; NULL: the slot is empty
@@ -96,6 +97,7 @@ cdef class Http1Context:
     cdef size_t write_high_water
     cdef size_t body_high_water
     cdef bytes server_line              # "server: …\r\n", empty to omit
+    cdef bytes hsts_line                # "strict-transport-security: …\r\n", for responses over TLS; or None
     cdef time_t date_at
     cdef bytes date_line                # "date: …\r\n"
     cdef bytes default_lines            # both

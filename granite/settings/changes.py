@@ -18,7 +18,7 @@ AT_START = frozenset(
         *("tcp_nodelay", "tcp_keepalive_idle", "tcp_keepalive_interval", "tcp_keepalive_count"),
         *("tcp_user_timeout", "tcp_fastopen", "tcp_defer_accept"),
         *("working_dir", "pid_file", "process_name", "user", "group", "umask", "rlimit_nofile"),
-        *("respawn_interval", "preload", "reload"),
+        *("respawn_interval", "preload", "reload", "ssl_reload"),
         *("log", "log_level", "log_format", "log_color", "log_file", "log_config"),
         *("access_log", "access_log_file", "access_log_fmt", "access_log_exclude"),
         *("syslog_facility", "syslog_tag"),

@@ -46,6 +46,7 @@ _COMPANIONS = {
     "access_log_exclude": "access_log",
     "proxy_protocol_allow_ips": "proxy_protocol",
     "ssl_reload": "ssl_certificate",
+    "ssl_hsts": "ssl_certificate",
     "ssl_client_verify": "ssl_certificate",
     "ssl_ca": "ssl_client_verify",
     "ssl_crl": "ssl_client_verify",
@@ -173,6 +174,13 @@ def _refuse_tls(values: dict[str, Value]) -> None:
         )
     if values["ssl_keyfile_password"] and values["ssl_keyfile_password_file"]:
         raise UsageError("ssl_keyfile_password_file: expected no ssl_keyfile_password with it")
+    hsts = values["ssl_hsts"]
+    assert isinstance(hsts, str)
+    if hsts and not _is_hsts(hsts):
+        raise UsageError(
+            "ssl_hsts: expected max-age= and seconds, perhaps with ; includeSubDomains and "
+            f"; preload, got {hsts!r}"
+        )
     revoked = values["ssl_crl"]
     assert isinstance(revoked, tuple)
     count = len(certificates) + len(keys) + len(revoked)
@@ -181,6 +189,13 @@ def _refuse_tls(values: dict[str, Value]) -> None:
     if values["ssl_client_verify"] != "none" and not values["ssl_ca"]:
         # Another server goes on without the check; who asked for it should hear of it.
         raise UsageError("ssl_client_verify: expected an ssl_ca with it, got none")
+
+
+def _is_hsts(text: str) -> bool:
+    age, *others = [part.strip().lower() for part in text.split(";")]
+    name, _, seconds = age.partition("=")
+    known = {"includesubdomains", "preload"}
+    return name == "max-age" and seconds.isdecimal() and known.issuperset(others)
 
 
 def _refuse_patterns(values: dict[str, Value]) -> None:

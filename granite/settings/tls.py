@@ -1,7 +1,7 @@
 """Settings of the section "TLS". Declarations only."""
 
 from granite.settings.base import Section, Setting
-from granite.settings.kinds import boolean, choice, flag_choice, path, paths, text
+from granite.settings.kinds import boolean, choice, flag_choice, header_value, path, paths, text
 from granite.settings.quantities import integer, seconds
 
 SECTION = Section(
@@ -41,6 +41,13 @@ SECTION = Section(
         boolean(),
         False,
         "Show new clients new certificates as soon as the files have changed, without new workers.",
+    ),
+    Setting(
+        "ssl_hsts",
+        header_value(),
+        "",
+        "Value of the field Strict-Transport-Security in responses over TLS, such as "
+        "max-age=31536000; empty to omit it.",
     ),
     Setting(
         "ssl_protocol_min",

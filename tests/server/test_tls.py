@@ -468,3 +468,24 @@ def test_the_scope_says_what_was_agreed_on(secured, serve, certificate, trusting
     }
     httpx.get(serve(app).url("/"))
     assert seen[2] is None
+
+
+@pytest.mark.parametrize("own", [[], [(b"Strict-Transport-Security", b"max-age=5")]])
+def test_strict_transport_security(secured, serve, trusting, own):
+    """RFC 6797, 7: in responses over TLS alone; the application's own counts."""
+
+    async def app(scope, receive, send):
+        await send({**start(), "headers": own})
+        await send(body(b"ok"))
+
+    value = "max-age=31536000; includeSubDomains"
+    server = secured(app, ssl_hsts=value)
+    response = httpx.get(server.url("/"), verify=trusting)
+    expected = own[0][1].decode() if own else value
+    assert response.headers.get_list("strict-transport-security") == [expected]
+    plain = serve(app, ssl_hsts=value)
+    expected_plain = [expected] if own else []
+    found = httpx.get(plain.url("/")).headers.get_list("strict-transport-security")
+    assert found == expected_plain
+    without = httpx.get(secured(app).url("/"), verify=trusting)
+    assert without.headers.get_list("strict-transport-security") == expected_plain

@@ -83,6 +83,7 @@ cdef class Http1Context:
         self.write_high_water = config.write_high_water
         self.body_high_water = config.body_high_water
         self.server_line = b"server: " + config.server_header.encode("latin-1") + b"\r\n" if config.server_header else b""
+        self.hsts_line = b"strict-transport-security: " + config.ssl_hsts.encode("latin-1") + b"\r\n" if config.ssl_hsts else None
         self.date_line = self.default_lines = b""
         self.refusals = [None] * REFUSALS
         self.header_map = _HEADER_MAPS[config.header_map]

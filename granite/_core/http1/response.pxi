@@ -6,6 +6,7 @@ cdef enum:
     SEEN_CLOSE = 4
     SEEN_UPGRADE = 8
     SEEN_REQUEST_ID = 16
+    SEEN_HSTS = 32
     END_ROOM = 96                       # what _end_head() may add to the fields that are known before
 
 
@@ -183,6 +184,8 @@ cdef FieldKind _kind_of(Http1Context context, const char *name, Py_ssize_t size)
         return FIELD_DATE
     if size == 6 and _equals(name, b"server", 6):
         return FIELD_SERVER
+    if size == 25 and _equals(name, b"strict-transport-security", 25):
+        return FIELD_HSTS
     if ids is not None and size == PyBytes_GET_SIZE(<PyObject *>ids.name) and _equals(name, PyBytes_AS_STRING(<PyObject *>ids.name), size):
         return FIELD_REQUEST_ID
     return FIELD_OTHER
@@ -214,6 +217,8 @@ cdef class ResponseWriter(Protocol):
         context.tick()
         line = context.status_line(status, exchange.reason)
         rest += PyBytes_GET_SIZE(<PyObject *>line) + PyBytes_GET_SIZE(<PyObject *>context.default_lines)
+        if context.hsts_line is not None:
+            rest += PyBytes_GET_SIZE(<PyObject *>context.hsts_line)
         if exchange.request_id is not None:
             rest += _size_of_id(context, exchange.request_id)
         start = out_reserve(transport.pool, &transport.out, size + rest)
@@ -240,6 +245,8 @@ cdef class ResponseWriter(Protocol):
                 place = _put(place, context.date_line)
             if not self.seen & SEEN_SERVER:
                 place = _put(place, context.server_line)
+        if context.hsts_line is not None and exchange.secure and not self.seen & SEEN_HSTS:
+            place = _put(place, context.hsts_line)
         if exchange.request_id is not None and not self.seen & SEEN_REQUEST_ID:
             place = _put_id(place, context, exchange.request_id)
         if self.seen & SEEN_CLOSE:
@@ -288,6 +295,8 @@ cdef class ResponseWriter(Protocol):
             self.seen |= SEEN_DATE
         elif kind == FIELD_SERVER:
             self.seen |= SEEN_SERVER
+        elif kind == FIELD_HSTS:
+            self.seen |= SEEN_HSTS
         elif exchange.request_id is not None:
             self.seen |= SEEN_REQUEST_ID
         memcpy(place, n, name_size)

@@ -105,6 +105,7 @@ SAMPLES: dict[str, str | tuple[str, ...]] = {
     "ssl_keyfile_password": "pass word",
     "ssl_keyfile_password_file": "password.txt",
     "ssl_reload": "on",
+    "ssl_hsts": ("max-age=0", "max-age=31536000; includeSubDomains; preload"),
     "ssl_protocol_min": ("tls1.2", "TLS1.2", "1.2"),
     "ssl_ca": "ca.pem",
     "ssl_crl": ("a.crl", "a.crl,b.crl"),

@@ -35,6 +35,9 @@ def notes(**values):
             "proxy_protocol_allow_ips: expected somebody who speaks it, got nobody",
         ),
         ({"ssl_keyfile": "k"}, "ssl_keyfile: expected an ssl_certificate with it, got none"),
+        ({"ssl_hsts": "31536000"}, "ssl_hsts: expected max-age= and seconds"),
+        ({"ssl_hsts": "max-age=1y"}, "ssl_hsts: expected max-age= and seconds"),
+        ({"ssl_hsts": "max-age=1; always"}, "ssl_hsts: expected max-age= and seconds"),
         (
             {"ssl_certificate": "a,b", "ssl_keyfile": "k"},
             "ssl_keyfile: expected one for each ssl_certificate (2), got 1",
