@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from granite._core.tls import Certificate, Tickets, TlsContext
+from granite import testing
+from granite._core.tls import Certificate, ClientCheck, Tickets, TlsContext
 from granite.arbiter.tickets import TicketKeys
 from granite.testing import TestServer
 from tests.server.apps import eventually, hello
@@ -41,9 +42,9 @@ def use(server: TestServer, keys: TicketKeys) -> None:
     server.counters()  # what was asked for before is done
 
 
-def visit(server: TestServer, context: ssl.SSLContext, session=None):
+def visit(server: TestServer, context: ssl.SSLContext, session=None, name: str | None = None):
     """Ask once; return the session, and whether it is the one that was given."""
-    client = Records(server.host, server.port, context, session)
+    client = Records(server.host, server.port, context, session, name)
     with client.sock:
         client.handshake()
         client.send(client.seal(REQUEST))
@@ -108,6 +109,72 @@ def test_another_certificate_is_shown_and_not_taken_for_granted(secured, trustin
         visit(server, trusting, session)
     other.ca.configure_trust(trusting)
     assert not visit(server, trusting, session)[1]
+
+
+@pytest.fixture
+def issue(authority):
+    """A function that makes a certificate for names."""
+
+    def issue(*names: str) -> Certificate:
+        issued = authority.ca.issue_cert(*names)
+        chain = b"".join(pem.bytes() for pem in issued.cert_chain_pems)
+        return Certificate(chain, issued.private_key_pem.bytes())
+
+    return issue
+
+
+@pytest.fixture
+def showing(secured, monkeypatch):
+    """A function that serves with a context, and one that renews it where it is used."""
+
+    def showing(*certificates: Certificate):
+        context = TlsContext(list(certificates))
+        monkeypatch.setattr(testing, "load_context", lambda config: context)
+        server = secured()
+
+        def renew(*arguments) -> None:
+            server._loop.call_soon_threadsafe(context.renew, *arguments)
+            server.counters()  # it is done
+
+        return server, renew
+
+    return showing
+
+
+def test_a_certificate_that_is_exchanged_takes_its_tickets_along(showing, issue, trusting):
+    one, other = issue("127.0.0.1"), issue("127.0.0.1")
+    server, renew = showing(one)
+    session, _ = visit(server, trusting)
+    renew([other])
+    assert not visit(server, trusting, session)[1]
+    renew([other, one])
+    assert not visit(server, trusting, session)[1]
+    fresh, _ = visit(server, trusting)
+    assert visit(server, trusting, fresh)[1]
+    renew([one])
+    assert visit(server, trusting, session)[1]
+
+
+def test_a_ticket_is_for_the_certificate_that_was_shown(showing, issue, trusting):
+    server, _ = showing(issue("one.test"), issue("two.test"))
+    session, _ = visit(server, trusting, name="one.test")
+    assert visit(server, trusting, session, "one.test")[1]
+    assert not visit(server, trusting, session, "two.test")[1]
+
+
+def test_a_ticket_skips_no_check_of_the_clients_certificate(showing, issue, trusting, authority):
+    certificate = issue("127.0.0.1")
+    server, renew = showing(certificate)
+    session, _ = visit(server, trusting)
+    renew([certificate], ClientCheck(authority.ca.cert_pem.bytes(), [], 4, True))
+    with pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED"):
+        visit(server, trusting, session)
+    authority.ca.issue_cert("client.test").configure_cert(trusting)
+    shown, resumed = visit(server, trusting, session)
+    assert not resumed
+    assert not shown.has_ticket
+    renew([certificate])
+    assert visit(server, trusting, session)[1]
 
 
 def test_keys_have_a_size(authority):

@@ -72,12 +72,13 @@ class Records:
         port: int,
         context: ssl.SSLContext,
         session: ssl.SSLSession | None = None,
+        name: str | None = None,
     ) -> None:
         self.sock = socket.create_connection((host, port), TIMEOUT)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(
-            self.incoming, self.outgoing, server_hostname=host, session=session
+            self.incoming, self.outgoing, server_hostname=name or host, session=session
         )
 
     def step(self, action, size: int = 65536):
@@ -219,24 +220,30 @@ class _Keys:
 
 
 class Forger:
-    """Takes over a connection whose handshake is done, and seals whatever it is told to.
+    """Takes over a connection whose handshake is done, and seals whatever it is told to; unless
+    `finished`, the client's last flight is still to come.
 
     It takes the keys from the library's key log, and both sequences from zero on.
     """
 
-    def __init__(self, host: str, port: int, authority: Authority) -> None:
+    def __init__(
+        self, host: str, port: int, authority: Authority, *, finished: bool = True
+    ) -> None:
         with tempfile.NamedTemporaryFile("r", suffix=".keys") as keys:
             context = authority.trusting()
             context.keylog_filename = keys.name
             self.records = Records(host, port, context)
-            self.records.handshake()
+            self.records.step(self.records.tls.do_handshake)
+            if finished:
+                self.records.send(self.records.outgoing.read())
             lines = [line.split() for line in keys.read().splitlines()]
         self.sock = self.records.sock
         cipher = self.records.tls.cipher()
         assert cipher is not None
         suite = cipher[0]
         secrets = {line[0]: bytes.fromhex(line[2]) for line in lines if len(line) == 3}
-        self.own = _Keys(suite, secrets["CLIENT_TRAFFIC_SECRET_0"])
+        own = "CLIENT_TRAFFIC_SECRET_0" if finished else "CLIENT_HANDSHAKE_TRAFFIC_SECRET"
+        self.own = _Keys(suite, secrets[own])
         self.peer = _Keys(suite, secrets["SERVER_TRAFFIC_SECRET_0"])
         self._read = b""
 

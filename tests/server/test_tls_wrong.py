@@ -1,0 +1,174 @@
+"""What a client must not do in TLS: it gets an alert, of picotls' choice, and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import struct
+
+import pytest
+
+from tests.server.apps import eventually, hello
+from tests.server.inside import counted, wait_for
+from tests.server.test_tls_records import GET, alert
+from tests.server.tls import ALERT, CHANGE_CIPHER_SPEC, DATA, HANDSHAKE, Forger, Records
+
+UNEXPECTED_MESSAGE, BAD_RECORD_MAC, RECORD_OVERFLOW = 10, 20, 22
+HANDSHAKE_FAILURE, DECODE_ERROR, DECRYPT_ERROR = 40, 50, 51
+
+
+@pytest.fixture
+def server(serve, authority):
+    return serve(hello, ssl_ticket_lifetime=0, **authority.settings)
+
+
+@pytest.fixture
+def forger(server, authority):
+    client = Forger(server.host, server.port, authority)
+    yield client
+    client.sock.close()
+
+
+@pytest.fixture
+def client_hello(server, trusting) -> bytes:
+    """The record with a ClientHello that the server would take."""
+    context_in, context_out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = trusting.wrap_bio(context_in, context_out, server_hostname="127.0.0.1")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        tls.do_handshake()
+    return context_out.read()
+
+
+def answer_to(server, data: bytes) -> bytes:
+    """Send bytes and no more; return all that comes back, which may be cut short by a reset."""
+    answered = b""
+    with socket.create_connection((server.host, server.port), 30) as sock:
+        with contextlib.suppress(OSError):
+            sock.sendall(data)
+            sock.shutdown(socket.SHUT_WR)
+            while piece := sock.recv(65536):
+                answered += piece
+    eventually(lambda: server.counters()["connections"] == 0)
+    return answered
+
+
+def record(kind: int, data: bytes, version: int = 0x0303) -> bytes:
+    return struct.pack("!BHH", kind, version, len(data)) + data
+
+
+def plain_alert(data: bytes) -> int:
+    assert data[:1] == bytes([ALERT]), data
+    assert data[3:6] == b"\x00\x02\x02", data
+    return data[6]
+
+
+@pytest.mark.parametrize("size", [16_384 + 257, 65_535])
+def test_a_record_that_is_too_large(forger, size):
+    forger.sock.sendall(struct.pack("!BHH", DATA, 0x0303, size) + bytes(1000))
+    assert alert(forger) in (RECORD_OVERFLOW, DECODE_ERROR)
+
+
+def test_a_record_of_padding_without_a_kind(forger):
+    forger.sock.sendall(forger.seal(0, b"", 100))
+    assert alert(forger) == UNEXPECTED_MESSAGE
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 16])
+def test_a_record_that_is_too_short_for_its_seal(forger, size):
+    forger.sock.sendall(record(DATA, bytes(size)))
+    assert alert(forger) in (BAD_RECORD_MAC, DECODE_ERROR)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        pytest.param(record(HANDSHAKE, b"\x01\0\0\0"), HANDSHAKE_FAILURE, id="client-hello"),
+        pytest.param(record(CHANGE_CIPHER_SPEC, b"\x01"), UNEXPECTED_MESSAGE, id="change-cipher"),
+        pytest.param(record(99, b"data"), DECODE_ERROR, id="unknown-kind"),
+    ],
+)
+def test_a_plain_record_after_the_handshake(forger, data, expected):
+    """A try to negotiate anew among them: TLS 1.3 knows none."""
+    forger.sock.sendall(data)
+    assert alert(forger) == expected
+
+
+def test_a_record_that_comes_twice(forger):
+    once = forger.seal(DATA, b"\r\n")
+    forger.sock.sendall(once + once)
+    assert alert(forger) == BAD_RECORD_MAC
+
+
+@pytest.mark.parametrize("size", [1, 5, 6, 100, -1])
+def test_a_handshake_that_is_cut(server, client_hello, size):
+    """There is nobody to tell."""
+    assert answer_to(server, client_hello[:size]) == b""
+    assert wait_for(server, connections_active=0)["tls_handshakes_failed_closed"] == 1
+
+
+@pytest.fixture
+def half_way(server, authority):
+    """A client that has got the server's flight, and has not sent its own."""
+    client = Forger(server.host, server.port, authority, finished=False)
+    yield client
+    client.sock.close()
+
+
+def test_a_wrong_finished(server, half_way):
+    size = half_way.own.hash().digest_size
+    half_way.sock.sendall(half_way.seal(HANDSHAKE, bytes([20, 0, 0, size]) + bytes(size)))
+    assert alert(half_way) == HANDSHAKE_FAILURE
+    half_way.sock.close()
+    assert wait_for(server, connections_active=0)["tls_handshakes_failed_handshake_failure"] == 1
+    assert counted(server)["tls_handshakes"] == 0
+
+
+@pytest.mark.parametrize("size", [0, 31, 33, 255])
+def test_a_finished_of_another_size(half_way, size):
+    half_way.sock.sendall(half_way.seal(HANDSHAKE, bytes([20, 0, 0, size]) + bytes(size)))
+    assert alert(half_way) in (DECODE_ERROR, DECRYPT_ERROR)
+
+
+def test_data_before_finished(server, half_way):
+    half_way.sock.sendall(half_way.seal(DATA, GET))
+    assert alert(half_way) == UNEXPECTED_MESSAGE
+    assert counted(server)["requests_handled"] == 0
+
+
+def test_early_data_that_nobody_has_asked_for(server, client_hello):
+    answered = answer_to(server, client_hello + record(DATA, bytes(100)))
+    assert answered[:1] == bytes([HANDSHAKE])  # ServerHello; the alert is encrypted
+    assert wait_for(server, connections_active=0)["tls_handshakes_failed_bad_record_mac"] == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        pytest.param(record(DATA, b"hello"), UNEXPECTED_MESSAGE, id="data-first"),
+        pytest.param(record(HANDSHAKE, b"\x02\0\0\x01a"), HANDSHAKE_FAILURE, id="server-hello"),
+        pytest.param(record(HANDSHAKE, b"\x14\0\0\x01a"), HANDSHAKE_FAILURE, id="finished"),
+        pytest.param(record(HANDSHAKE, b"\x01\0\0\x01a"), DECODE_ERROR, id="short-hello"),
+        pytest.param(
+            b"".join(record(HANDSHAKE, b"\x01\xff\xff\xff" + bytes(16_000)) for _ in range(6)),
+            HANDSHAKE_FAILURE,
+            id="endless-hello",
+        ),
+    ],
+)
+def test_what_is_no_client_hello(server, data, expected):
+    assert plain_alert(answer_to(server, data)) == expected
+
+
+def test_a_client_hello_in_pieces(server, authority):
+    """Records may cut a message anywhere (RFC 8446, 5.1)."""
+    client = Records(server.host, server.port, authority.trusting())
+    with client.sock:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            client.tls.do_handshake()
+        whole = client.outgoing.read()
+        pieces = [whole[5 + at : 6 + at] for at in range(len(whole) - 5)]
+        client.send(b"".join(record(HANDSHAKE, piece, 0x0301) for piece in pieces))
+        client.handshake()
+        client.send(client.seal(GET))
+        assert client.read(b"hello")
