@@ -6,12 +6,12 @@ keys travel. On the thread of the event loop that serves.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
-
 from granite.arbiter.tickets import TicketKeys
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Protocol
 
     from granite._core.tls import Tickets
     from granite._core.transport import SecureContext
