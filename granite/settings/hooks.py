@@ -128,7 +128,10 @@ def _code_of(function: object) -> tuple[object, int]:
     if isinstance(function, _METHOD):
         return getattr(function, "__func__", None), 1
     if not isinstance(function, type):
-        return _attribute(type(function), "__call__"), 1
+        found = _attribute(type(function), "__call__")
+        if isinstance(found, (staticmethod, classmethod)):
+            return found.__func__, isinstance(found, classmethod)
+        return found, 1
     if type(function) is type and _attribute(function, "__new__") is object.__new__:
         return _attribute(function, "__init__"), 1
     return None, 0

@@ -115,7 +115,8 @@ def test_what_waits_for_a_body_is_cut_short_by_the_timeout(run):
 
 @pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGINT])
 def test_a_second_signal_ends_at_once(run, number):
-    granite = run("upload", "--log-level", "debug", "--graceful-timeout", "3600")
+    arguments = ("--log-level", "debug", "--graceful-timeout", "3600")
+    granite = run("upload", *arguments, launcher=with_constant("slots.QUICK", 30.0))
     with connect(granite) as client:
         client.sendall(HEAD + bytes(HIGH_WATER))
         granite.wait_for("request begun")
