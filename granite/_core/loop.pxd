@@ -37,4 +37,5 @@ cdef class Loop:
     cdef int _timeout(self) noexcept
     cdef int _run_readers(self) except -1
     cdef int _empty_pipe(self) except -1
+    cdef int _run_signal_handlers(self) except -1
     cdef int _run_timers(self) except -1

@@ -64,7 +64,8 @@ cdef class Loop:
     """Waits for descriptors, timers, signals and other threads, and calls what was asked for.
 
     Everything is called in the context in which the loop runs: where methods take a `context`, they do as asyncio's do, and it is not used.
-    What a callback raises is logged, but for SystemExit and KeyboardInterrupt, which run_until() and turn() raise.
+    What a callback raises is logged, but for SystemExit and KeyboardInterrupt, which run_until() and turn() raise. What the program's own
+    handler of a signal raises is raised by a turn inside of another one, and logged by others.
     """
 
     def __cinit__(self):
@@ -264,7 +265,7 @@ cdef class Loop:
         if found > 0:
             self._run_readers()
         elif error == EINTR:
-            PyErr_CheckSignals()
+            self._run_signal_handlers()
         elif error:
             raise OSError(error, os.strerror(error))
         self._run_timers()
@@ -310,8 +311,18 @@ cdef class Loop:
         cdef char bytes_[64]
         while read(self.fds[0].fd, bytes_, sizeof(bytes_)) == sizeof(bytes_):
             pass
-        # What came from a signal's handler in C: now those in Python.
-        PyErr_CheckSignals()
+        return self._run_signal_handlers()
+
+    cdef int _run_signal_handlers(self) except -1:
+        """Call those in Python, the application's among them, of the signals that have come."""
+        try:
+            PyErr_CheckSignals()
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            if self.depth > 1:
+                raise                   # into the call that waits, as a timeout by SIGALRM means it
+            _log.error("exception in a signal's handler", exc_info=exc)
         return 0
 
     cdef int _run_timers(self) except -1:

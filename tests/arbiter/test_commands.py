@@ -90,6 +90,13 @@ def test_check_as_json(granite, tmp_path):
     assert found["errors"] == []
 
 
+def test_check_knows_the_interface(granite):
+    done = granite("check", "app:wsgi")
+    assert done.stdout.splitlines()[-1] == "ok: app:wsgi loads (WSGI)"
+    done = granite("check", "app:wsgi", "--interface", "wsgi", "--preload", "--json")
+    assert json.loads(done.stdout)["interface"] == "WSGI"
+
+
 def test_check_of_what_is_not_there(granite):
     done = granite("check", "app:app", "--pid-file", "no/such/pid", "--log-config", "none.json")
     assert done.returncode == 2

@@ -339,6 +339,40 @@ def test_handlers_of_the_program_are_called_as_well(loop):
         signal.signal(signal.SIGUSR1, before)
 
 
+def test_a_handler_that_raises(loop, caplog):
+    """It is meant for a call that waits; where nothing does, the server goes on."""
+    seen: list[Any] = []
+
+    def alarm():
+        signal.setitimer(signal.ITIMER_REAL, 0.001)
+
+    def wait_in_vain():
+        alarm()
+        loop.run_until(Flag(), PATIENCE)
+
+    def wait():
+        with pytest.raises(TimeoutError):
+            wait_in_vain()
+        seen.append("told")
+
+    def too_late(number, frame):
+        if loop.is_running():
+            raise TimeoutError
+        alarm()  # it came while the test itself ran
+
+    before = signal.signal(signal.SIGALRM, too_late)
+    try:
+        loop.add_signal_handler(signal.SIGUSR2, lambda: None)
+        loop.call_soon(wait)
+        assert loop.run_until(lambda: seen, PATIENCE)
+        assert not caplog.records
+        alarm()
+        assert loop.run_until(lambda: caplog.records, PATIENCE)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert "exception in a signal's handler" in caplog.text
+
+
 def test_a_handler_that_was_set_since_stays(loop):
     loop.add_signal_handler(signal.SIGUSR1, lambda: None)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
