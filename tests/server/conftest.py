@@ -17,6 +17,7 @@ import pytest
 
 from granite.testing import TestServer
 from tests.server.over_rsgi import OverRsgi
+from tests.server.over_wsgi import ASGI_ONLY, OverWsgi
 from tests.server.raw import Client
 from tests.server.tls import Authority, SecureSocket
 
@@ -29,30 +30,38 @@ OVER_TLS = {
 # Those that run over RSGI too: about what all interfaces have in common.
 OVER_RSGI = {"test_back_pressure", "test_cut_short", "test_overload", "test_timeouts_request"}
 
+# And those that run over WSGI, in threads.
+OVER_WSGI = {
+    *("test_absolute_form", "test_connections", "test_cut_short", "test_heads_in_pieces"),
+    *("test_hop_by_hop", "test_overload", "test_transfer", "test_upgrade_offers"),
+}
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     module = metafunc.module.__name__.rpartition(".")[2]
-    if module in OVER_RSGI and {"serve", "connect"} & set(metafunc.fixturenames):
-        metafunc.parametrize("interface", ["asgi", "rsgi"])
+    others = [name for name, over in (("rsgi", OVER_RSGI), ("wsgi", OVER_WSGI)) if module in over]
+    if others and {"serve", "connect"} & set(metafunc.fixturenames):
+        metafunc.parametrize("interface", ["asgi", *others])
     if "connect" in metafunc.fixturenames and module in OVER_TLS:
         metafunc.parametrize("transport", ["plain", "tls"])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """TLS knows nothing of the loop: one is enough."""
-    left_out = [item for item in items if {"tls", "uvloop"} <= _parameters(item)]
+    """TLS knows nothing of the loop, nor does WSGI: one is enough."""
+    left_out = [item for item in items if _is_left_out(item)]
     if left_out:
         items[:] = [item for item in items if item not in set(left_out)]
         config.hook.pytest_deselected(items=left_out)
 
 
-def _parameters(item: pytest.Item) -> set[str]:
-    params = (
-        item.callspec.params
-        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
-        else {}
-    )
-    return {str(params[name]) for name in ("transport", "loop") if name in params}
+def _is_left_out(item: pytest.Item) -> bool:
+    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+        return False
+    params = item.callspec.params
+    given = {str(params.get(name)) for name in ("transport", "loop", "interface")}
+    if "uvloop" in given:
+        return not given.isdisjoint({"tls", "wsgi"})
+    return "wsgi" in given and item.originalname in ASGI_ONLY
 
 
 class Serve(Protocol):
@@ -149,6 +158,9 @@ def serve(
         def serve(app: Any, **settings: Any) -> TestServer:
             if interface == "rsgi":
                 app = OverRsgi(app)
+            elif interface == "wsgi":
+                app = OverWsgi(app)
+                settings = {"blocking_threads": 16, **settings}
             settings = {
                 "lifespan": "off",
                 "loop": loop,
