@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
-__all__ = ["APPLICATIONS"]
+__all__ = ["APPLICATIONS", "WSGI_APPLICATIONS"]
 
 
 def _start(scope) -> dict:
@@ -75,3 +75,44 @@ async def answers_late(scope, receive, send) -> None:
 
 
 APPLICATIONS = (answers_at_once, echoes, suspends, streams, reads_one_piece, answers_late)
+
+
+def _start_wsgi(environ, start_response):
+    return start_response("200 OK", [("x-method", environ["REQUEST_METHOD"])])
+
+
+def wsgi_answers_at_once(environ, start_response):
+    _start_wsgi(environ, start_response)
+    return [b"ok"]
+
+
+def wsgi_echoes(environ, start_response):
+    body = environ["wsgi.input"].read()
+    _start_wsgi(environ, start_response)
+    return [body]
+
+
+def wsgi_echoes_as_it_reads(environ, start_response):
+    _start_wsgi(environ, start_response)
+    return iter(lambda: environ["wsgi.input"].read(100), b"")
+
+
+def wsgi_streams(environ, start_response):
+    _start_wsgi(environ, start_response)
+    for size in (1, 0, 5000, 100):
+        yield bytes(size)
+    environ["wsgi.input"].read()
+    yield b"end"
+
+
+def wsgi_writes(environ, start_response):
+    write = _start_wsgi(environ, start_response)
+    environ["wsgi.input"].readline(3)
+    for _ in range(3):
+        write(b"piece" * 300)
+    return []
+
+
+WSGI_APPLICATIONS = (
+    *(wsgi_answers_at_once, wsgi_echoes, wsgi_echoes_as_it_reads, wsgi_streams, wsgi_writes),
+)

@@ -19,12 +19,13 @@ from dataclasses import dataclass
 from granite.testing import TestServer
 from tests.fuzz import proxies
 from tests.fuzz.answers import Conversation, Failure, Improvising
-from tests.fuzz.apps import APPLICATIONS
+from tests.fuzz.apps import APPLICATIONS, WSGI_APPLICATIONS
 from tests.fuzz.logged import Lines, logged
 from tests.fuzz.mutate import mutated
 from tests.wire import corpus, oracle
 from tests.wire.client import DELIVERIES, Talk, converse, split_responses
 from tests.wire.recorder import Recorder
+from tests.wire.wsgi_recorder import WsgiRecorder, as_wsgi
 
 __all__ = ["FindingError", "run_round"]
 
@@ -48,6 +49,11 @@ SETTINGS: tuple[dict, ...] = (
     {"http1_keep_alive": False},
     {"max_requests_per_connection": 2, "header_map": "refuse"},
     {"header_map": "dangerous", "body_high_water": 1024},
+)
+# Applications of ASGI, and those of WSGI with one thread and with several.
+INTERFACES: tuple[dict, ...] = (
+    *({}, {}),
+    *({"interface": "wsgi", "blocking_threads": threads} for threads in (1, 4)),
 )
 # Behind proxies that are believed whatever they say.
 BELIEVING: tuple[dict, ...] = (
@@ -88,9 +94,12 @@ def run_round(seed: str, number: int, batches: int = 3) -> int:
 
 def _compare(rng: random.Random, batches: int) -> int:
     """The same messages in every delivery, for an application that tells what it has seen."""
-    recorder = Recorder(rng.random() < 0.5)
+    recorder: Recorder | WsgiRecorder = Recorder(rng.random() < 0.5)
     settings = SPACIOUS if rng.random() < 0.7 else rng.choice(SETTINGS)
-    with _serving(recorder, settings) as (server, lines):
+    interface = rng.choice(INTERFACES)
+    if interface:
+        recorder = WsgiRecorder(rng)
+    with _serving(recorder, settings, interface) as (server, lines):
         for _ in range(batches):
             messages = [mutated(MESSAGES, rng) for _ in range(AT_ONCE)]
             readings = [
@@ -100,14 +109,16 @@ def _compare(rng: random.Random, batches: int) -> int:
             for message, *by_delivery in zip(messages, *readings, strict=True):
                 _check_same(message, dict(zip(DELIVERIES, by_delivery, strict=True)))
                 if settings is SPACIOUS:
-                    _check_oracle(message, by_delivery[0])
+                    _check_oracle(message, by_delivery[0], bool(interface))
     return batches * AT_ONCE * len(DELIVERIES)
 
 
 def _try(rng: random.Random, batches: int) -> int:
     """Messages for applications that answer early, late, or in pieces."""
     settings = rng.choice((*SETTINGS, *BELIEVING))
-    with _serving(rng.choice(APPLICATIONS), settings) as (server, lines):
+    interface = rng.choice(INTERFACES)
+    app = rng.choice(WSGI_APPLICATIONS if interface else APPLICATIONS)
+    with _serving(app, settings, interface) as (server, lines):
         for _ in range(batches):
             messages = [mutated(MESSAGES, rng) for _ in range(AT_ONCE)]
             if "proxy_protocol" in settings:
@@ -141,7 +152,9 @@ def _improvise(rng: random.Random, batches: int) -> int:
 
 
 @contextmanager
-def _serving(app, settings: dict) -> Iterator[tuple[TestServer, Lines]]:
+def _serving(
+    app, settings: dict, interface: dict | None = None
+) -> Iterator[tuple[TestServer, Lines]]:
     believing = settings in BELIEVING
     if not believing:
         settings = {**settings, "forwarded_headers": ()}
@@ -149,7 +162,8 @@ def _serving(app, settings: dict) -> Iterator[tuple[TestServer, Lines]]:
     logger = logging.getLogger("granite.error")
     logger.addHandler(errors)
     try:
-        with logged() as lines, TestServer(app, lifespan="off", **settings) as server:
+        settings = {"lifespan": "off", **settings, **(interface or {})}
+        with logged() as lines, TestServer(app, **settings) as server:
             yield server, lines
             _check_alive(
                 server, lines, b"PROXY UNKNOWN\r\n" if "proxy_protocol" in settings else b""
@@ -183,7 +197,7 @@ def _converse(server: TestServer, talks: list[Talk], delivery: str, rng: random.
 def _read_all(
     server: TestServer,
     lines: Lines,
-    recorder: Recorder,
+    recorder: Recorder | WsgiRecorder,
     messages: list[bytes],
     delivery: str,
     rng: random.Random,
@@ -251,8 +265,10 @@ def _check_same(message: bytes, readings: dict[str, oracle.Reading]) -> None:
         raise FindingError(f"read differently: {readings}", message)
 
 
-def _check_oracle(message: bytes, reading: oracle.Reading) -> None:
+def _check_oracle(message: bytes, reading: oracle.Reading, is_wsgi: bool) -> None:
     wanted = oracle.read(message)
+    if is_wsgi:
+        wanted.requests = [as_wsgi(seen) for seen in wanted.requests]
     if reading != wanted:
         raise FindingError(f"expected {wanted}, got {reading}", message)
 
