@@ -25,6 +25,15 @@ from tests.granite_process import PATIENCE, GraniteProcess, with_constant
 APPS = Path(__file__).parent
 SHOWN = "TLS: who connects now gets the certificates that the files have"
 KEPT = "error: the certificates stay as they were: "
+# Whoever waits for an exchange, on a slow machine, is not cut.
+PATIENT = (
+    "--keep-alive-timeout",
+    "600",
+    "--request-head-timeout",
+    "600",
+    "--graceful-timeout",
+    "60",
+)
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
 
@@ -133,7 +142,7 @@ def pair(tmp_path) -> Pair:
 def start(run_granite, pair):
     def start(*arguments: str, **options) -> GraniteProcess:
         options = {"cwd": APPS, "launcher": with_constant("swap._INTERVAL", 0.1), **options}
-        return run_granite("apps:plain", *pair.options, *arguments, **options)
+        return run_granite("apps:plain", *pair.options, *PATIENT, *arguments, **options)
 
     return start
 
