@@ -65,6 +65,10 @@ class Improvising:
         self._file.write(_CONTENT)
         self._file.flush()
 
+    def close(self) -> None:
+        """No request comes any more."""
+        self._file.close()
+
     async def __call__(self, scope, receive, send) -> None:
         if scope["path"] == "/":
             await answers_at_once(scope, receive, send)

@@ -13,7 +13,7 @@ import logging
 import random
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from granite.testing import TestServer
@@ -133,8 +133,10 @@ def _try(rng: random.Random, batches: int) -> int:
 def _improvise(rng: random.Random, batches: int) -> int:
     """Sound requests in a row for an application whose answers may not be."""
     settings = rng.choice(({}, {"write_high_water": 1024, "write_low_water": 64}))
-    app = Improvising(str(rng.random()))
-    with _serving(app, settings) as (server, lines):
+    with (
+        closing(Improvising(str(rng.random()))) as app,
+        _serving(app, settings) as (server, lines),
+    ):
         for batch in range(batches):
             drawn = [Conversation.drawn(f"/{batch}/{i}", rng) for i in range(AT_ONCE)]
             talks = [conversation.talk for conversation in drawn]
