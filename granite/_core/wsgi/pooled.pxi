@@ -214,7 +214,7 @@ cdef class PooledExchange(WsgiExchange):
         pthread_mutex_lock(&self.pool.mutex)
         self.leaves = gone
         self.fails = not gone
-        return self._post(False)        # the end of the call follows
+        return self._post(True)
 
     cdef bint _has_room(self) except -1:
         if self.choked or self.pieces_size >= self.pool.high_water:
