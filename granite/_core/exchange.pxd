@@ -85,6 +85,7 @@ cdef class Interface:
     cdef Admission admission            # None: whatever comes is started
     cdef RequestIds request_ids         # None: requests have none
     cdef object on_quiet                # called when `running` falls to zero
+    cdef object on_error                # called with what the application lets escape; None: nobody is
     cdef Histogram queue_time           # of the requests that have a `read_at`
     cdef PyObject *c_oldest             # running Exchanges, linked in the order in which they were started
     cdef PyObject *c_newest
@@ -167,6 +168,7 @@ cdef class Exchange:
     cdef int respond(self, int status, bytes text) except -1
     cdef int fail(self) except -1
     cdef int leave(self) except -1
+    cdef int report(self, object exc) except -1
     # for the interface to fill in; called by a protocol, but for abort()
     cdef int start(self) except -1
     cdef bint abort(self) except -1

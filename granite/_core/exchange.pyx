@@ -365,6 +365,16 @@ cdef class Exchange:
             return self.respond(500, b"Internal Server Error")
         return protocol.cut_short(self)
 
+    cdef int report(self, object exc) except -1:
+        """Log what the application has let escape, and tell who wants to know."""
+        try:
+            _log.error("exception in the application: %s", self.name(), exc_info=exc)
+            if self.interface.on_error is not None:
+                self.interface.on_error(exc)
+        except BaseException as failure:
+            _log.error("on_error failed", exc_info=failure)
+        return 0
+
     cdef int leave(self) except -1:
         """End a response that nobody waits for."""
         cdef Protocol protocol = self.protocol

@@ -11,7 +11,6 @@ cdef class TaskInterface(Interface):
     cdef object app
     cdef object loop
     cdef object context                 # copied for every request
-    cdef object on_error
     cdef object gone                    # the exception that tells an application that its client has gone
     cdef str name                       # of the interface, as it is written
     cdef str others                     # what an application is that can't be called by it
@@ -39,7 +38,6 @@ cdef class TaskExchange(Exchange):
     cdef int _raised(self, object exc) except -1
     cdef int _end(self) except -1
     cdef int _check_complete(self) except -1
-    cdef int _report(self, object exc) except -1
     cdef PySendResult _step(self, object value, PyObject **result) except PYGEN_ERROR
     cdef PySendResult _outcome_of(self, object exc, PyObject **result) except PYGEN_ERROR
     cdef object _gone(self)

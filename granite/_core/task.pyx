@@ -160,22 +160,13 @@ cdef class TaskExchange(Exchange):
         try:
             # Not the application's fault: whoever it waited for has gone, or it was told to end.
             if not isinstance(exc, (ClientDisconnected, _CancelledError)):
-                self._report(exc)
+                self.report(exc)
             if isinstance(exc, ClientDisconnected):
                 self.leave()
             else:
                 self.fail()
         finally:
             self._end()
-        return 0
-
-    cdef int _report(self, object exc) except -1:
-        try:
-            _log.error("exception in the application: %s", self.name(), exc_info=exc)
-            if self.tasks.on_error is not None:
-                self.tasks.on_error(exc)
-        except Exception as failure:
-            _log.error("on_error failed", exc_info=failure)
         return 0
 
     cdef int _end(self) except -1:

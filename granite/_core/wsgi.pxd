@@ -91,7 +91,6 @@ cdef class Runner(Deferred):
 cdef class WsgiInterface(Interface):
     cdef object app
     cdef object context                 # copied for every request
-    cdef object on_error
     cdef Environs environs
     cdef Runner runner
     cdef size_t most_held               # bytes of a body that are waited for before the application is called
@@ -120,7 +119,6 @@ cdef class WsgiExchange(Exchange):
     cdef int _send(self, bytes piece, bint last) except -1
     cdef bint _has_no_content(self) noexcept
     cdef int _raised(self, object exc) except -1
-    cdef int _report(self, object exc) except -1
     cdef int _close_result(self) except -1
     cdef object _start(self, object status, object headers, object exc_info)
     cdef int _hint(self, object headers) except -1

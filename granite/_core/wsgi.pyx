@@ -284,17 +284,8 @@ cdef class WsgiExchange(Exchange):
     cdef int _raised(self, object exc) except -1:
         if isinstance(exc, ClientDisconnected):
             return self._put_failure(True)  # which is not the application's fault
-        self._report(exc)
+        self.report(exc)
         return self._put_failure(False)
-
-    cdef int _report(self, object exc) except -1:
-        try:
-            _log.error("exception in the application: %s", self.name(), exc_info=exc)
-            if self.wsgi.on_error is not None:
-                self.wsgi.on_error(exc)
-        except BaseException as failure:
-            _log.error("on_error failed", exc_info=failure)
-        return 0
 
     cdef int _close_result(self) except -1:
         result = self.result

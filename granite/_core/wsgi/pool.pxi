@@ -105,7 +105,7 @@ cdef class Pool(Runner):
                 exchange.prepare()
                 ready.append(exchange)
             except Exception as exc:
-                exchange._report(exc)
+                exchange.report(exc)
                 exchange.fail()
                 exchange._end()
         return ready

@@ -85,7 +85,7 @@ cdef class PooledExchange(WsgiExchange):
                     WsgiExchange._put_interim(self, fields)
             self._deliver_response(begins, pieces, file, last)
         except Exception as exc:
-            self._report(exc)
+            self.report(exc)
             fails = True
         if fails:
             self.fail()
