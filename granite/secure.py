@@ -78,14 +78,13 @@ class KeyMaterial:
         from granite._core.tls import ClientCheck
 
         depth, required = config.ssl_verify_depth, config.ssl_client_verify == "required"
-        authorities = self._contents[config.ssl_ca]
-        lists = [self._contents[path] for path in config.ssl_crl]
-        # With one file more each time, so that it is known which of them is wrong.
-        for count, path in enumerate((config.ssl_ca, *config.ssl_crl)):
-            try:
-                check = ClientCheck(authorities, lists[:count], depth, required)
-            except ValueError as exc:  # noqa: PERF203
-                raise BootError(f"TLS: {path}: {exc}") from None
+        path = config.ssl_ca
+        try:
+            check = ClientCheck(self._contents[path], depth, required)
+            for path in config.ssl_crl:
+                check.revoke(self._contents[path])
+        except ValueError as exc:
+            raise BootError(f"TLS: {path}: {exc}") from None
         return check
 
     def _certificate(self, path: str, key_path: str, password: str | None) -> Certificate:

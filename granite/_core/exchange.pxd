@@ -20,6 +20,10 @@ cdef enum Turn:
     TURN_COME                           # a place is kept for it
     TURN_TAKEN                          # it runs in its place
 
+cdef inline bint is_bodyless(int status) noexcept:
+    """RFC 9110, 6.4.1 and 15.3.6: these statuses have no content, whatever their fields say."""
+    return status == 204 or status == 304 or status == 205
+
 cdef class Rejections:
     cdef int64_t counts[REASONS]
     cdef int64_t recent[REASONS]        # since `timer` was made

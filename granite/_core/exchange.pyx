@@ -404,10 +404,15 @@ cdef class Exchange:
 
     cdef int on_read_ended(self) except -1:
         """The peer has ended its half of the connection."""
-        return 0
+        self.read_ended = True
+        return self.on_body()
 
     cdef int on_disconnect(self) except -1:
         """The connection has closed, or turned to its next request."""
+        self.disconnected = self.response != RESPONSE_DONE
+        self.protocol = None
+        if not self.body_complete:
+            self.take_body()            # a piece of a body of which no more comes
         return 0
 
 

@@ -24,7 +24,7 @@ from granite._core.accesslog cimport AccessLog
 from granite._core.buf cimport OUT_COPY_LIMIT, OutFile, OutQueue, out_commit, out_copy, out_reserve
 from granite._core.capi cimport llhttp
 from granite._core.capi.inet cimport AF_INET6, inet_pton
-from granite._core.capi.octets cimport granite_skip_printable, is_token, is_value
+from granite._core.capi.octets cimport equals_lower, granite_skip_printable, is_token, is_value, number_of
 from granite._core.capi.python cimport (
     GRANITE_IS_DEBUG, PyErr_Occurred, PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE, PyBytes_FromStringAndSize, PyList_CheckExact,
     PyList_GET_ITEM, PyList_GET_SIZE, Py_INCREF, Py_XDECREF, PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyUnicode_DecodeASCII,
@@ -35,7 +35,7 @@ from granite._core.counters cimport (
 )
 from granite._core.exchange cimport (
     RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE, TURN_COME, TURN_WAITING, Admission, Exchange, Interface, Protocol, Rejections,
-    RequestIds,
+    RequestIds, is_bodyless,
 )
 from granite._core.forwarded cimport Forwarded, Forwarding
 from granite._core.scope cimport (

@@ -119,6 +119,7 @@ cdef class Reactor(LoopTurn):
     cdef void closing(self) noexcept
     cdef int _raise_escaped(self) except -1
     cdef int run_soon(self, StreamHandle handle) except -1
+    cdef int _ask_for_turn(self) except -1
     cdef int _schedule(self) except -1
     cdef int _run(self) except -1
     cdef int _run_soon(self) except -1

@@ -329,15 +329,8 @@ cdef class TaskExchange(Exchange):
             _wake(self.senders)
         return 0
 
-    cdef int on_read_ended(self) except -1:
-        self.read_ended = True
-        return self.on_body()
-
     cdef int on_disconnect(self) except -1:
-        self.disconnected = self.response != RESPONSE_DONE
-        self.protocol = None
-        if not self.body_complete:
-            self.take_body()            # a piece of a body of which no more comes
+        Exchange.on_disconnect(self)
         self.on_body()
         return self.on_writable()
 

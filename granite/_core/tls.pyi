@@ -55,19 +55,22 @@ class ClientCheck:
     Parameters:
         authorities: their certificates in PEM. Each of them is trusted by itself, whoever has
             signed it.
-        revoked: lists of revoked certificates in PEM; where there are any, each authority of a
-            chain needs one that is in force.
         depth: how many authorities may stand between a client's certificate and one of these.
         required: a client without a certificate is refused. One whose certificate is wrong always
             is.
 
     Raises:
-        ValueError: authorities or lists can't be used; the message says why.
+        ValueError: the authorities can't be used; the message says why.
     """
 
-    def __init__(
-        self, authorities: bytes, revoked: list[bytes], depth: int, required: bool
-    ) -> None: ...
+    def __init__(self, authorities: bytes, depth: int, required: bool) -> None: ...
+    def revoke(self, revoked: bytes) -> None:
+        """Look at these lists of revoked certificates, too, in PEM: from the first on, each
+        authority of a chain needs one that is in force.
+
+        Raises:
+            ValueError: there is none that can be read.
+        """
 
 class TlsContext(SecureContext):
     """Certificates, and what all connections that show one of them share.

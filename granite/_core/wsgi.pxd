@@ -125,6 +125,7 @@ cdef class WsgiExchange(Exchange):
     cdef object _gone(self)
     cdef object _too_late(self, str what)
     # towards the protocol
+    cdef int _begin(self) except -1
     cdef int _put(self, bytes piece, bint more) except -1
     cdef bint _put_file(self, int fd, int64_t offset, int64_t count) except -1
     cdef int _put_interim(self, list fields) except -1

@@ -25,7 +25,6 @@ from cpython.object cimport PyObject
 from cpython.pythread cimport PyThread_get_thread_ident
 from libc.stdint cimport int64_t
 from libc.string cimport memchr
-from posix.strings cimport strncasecmp
 from granite._core.capi.python cimport (
     GRANITE_IS_DEBUG, METH_FASTCALL, METH_KEYWORDS, Py_DECREF, Py_INCREF, Py_REFCNT, Py_XDECREF, PyBytes_AS_STRING, PyBytes_CheckExact,
     PyBytes_FromStringAndSize, PyBytes_GET_SIZE, PyCFunction_New, PyContext_Copy, PyContext_Enter, PyContext_Exit, PyDict_Copy,
@@ -34,7 +33,7 @@ from granite._core.capi.python cimport (
     PyUnicode_IS_COMPACT_ASCII,
     forbid_making,
 )
-from granite._core.capi.octets cimport is_token, is_value
+from granite._core.capi.octets cimport equals_lower, is_token, is_value, number_of
 from granite._core.capi.pthread cimport (
     granite_cond_init, granite_cond_wait_for, pthread_cond_broadcast, pthread_cond_destroy, pthread_cond_init, pthread_cond_signal, pthread_cond_t,
     pthread_cond_wait, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t, pthread_mutex_unlock,
@@ -42,7 +41,7 @@ from granite._core.capi.pthread cimport (
 from granite._core.counters cimport (
     BLOCKING_BUSY_CUMULATIVE, BLOCKING_IDLE_CUMULATIVE, BLOCKING_QUEUE, BLOCKING_THREADS, PY_WAIT_CUMULATIVE, clock, coarse_clock, observe,
 )
-from granite._core.exchange cimport Exchange, Interface, Protocol, RESPONSE_DONE
+from granite._core.exchange cimport Exchange, Interface, Protocol, RESPONSE_DONE, is_bodyless
 from granite._core.scope cimport decode_octets
 from granite._core.transport cimport Deferred, LoopTurn, Waker
 from granite._core.exchange import ClientDisconnected
@@ -141,15 +140,8 @@ cdef class WsgiExchange(Exchange):
     cdef int _resume(self) except -1:
         return self._submit() if self.stage == STAGE_SUSPENDED else 0
 
-    cdef int on_read_ended(self) except -1:
-        self.read_ended = True
-        return self.on_body()
-
     cdef int on_disconnect(self) except -1:
-        self.disconnected = self.response != RESPONSE_DONE
-        self.protocol = None
-        if not self.body_complete:
-            self.take_body()            # a piece of a body of which no more comes
+        Exchange.on_disconnect(self)
         if self.stage == STAGE_HELD:
             return self._end()          # the application was not called
         return self._resume()
@@ -279,7 +271,7 @@ cdef class WsgiExchange(Exchange):
         return self._put(piece, not self.whole)
 
     cdef bint _has_no_content(self) noexcept:
-        return self.head_only or self.code == 204 or self.code == 205 or self.code == 304
+        return self.head_only or is_bodyless(self.code)
 
     cdef int _raised(self, object exc) except -1:
         if isinstance(exc, ClientDisconnected):
@@ -357,11 +349,16 @@ cdef class WsgiExchange(Exchange):
         self.reason = self.words
         return protocol.start_response(self, self.code, self.fields)
 
+    cdef int _begin(self) except -1:
+        """Hand over the head, once."""
+        if self.begun:
+            return 0
+        self.begun = True
+        return self._begin_response()
+
     cdef int _put(self, bytes piece, bint more) except -1:
         cdef Protocol protocol
-        if not self.begun:
-            self.begun = True
-            self._begin_response()
+        self._begin()
         protocol = self.carrier()
         protocol.send_body(self, piece, more)
         # A piece must be on its way before the application is asked for the next.
@@ -370,9 +367,7 @@ cdef class WsgiExchange(Exchange):
     cdef bint _put_file(self, int fd, int64_t offset, int64_t count) except -1:
         if self.protocol is None or self.disconnected:
             raise self._gone()
-        if not self.begun:
-            self.begun = True
-            self._begin_response()
+        self._begin()
         try:
             self.send_range(fd, offset, count, False)
         except ValueError:

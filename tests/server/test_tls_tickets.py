@@ -166,7 +166,7 @@ def test_a_ticket_skips_no_check_of_the_clients_certificate(showing, issue, trus
     certificate = issue("127.0.0.1")
     server, renew = showing(certificate)
     session, _ = visit(server, trusting)
-    renew([certificate], ClientCheck(authority.ca.cert_pem.bytes(), [], 4, True))
+    renew([certificate], ClientCheck(authority.ca.cert_pem.bytes(), 4, True))
     with pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED"):
         visit(server, trusting, session)
     authority.ca.issue_cert("client.test").configure_cert(trusting)

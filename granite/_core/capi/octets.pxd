@@ -1,5 +1,6 @@
 # Octets, eight at a time, and what a field of HTTP may consist of.
 
+from libc.stdint cimport int64_t
 from libc.string cimport memchr
 
 cdef extern from *:
@@ -92,3 +93,25 @@ cdef inline bint is_token(const char *base, size_t size) noexcept:
         if c >= 127 or c <= 32 or memchr(b"\"(),/:;<=>?@[\\]{}", c, 17) is not NULL:
             return False
     return True
+
+
+cdef inline bint equals_lower(const char *base, const char *lower, size_t size) noexcept:
+    """Compare without case; `lower` is in lower case and letters, digits and hyphens only."""
+    cdef size_t i
+    for i in range(size):
+        if (base[i] | 32) != lower[i]:
+            return False
+    return True
+
+
+cdef inline int64_t number_of(const char *base, Py_ssize_t size) noexcept:
+    """A number of up to 18 digits; -1 for anything else."""
+    cdef int64_t number = 0
+    cdef Py_ssize_t i
+    if not 0 < size <= 18:
+        return -1
+    for i in range(size):
+        if not 48 <= base[i] <= 57:
+            return -1
+        number = 10 * number + base[i] - 48
+    return number

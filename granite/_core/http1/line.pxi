@@ -135,9 +135,9 @@ cdef class LineReader(ResponseWriter):
         """Where the path of a target in absolute-form begins, or NULL if it is none."""
         cdef const char *authority
         cdef const char *path
-        if end - base > 7 and _equals(base, b"http", 4) and memcmp(base + 4, b"://", 3) == 0:
+        if end - base > 7 and equals_lower(base, b"http", 4) and memcmp(base + 4, b"://", 3) == 0:
             authority = base + 7
-        elif end - base > 8 and _equals(base, b"https", 5) and memcmp(base + 5, b"://", 3) == 0:
+        elif end - base > 8 and equals_lower(base, b"https", 5) and memcmp(base + 5, b"://", 3) == 0:
             authority = base + 8
             self.is_https = True
         else:

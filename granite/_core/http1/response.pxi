@@ -20,31 +20,17 @@ cdef frozenset _NO_TRAILERS = frozenset((
 ))
 
 
-cdef inline bint _is_bodyless(int status) noexcept:
-    """RFC 9110, 6.4.1 and 15.3.6: these statuses have no content, whatever their fields say."""
-    return status == 204 or status == 304 or status == 205
-
-
 cdef inline bint _has_no_content(Exchange exchange) noexcept:
-    return exchange.head_only or _is_bodyless(exchange.status)
-
-
-cdef inline bint _equals(const char *base, const char *lower, size_t size) noexcept:
-    """Compare without case; `lower` is in lower case and letters, digits and hyphens only."""
-    cdef size_t i
-    for i in range(size):
-        if (base[i] | 32) != lower[i]:
-            return False
-    return True
+    return exchange.head_only or is_bodyless(exchange.status)
 
 
 cdef inline bint _is_hop_by_hop(const char *name, Py_ssize_t size) noexcept:
     """RFC 9110, 7.6.1: what is said of a connection is for the server to say."""
     if size == 10:
-        return _equals(name, b"keep-alive", 10)
+        return equals_lower(name, b"keep-alive", 10)
     if size == 16:
-        return _equals(name, b"proxy-connection", 16)
-    return size == 2 and _equals(name, b"te", 2)
+        return equals_lower(name, b"proxy-connection", 16)
+    return size == 2 and equals_lower(name, b"te", 2)
 
 
 cdef inline char *_put(char *place, object data) noexcept:
@@ -170,23 +156,23 @@ cdef FieldKind _kind_of(Http1Context context, const char *name, Py_ssize_t size)
     cdef RequestIds ids = context.interface.request_ids
     if not is_token(name, size):
         return FIELD_INVALID
-    if size == 14 and _equals(name, b"content-length", 14):
+    if size == 14 and equals_lower(name, b"content-length", 14):
         return FIELD_CONTENT_LENGTH
-    if size == 17 and _equals(name, b"transfer-encoding", 17):
+    if size == 17 and equals_lower(name, b"transfer-encoding", 17):
         return FIELD_TRANSFER_ENCODING
-    if size == 10 and _equals(name, b"connection", 10):
+    if size == 10 and equals_lower(name, b"connection", 10):
         return FIELD_CONNECTION
-    if size == 7 and _equals(name, b"upgrade", 7):
+    if size == 7 and equals_lower(name, b"upgrade", 7):
         return FIELD_UPGRADE
     if _is_hop_by_hop(name, size):
         return FIELD_HOP_BY_HOP
-    if size == 4 and _equals(name, b"date", 4):
+    if size == 4 and equals_lower(name, b"date", 4):
         return FIELD_DATE
-    if size == 6 and _equals(name, b"server", 6):
+    if size == 6 and equals_lower(name, b"server", 6):
         return FIELD_SERVER
-    if size == 25 and _equals(name, b"strict-transport-security", 25):
+    if size == 25 and equals_lower(name, b"strict-transport-security", 25):
         return FIELD_HSTS
-    if ids is not None and size == PyBytes_GET_SIZE(<PyObject *>ids.name) and _equals(name, PyBytes_AS_STRING(<PyObject *>ids.name), size):
+    if ids is not None and size == PyBytes_GET_SIZE(<PyObject *>ids.name) and equals_lower(name, PyBytes_AS_STRING(<PyObject *>ids.name), size):
         return FIELD_REQUEST_ID
     return FIELD_OTHER
 
@@ -355,7 +341,7 @@ cdef class ResponseWriter(Protocol):
         count_response(self.context.responses, exchange.status)
         if exchange.status == 205:
             place = _put_text(place, b"content-length: 0\r\n", 19)
-        elif not _is_bodyless(exchange.status) and (exchange.declared < 0 or self.trailers):
+        elif not is_bodyless(exchange.status) and (exchange.declared < 0 or self.trailers):
             if not more and not (exchange.head_only and size == 0):
                 place = _put_text(place, b"content-length: ", 16)
                 place = _put_number(place, size, 10)
@@ -547,15 +533,7 @@ cdef class ResponseWriter(Protocol):
 
 cdef int64_t _length(object value) except -1:
     """The number of a Content-Length field (RFC 9110, 8.6)."""
-    cdef const char *base = PyBytes_AS_STRING(<PyObject *>value)
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(<PyObject *>value)
-    cdef Py_ssize_t i
-    cdef int64_t length = 0
-    for i in range(size):
-        if not 48 <= base[i] <= 57 or size > 18:
-            size = 0
-            break
-        length = 10 * length + base[i] - 48
-    if size == 0:
+    cdef int64_t length = number_of(PyBytes_AS_STRING(<PyObject *>value), PyBytes_GET_SIZE(<PyObject *>value))
+    if length < 0:
         raise RuntimeError(f"response headers: expected content-length to be a number of bytes, got {value!r}")
     return length

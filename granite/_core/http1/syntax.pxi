@@ -95,7 +95,7 @@ cdef bint has_token(const char *base, size_t size, const char *lower, size_t len
         place = _next_element(place, base + size, &element, &found)
         if place is NULL:
             return False
-        if found == length and _equals(element, lower, length):
+        if found == length and equals_lower(element, lower, length):
             return True
 
 
@@ -108,7 +108,7 @@ cdef bint is_continue(const char *base, size_t size) noexcept:
         place = _next_element(place, base + size, &element, &found)
         if place is NULL:
             return True
-        if found != 12 or not _equals(element, b"100-continue", 12):
+        if found != 12 or not equals_lower(element, b"100-continue", 12):
             return False
 
 
@@ -119,7 +119,7 @@ cdef int judge_coding(const char *base, size_t size) noexcept:
     cdef size_t found
     cdef bint chunked = False
     cdef int others = 0
-    if size == 7 and _equals(base, b"chunked", 7):
+    if size == 7 and equals_lower(base, b"chunked", 7):
         return 0
     while True:
         place = _next_element(place, base + size, &element, &found)
@@ -127,7 +127,7 @@ cdef int judge_coding(const char *base, size_t size) noexcept:
             return 501 if chunked and others else 400
         if chunked:
             return 400
-        if found == 7 and _equals(element, b"chunked", 7):
+        if found == 7 and equals_lower(element, b"chunked", 7):
             chunked = True
         else:
             others += 1

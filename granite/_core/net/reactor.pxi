@@ -47,9 +47,7 @@ cdef class Reactor(LoopTurn):
     cdef int touch(self) except -1:
         """Note that libuv's handles changed, so that uv_run() is called again before the outer loop waits."""
         self.stale = True
-        if not self.pumping and not self.ending:
-            self._schedule()
-        return 0
+        return self._ask_for_turn()
 
     cdef void closing(self) noexcept:
         """A handle begins to close; inside of uv_run() its callback comes in the same round."""
@@ -66,9 +64,11 @@ cdef class Reactor(LoopTurn):
             return 0
         handle.in_soon = True
         self.soon.append(handle)
-        if not self.pumping and not self.ending:
-            self._schedule()
-        return 0
+        return self._ask_for_turn()
+
+    cdef int _ask_for_turn(self) except -1:
+        """Have what was asked for done in a turn of its own, unless the present one has not come to its end."""
+        return 0 if self.pumping or self.ending else self._schedule()
 
     cdef int _schedule(self) except -1:
         if not self.scheduled and not self.closed:
@@ -170,9 +170,7 @@ cdef class Reactor(LoopTurn):
             return 0
         work.deferred = True
         self.late.append(work)
-        if not self.pumping and not self.ending:
-            self._schedule()
-        return 0
+        return self._ask_for_turn()
 
     cdef Waker waker(self, Deferred work):
         cdef AsyncHandle waker = AsyncHandle.__new__(AsyncHandle)

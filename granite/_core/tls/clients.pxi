@@ -23,35 +23,34 @@ cdef class ClientCheck:
 
     Parameters:
         authorities: their certificates in PEM. Each of them is trusted by itself, whoever has signed it.
-        revoked: lists of revoked certificates in PEM; where there are any, each authority of a chain needs one that is in force.
         depth: how many authorities may stand between a client's certificate and one of these.
         required: a client without a certificate is refused. One whose certificate is wrong always is.
 
     Raises:
-        ValueError: authorities or lists can't be used; the message says why.
+        ValueError: the authorities can't be used; the message says why.
     """
 
+    cdef X509_STORE *c_store
     cdef ptls_openssl_verify_certificate_t c_verify
     cdef ptls_openssl_override_verify_certificate_t c_judge
     cdef bint is_open
     cdef bint required
 
-    def __cinit__(self, bytes authorities not None, list revoked not None, unsigned int depth, bint required):
-        cdef X509_STORE *store = X509_STORE_new()
-        if store is NULL:
+    def __cinit__(self, bytes authorities not None, unsigned int depth, bint required):
+        self.c_store = X509_STORE_new()
+        if self.c_store is NULL:
             raise MemoryError()
         try:
-            _load_authorities(store, authorities)
-            for pem in revoked:
-                _load_revoked(store, pem)
-            X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN | (X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL if revoked else 0))
-            X509_STORE_set_verify_cb(store, _cb_chain)
-            if X509_STORE_set_ex_data(store, 0, <void *><size_t>depth) != 1 or ptls_openssl_init_verify_certificate(&self.c_verify, store) != 0:
-                raise MemoryError()
-            self.is_open = True
+            _load_authorities(self.c_store, authorities)
         finally:
-            X509_STORE_free(store)      # the verifier has a reference of its own
             ERR_clear_error()
+        X509_STORE_set_flags(self.c_store, X509_V_FLAG_PARTIAL_CHAIN)
+        X509_STORE_set_verify_cb(self.c_store, _cb_chain)
+        if X509_STORE_set_ex_data(self.c_store, 0, <void *><size_t>depth) != 1 \
+                or ptls_openssl_init_verify_certificate(&self.c_verify, self.c_store) != 0:
+            ERR_clear_error()
+            raise MemoryError()
+        self.is_open = True
         self.required = required
         self.c_judge.cb = _cb_client_certificate
         self.c_verify.override_callback = &self.c_judge
@@ -59,6 +58,19 @@ cdef class ClientCheck:
     def __dealloc__(self):
         if self.is_open:
             ptls_openssl_dispose_verify_certificate(&self.c_verify)
+        X509_STORE_free(self.c_store)   # of which the verifier has a reference of its own
+
+    def revoke(self, bytes revoked not None):
+        """Look at these lists of revoked certificates, too, in PEM: from the first on, each authority of a chain needs one that is in force.
+
+        Raises:
+            ValueError: there is none that can be read.
+        """
+        try:
+            _load_revoked(self.c_store, revoked)
+        finally:
+            ERR_clear_error()
+        X509_STORE_set_flags(self.c_store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL)
 
 
 cdef int _load_authorities(X509_STORE *store, bytes pem) except -1:

@@ -167,13 +167,17 @@ cdef class PooledExchange(WsgiExchange):
         pthread_mutex_unlock(&pool.mutex)
         return 0
 
+    cdef int _begin(self) except -1:
+        if not self.begun:
+            self.begun = self.begins = True
+        return 0
+
     cdef int _put(self, bytes piece, bint more) except -1:
         cdef list pieces = [piece]
         # Who returns a list has no close(): the end of its call follows at once.
         cdef bint urgent = more or not PyList_CheckExact(<PyObject *>self.result)
         pthread_mutex_lock(&self.pool.mutex)
-        if not self.begun:
-            self.begun = self.begins = True
+        self._begin()
         if self.pieces is None:
             self.pieces = pieces
         else:
@@ -194,8 +198,7 @@ cdef class PooledExchange(WsgiExchange):
             pthread_mutex_unlock(&self.pool.mutex)
             os.close(file[0])
             return True
-        if not self.begun:
-            self.begun = self.begins = True
+        self._begin()
         self.file = file
         self.last = True
         self._post(True)

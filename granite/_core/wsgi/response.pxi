@@ -76,17 +76,9 @@ cdef class Fields:
 
 cdef int64_t _length_of(bytes name, bytes value) noexcept:
     """What a field says of the body's length, -1 if it says nothing; the protocol judges it."""
-    cdef const char *base = PyBytes_AS_STRING(<PyObject *>value)
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(<PyObject *>value)
-    cdef Py_ssize_t i
-    cdef int64_t length = 0
-    if PyBytes_GET_SIZE(<PyObject *>name) != 14 or strncasecmp(PyBytes_AS_STRING(<PyObject *>name), b"content-length", 14) != 0:
+    if PyBytes_GET_SIZE(<PyObject *>name) != 14 or not equals_lower(PyBytes_AS_STRING(<PyObject *>name), b"content-length", 14):
         return -1
-    for i in range(size):
-        if not 48 <= base[i] <= 57 or size > 18:
-            return -1
-        length = 10 * length + base[i] - 48
-    return length if size else -1
+    return number_of(PyBytes_AS_STRING(<PyObject *>value), PyBytes_GET_SIZE(<PyObject *>value))
 
 
 cdef bint _is_field(bytes name, bytes value) noexcept:
