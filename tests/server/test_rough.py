@@ -77,6 +77,24 @@ def behave_badly(client, chance: random.Random) -> None:
         ]()
 
 
+def many_behave_badly(server, count: int, seconds: float) -> None:
+    """So many clients at once, six times each, with pauses of up to so many seconds."""
+
+    def visit(number: int) -> None:
+        chance = random.Random(number)
+        for _ in range(6):
+            client = Client(server.host, server.port, receive_buffer=chance.choice([0, 4096]))
+            behave_badly(client, chance)
+            time.sleep(seconds * chance.random())
+            client.close()
+
+    threads = [threading.Thread(target=visit, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 @both_loops
 @pytest.mark.parametrize("small", [False, True], ids=["defaults", "smallest"])
 @pytest.mark.parametrize("seed", range(3))
@@ -111,20 +129,7 @@ HURRIED = {
 def test_clients_that_leave_while_every_deadline_passes_leave_nothing_behind(serve):
     """Many at once, so that they meet in the queue and at the limits as well."""
     server = serve(anything, graceful_timeout=0.3, **HURRIED)
-
-    def visit(number: int) -> None:
-        chance = random.Random(number)
-        for _ in range(6):
-            client = Client(server.host, server.port, receive_buffer=chance.choice([0, 4096]))
-            behave_badly(client, chance)
-            time.sleep(0.6 * chance.random())
-            client.close()
-
-    threads = [threading.Thread(target=visit, args=(number,)) for number in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    many_behave_badly(server, 12, 0.6)
     eventually(lambda: not server.counters()["connections"])
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.server.apps import eventually
 from tests.server.raw import Client
-from tests.server.test_rough import behave_badly
+from tests.server.test_rough import behave_badly, many_behave_badly
 from tests.server.wsgi.apps import PLAIN
 
 SMALLEST = {"write_high_water": 1024, "write_low_water": 0, "body_high_water": 1024}
@@ -73,20 +73,7 @@ HURRIED = {
 def test_clients_that_leave_while_every_deadline_passes_leave_nothing_behind(serve):
     """Many at once, so that they meet in the queue, in threads, and at the limits as well."""
     server = serve(anything, graceful_timeout=0.3, **HURRIED)
-
-    def visit(number: int) -> None:
-        chance = random.Random(number)
-        for _ in range(6):
-            client = Client(server.host, server.port, receive_buffer=chance.choice([0, 4096]))
-            behave_badly(client, chance)
-            threading.Event().wait(0.4 * chance.random())
-            client.close()
-
-    clients = [threading.Thread(target=visit, args=(number,)) for number in range(10)]
-    for client in clients:
-        client.start()
-    for client in clients:
-        client.join()
+    many_behave_badly(server, 10, 0.4)
     eventually(lambda: not server.counters()["connections"])
 
 
