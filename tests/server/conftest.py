@@ -23,17 +23,22 @@ from tests.server.tls import Authority, SecureSocket
 
 # The modules whose tests run over TLS too: those about how bytes flow and connections end.
 OVER_TLS = {
-    *("test_back_pressure", "test_closing", "test_files", "test_timeouts", "test_transfer"),
+    *("test_back_pressure", "test_closing", "test_files", "test_files_content"),
+    *("test_files_delivery", "test_files_refused", "test_timeouts", "test_transfer"),
 }
 
 
 # Those that run over RSGI too: about what all interfaces have in common.
-OVER_RSGI = {"test_back_pressure", "test_cut_short", "test_overload", "test_timeouts_request"}
+OVER_RSGI = {
+    *("test_back_pressure", "test_cut_short", "test_overload_rejecting", "test_overload_waiting"),
+    "test_timeouts_request",
+}
 
 # And those that run over WSGI, in threads.
 OVER_WSGI = {
     *("test_absolute_form", "test_connections", "test_cut_short", "test_heads_in_pieces"),
-    *("test_hop_by_hop", "test_overload", "test_transfer", "test_upgrade_offers"),
+    *("test_hop_by_hop", "test_overload_rejecting", "test_overload_waiting", "test_transfer"),
+    "test_upgrade_offers",
 }
 
 

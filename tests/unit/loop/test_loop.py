@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import logging
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from typing import Any
@@ -17,26 +14,8 @@ from typing import Any
 import pytest
 
 from granite._core.loop import Flag, Loop
-from granite._core.net import Reactor
 
 PATIENCE = 30.0  # seconds, for what must happen
-
-
-@pytest.fixture
-def loop():
-    made = Loop()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def pair():
-    ends = socket.socketpair()
-    for end in ends:
-        end.setblocking(False)
-    yield ends
-    for end in ends:
-        end.close()
 
 
 def test_what_is_ready_is_called_in_order(loop):
@@ -299,130 +278,6 @@ def test_the_context_is_that_of_the_loop(loop):
     assert seen == ["inside"]
 
 
-def test_signals(loop):
-    seen: list[Any] = []
-    before = signal.getsignal(signal.SIGUSR1)
-    loop.add_signal_handler(signal.SIGUSR1, seen.append, "former")
-    loop.add_signal_handler(signal.SIGUSR1, seen.append, "usr1")
-    loop.add_signal_handler(signal.SIGUSR2, seen.append, "usr2")
-    loop.call_soon(os.kill, os.getpid(), signal.SIGUSR1)
-    assert loop.run_until(lambda: seen, PATIENCE)
-    loop.call_soon(os.kill, os.getpid(), signal.SIGUSR2)
-    assert loop.run_until(lambda: len(seen) == 2, PATIENCE)
-    assert seen == ["usr1", "usr2"]
-    assert loop.remove_signal_handler(signal.SIGUSR1) is True
-    assert loop.remove_signal_handler(signal.SIGUSR1) is False
-    assert signal.getsignal(signal.SIGUSR1) == before
-    loop.close()
-    assert signal.getsignal(signal.SIGUSR2) == signal.SIG_DFL
-    assert signal.set_wakeup_fd(-1) == -1
-
-
-def test_a_signal_ends_the_wait_whoever_sends_it(loop):
-    seen: list[Any] = []
-    loop.add_signal_handler(signal.SIGUSR1, seen.append, 1)
-    child = subprocess.Popen(
-        [sys.executable, "-c", f"import os; os.kill({os.getpid()}, {signal.SIGUSR1:d})"]
-    )
-    assert loop.run_until(lambda: seen, PATIENCE)
-    child.wait()
-
-
-def test_handlers_of_the_program_are_called_as_well(loop):
-    flag = Flag()
-    loop.add_signal_handler(signal.SIGUSR2, lambda: None)
-    before = signal.signal(signal.SIGUSR1, lambda *_: flag.set())
-    try:
-        loop.call_soon(os.kill, os.getpid(), signal.SIGUSR1)
-        assert loop.run_until(flag, PATIENCE)
-    finally:
-        signal.signal(signal.SIGUSR1, before)
-
-
-def test_a_handler_that_raises(loop, caplog):
-    """It is meant for a call that waits; where nothing does, the server goes on."""
-    seen: list[Any] = []
-
-    def alarm():
-        signal.setitimer(signal.ITIMER_REAL, 0.001)
-
-    def wait_in_vain():
-        alarm()
-        loop.run_until(Flag(), PATIENCE)
-
-    def wait():
-        with pytest.raises(TimeoutError):
-            wait_in_vain()
-        seen.append("told")
-
-    def too_late(number, frame):
-        if loop.is_running():
-            raise TimeoutError
-        alarm()  # it came while the test itself ran
-
-    before = signal.signal(signal.SIGALRM, too_late)
-    try:
-        loop.add_signal_handler(signal.SIGUSR2, lambda: None)
-        loop.call_soon(wait)
-        assert loop.run_until(lambda: seen, PATIENCE)
-        assert not caplog.records
-        alarm()
-        assert loop.run_until(lambda: caplog.records, PATIENCE)
-    finally:
-        signal.signal(signal.SIGALRM, before)
-    assert "exception in a signal's handler" in caplog.text
-
-
-def test_a_handler_that_was_set_since_stays(loop):
-    loop.add_signal_handler(signal.SIGUSR1, lambda: None)
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    assert loop.remove_signal_handler(signal.SIGUSR1) is True
-    assert signal.getsignal(signal.SIGUSR1) == signal.SIG_IGN
-    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
-
-
-def test_a_fork_of_the_application_may_be_ended(loop):
-    """As multiprocessing does; the signal is none for the loop of its parent."""
-    seen: list[Any] = []
-    loop.add_signal_handler(signal.SIGTERM, seen.append, 1)
-    pid = os.fork()
-    if not pid:
-        os.kill(os.getpid(), signal.SIGTERM)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGTERM
-    assert loop.run_until(lambda: seen, 0.01) is False
-
-
-def test_another_wakeup_descriptor_stays(loop):
-    """A program may run an event loop of its own meanwhile, which takes the place of this one."""
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    loop.add_signal_handler(signal.SIGUSR1, lambda: None)
-    signal.set_wakeup_fd(writing)
-    loop.close()
-    assert signal.set_wakeup_fd(-1) == writing
-    os.close(reading)
-    os.close(writing)
-
-
-def test_signals_belong_to_the_main_thread():
-    failures: list[Exception] = []
-
-    def run():
-        loop = Loop()
-        try:
-            loop.add_signal_handler(signal.SIGUSR1, lambda: None)
-        except ValueError as exc:
-            failures.append(exc)
-        finally:
-            loop.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    assert len(failures) == 1
-
-
 def test_closed():
     loop = Loop()
     timer = loop.call_later(1, print)
@@ -466,42 +321,3 @@ def test_no_descriptor_is_left():
         del loop
         assert os.dup(0) == reading
     os.close(reading)
-
-
-class TestReactor:
-    """The reactor's wait()."""
-
-    def test_a_turn_of_the_loop(self, loop):
-        reactor = Reactor(loop, contextvars.Context())
-        seen: list[Any] = []
-        loop.call_soon(seen.append, 1)
-        reactor.wait()
-        assert seen == [1]
-        loop.call_later(0.001, seen.append, 2)
-        while len(seen) < 2:
-            reactor.wait()
-        reactor.close()
-        with pytest.raises(RuntimeError, match="closed"):
-            reactor.wait()
-
-    def test_in_the_context_of_the_reactor(self, loop):
-        variable = contextvars.ContextVar("variable", default="")
-        context = contextvars.Context()
-        context.run(variable.set, "reactor")
-        reactor = Reactor(loop, context)
-        seen: list[Any] = []
-        loop.call_soon(lambda: seen.append(variable.get()))
-        context.run(reactor.wait)  # as from a call in that context
-        variable.set("caller")
-        loop.call_soon(lambda: seen.append(variable.get()))
-        reactor.wait()
-        assert seen == ["reactor", "reactor"]
-        assert variable.get() == "caller"
-        reactor.close()
-
-    def test_in_a_loop_of_another_kind(self):
-        loop = asyncio.new_event_loop()
-        reactor = Reactor(loop, contextvars.Context())
-        reactor.wait()  # there is nothing to wait for
-        reactor.close()
-        loop.close()
