@@ -11,7 +11,7 @@ RUN ?=
 
 export PYTHON
 
-.PHONY: help serve test build bench lint debug asan fuzz fuzz-in-place all-pythons reference sdist clean system
+.PHONY: help serve test build bench lint debug asan fuzz fuzz-in-place conformance all-pythons reference sdist clean system
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -46,6 +46,10 @@ fuzz: system  ## broken requests against that build, for SECONDS=60 (ARGS="--see
 fuzz-in-place: system
 	@tools/venv.sh $(VENV) test
 	$(RUN) $(VENV)/bin/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
+
+conformance: system  ## public suites, judged case by case, into docs/conformance.md (ARGS=h2spec for one)
+	@tools/venv.sh $(VENV) test
+	$(VENV)/bin/python -m tests.conformance $(ARGS)
 
 all-pythons: system  ## the tests on every supported Python that is found
 	@tools/all-pythons.sh
