@@ -62,6 +62,7 @@ cdef class Connection(HeadKeeper):
 
     cdef int accept(self, ConnectionHost host, Listener listener, int fd, const uv.sockaddr_storage *peer) except -1:
         self.place = PEER_NONE
+        self.redirects = listener.redirects
         if host.peers is not None and not listener.is_pipe:
             read_address(peer, &self.peer)
             # A proxy is no client, whoever asks through it.
@@ -80,7 +81,7 @@ cdef class Connection(HeadKeeper):
             else:
                 self._introduced(NULL)
                 self.introduction = INTRODUCTION_REFUSED
-            if host.secure is not None:
+            if host.secure is not None and not self.redirects:
                 self.layer = host.secure.layer()
             self.start_reading()
             self.opened_at = host.reactor.now()

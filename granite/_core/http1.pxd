@@ -18,8 +18,9 @@ cdef enum:
 
     NAME_SLOTS = 64
     NAME_LIMIT = 64                     # octets: a longer name is not kept
-    FIRST_REFUSAL = 400
-    REFUSALS = 200
+    REDIRECT = 308
+    FIRST_REFUSAL = 300
+    REFUSALS = 300
 
 cdef enum SessionState:
     SESSION_IDLE                        # between messages, no byte of the next one has come
@@ -97,6 +98,7 @@ cdef class Http1Context:
     cdef size_t write_high_water
     cdef size_t body_high_water
     cdef bytes server_line              # "server: …\r\n", empty to omit
+    cdef int secure_port                # where TLS is spoken; 0: at no port
     cdef bytes hsts_line                # "strict-transport-security: …\r\n", for responses over TLS; or None
     cdef time_t date_at
     cdef bytes date_line                # "date: …\r\n"
@@ -141,11 +143,12 @@ cdef class ResponseWriter(Protocol):
     cdef bint _admit(self, Exchange exchange, int64_t size, bint more) except -1
     cdef int _piece_sent(self, Exchange exchange, bint more) except -1
     cdef int _write_refusal(self, int status, int retry_after, bint head_only, bytes request_id) except -1
+    cdef bytes _location(self)
     cdef int _response_done(self, Exchange exchange) except -1
 
 cdef class LineReader(ResponseWriter):
     cdef int error                      # status with which the request is refused
-    cdef int declined                   # status with which it will be answered, as there is no room for it
+    cdef int declined                   # status with which it will be answered, as there is no room for it, or another place
     cdef int retry_in                   # ... and when to come again, in seconds
     cdef str why
     cdef bytes line                     # that is none, for the access log
@@ -208,6 +211,7 @@ cdef class RequestReader(LineReader):
     cdef int _check_coding(self, const char *value, size_t size) except -1
     cdef int _check_head(self) except -1
     cdef int _set_host(self) except -1
+    cdef Py_ssize_t _host_size(self) except -1
 
 cdef class Http1Session(RequestReader):
     cdef Http1Session next_spare
@@ -242,6 +246,7 @@ cdef class Http1Session(RequestReader):
     cdef bint idle(self) noexcept
     cdef int _turn_down(self, Exchange exchange, int status, int retry_after) except -1
     cdef int _decline(self, Exchange exchange, int status, Rejection reason, int retry_after) except -1
+    cdef int _answer_unserved(self, Exchange exchange, int status, int retry_after) except -1
     cdef int _leave_queue(self) except -1
     cdef int _answer_declined(self) except -1
     cdef int _begin_body(self) except -1

@@ -207,6 +207,8 @@ cdef class Listener:
     cdef HandleState state
     cdef bint is_pipe
     cdef object local
+    cdef int port                       # of TCP
+    cdef bint redirects                 # what comes here is to come over TLS
     cdef object retry                   # the outer loop's TimerHandle that ends a pause
     cdef Board board                    # None: what comes is taken
     cdef bint held                      # it does not accept, as the owner is full

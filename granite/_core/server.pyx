@@ -105,6 +105,7 @@ cdef class Server(ConnectionHost):
     cdef list listeners
     cdef _Pool pool                     # None: every socket is common
     cdef int backlog
+    cdef int redirect_port              # where TLS is asked for in plain HTTP; 0: nowhere
     cdef object on_idle
     cdef object on_max_requests
     cdef bint closed
@@ -120,6 +121,7 @@ cdef class Server(ConnectionHost):
         self.secure = secure
         self.listeners = []
         self.backlog = config.backlog
+        self.redirect_port = config.ssl_redirect_port if secure is not None else 0
         self._set_timeouts(config)
         self.write_low_water = config.write_low_water
         self.interface = interface
@@ -195,7 +197,7 @@ cdef class Server(ConnectionHost):
         Parameters:
             fd: its descriptor, which stays the caller's: the server listens on a duplicate. Connections have the options of the
                 socket, such as TCP_NODELAY, which the caller sets. At a Unix socket, scopes have the path, or "@" and the abstract
-                name, as `server`, and no `client`.
+                name, as `server`, and no `client`. Whether requests are redirected to TLS is told by its port.
             group: a number of the caller's choice, for release().
 
         Raises:
@@ -211,6 +213,9 @@ cdef class Server(ConnectionHost):
         listener.common = self.pool is None or group != 0
         listener.position = sum([(<_Listener>other).group == group for other in self.listeners])
         listener._open(self.reactor, fd, self.backlog)
+        listener.redirects = self.redirect_port != 0 and listener.port == self.redirect_port
+        if not listener.redirects and not self.http1.secure_port:
+            self.http1.secure_port = listener.port
         self.listeners.append(listener)
 
     def release(self, int group):

@@ -52,6 +52,7 @@ cdef class Transport:
     cdef uint8_t last_request           # the connection ends after the request that is in progress
     cdef uint8_t trusted                # the peer is a proxy that is believed
     cdef uint8_t secured                # a proxy says that its client came over TLS
+    cdef uint8_t redirects              # requests are sent to the same place over TLS
 
     cdef size_t unsent(self) noexcept
     cdef int flush(self) except -1

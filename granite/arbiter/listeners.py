@@ -19,7 +19,7 @@ from granite.arbiter import systemd
 from granite.arbiter.listener import SHARED, Listener, bind_tcp
 from granite.arbiter.socket_options import set_tcp_options
 from granite.errors import BootError, reason
-from granite.settings.address import ABSTRACT, DESCRIPTOR, TCP, UNIX, Address
+from granite.settings.address import ABSTRACT, DESCRIPTOR, TCP, Address, addresses_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,14 +46,15 @@ def open_listeners(
     `bind` replaces `uds`, which replaces `host` and `port`. Sockets that systemd passes replace all
     of these but the `fd://N` of `bind`. A host name is listened on at every address that it
     resolves to and that the machine has, with port 0 at the same port. `[::]` also takes IPv4,
-    unless another address of `bind` has the port for IPv4.
+    unless another address of `bind` has the port for IPv4. What has the
+    port of `ssl_redirect_port` comes last.
 
     A descriptor that was handed over belongs to the listener from then on: it is made non-blocking,
     no longer reaches programs that the application starts, and is closed with the listener.
     `environ` loses the variables of socket activation if they are meant for this process.
     """
     passed = systemd.listen_fds(environ) if inherited is None else inherited.activated()
-    addresses = _addresses(config)
+    addresses = addresses_of(config.bind, config.uds, config.host, config.port)
     if passed:
         addresses = [address for address in addresses if address.kind == DESCRIPTOR]
     named = {address.fd for address in addresses if address.kind == DESCRIPTOR}
@@ -70,19 +71,31 @@ def open_listeners(
         for address in addresses:
             if all(listener.fd != address.fd for listener in opened):  # it may be named twice
                 opened += _open(address, addresses, config, inherited)
+        redirecting = _redirecting(opened, config)
+        for address in redirecting:
+            opened += _open(address, redirecting, config, inherited)
     except BaseException:
         _give_up(opened)
         raise
-    return opened
+    # One that was handed over may come first, and is not what the server is reached by.
+    return sorted(opened, key=lambda listener: _redirects(listener.tcp, config))
 
 
-def _addresses(config: Config) -> list[Address]:
-    if config.bind:
-        return [Address.parse(text) for text in config.bind]
-    if config.uds is not None:
-        return [Address(UNIX, name=config.uds)]
-    host = "0.0.0.0" if config.host == "*" else config.host
-    return [Address(TCP, host=host, port=config.port)]
+def _redirecting(opened: list[Listener], config: Config) -> list[Address]:
+    """Return where requests are redirected to TLS: at the same hosts, unless a socket of that port
+    was handed over.
+    """
+    port = config.ssl_redirect_port
+    bound = [listener.tcp for listener in opened if listener.tcp is not None]
+    if not port or any(_redirects(tcp, config) for tcp in bound):
+        return []
+    if not bound:
+        raise BootError("ssl_redirect_port: expected a TCP address to redirect to, got none")
+    return [Address(TCP, host=host, port=port) for host in dict.fromkeys(host for host, _ in bound)]
+
+
+def _redirects(tcp: tuple[str, int] | None, config: Config) -> bool:
+    return tcp is not None and tcp[1] == config.ssl_redirect_port
 
 
 def _give_up(opened: list[Listener]) -> None:
@@ -250,5 +263,6 @@ def _url(name: Any, config: Config) -> str:
         return f"unix:{name}"
     if isinstance(name, bytes):
         return f"unix:@{os.fsdecode(name[1:])}"
-    scheme = "https" if config.ssl_certificate else "http"
+    secure = config.ssl_certificate and not _redirects((name[0], name[1]), config)
+    scheme = "https" if secure else "http"
     return f"{scheme}://{Address(TCP, host=name[0], port=name[1])}"

@@ -11,7 +11,16 @@ import _socket
 
 from granite.settings.base import Kind, decimal
 
-__all__ = ["ABSTRACT", "DESCRIPTOR", "TCP", "UNIX", "Address", "host", "port_address"]
+__all__ = [
+    "ABSTRACT",
+    "DESCRIPTOR",
+    "TCP",
+    "UNIX",
+    "Address",
+    "addresses_of",
+    "host",
+    "port_address",
+]
 
 TCP = "tcp"
 UNIX = "unix"
@@ -99,6 +108,19 @@ class Address:
         if self.kind == DESCRIPTOR:
             return f"fd://{self.fd}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def addresses_of(bind: object, uds: object, host: object, port: object) -> list[Address]:
+    """Return where these settings want to listen: `bind` replaces `uds`, and that the others."""
+    if bind:
+        assert isinstance(bind, tuple)
+        return [Address.parse(text) for text in bind]
+    if uds is not None:
+        assert isinstance(uds, str)
+        return [Address(UNIX, name=uds)]
+    assert isinstance(host, str)
+    assert isinstance(port, int)
+    return [Address(TCP, host="0.0.0.0" if host == "*" else host, port=port)]
 
 
 def host() -> Kind:

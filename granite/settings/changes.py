@@ -15,6 +15,7 @@ __all__ = ["AT_START", "keep"]
 AT_START = frozenset(
     (
         *("bind", "host", "port", "uds", "uds_permissions", "uds_owner", "backlog", "reuse_port"),
+        "ssl_redirect_port",
         *("tcp_nodelay", "tcp_keepalive_idle", "tcp_keepalive_interval", "tcp_keepalive_count"),
         *("tcp_user_timeout", "tcp_fastopen", "tcp_defer_accept"),
         *("working_dir", "pid_file", "process_name", "user", "group", "umask", "rlimit_nofile"),

@@ -131,6 +131,7 @@ class Config:
     ssl_keyfile_password: str | None
     ssl_keyfile_password_file: str | None
     ssl_reload: bool
+    ssl_redirect_port: int
     ssl_hsts: str
     ssl_protocol_min: str
     ssl_ca: str | None

@@ -10,6 +10,7 @@ import os
 
 from granite.errors import UsageError
 from granite.settings import BY_NAME, SETTINGS
+from granite.settings.address import TCP, addresses_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -174,6 +175,7 @@ def _refuse_tls(values: dict[str, Value]) -> None:
         )
     if values["ssl_keyfile_password"] and values["ssl_keyfile_password_file"]:
         raise UsageError("ssl_keyfile_password_file: expected no ssl_keyfile_password with it")
+    _refuse_redirect(values)
     hsts = values["ssl_hsts"]
     assert isinstance(hsts, str)
     if hsts and not _is_hsts(hsts):
@@ -189,6 +191,19 @@ def _refuse_tls(values: dict[str, Value]) -> None:
     if values["ssl_client_verify"] != "none" and not values["ssl_ca"]:
         # Another server goes on without the check; who asked for it should hear of it.
         raise UsageError("ssl_client_verify: expected an ssl_ca with it, got none")
+
+
+def _refuse_redirect(values: dict[str, Value]) -> None:
+    port = values["ssl_redirect_port"]
+    if not port:
+        return
+    if not values["ssl_certificate"]:
+        raise UsageError("ssl_redirect_port: expected an ssl_certificate with it, got none")
+    bound = addresses_of(values["bind"], values["uds"], values["host"], values["port"])
+    if any(address.kind == TCP and address.port == port for address in bound):
+        raise UsageError(
+            f"ssl_redirect_port: expected another port than that of HTTPS, got {port} for both"
+        )
 
 
 def _is_hsts(text: str) -> bool:

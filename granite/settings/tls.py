@@ -43,6 +43,12 @@ SECTION = Section(
         "Show new clients new certificates as soon as the files have changed, without new workers.",
     ),
     Setting(
+        "ssl_redirect_port",
+        integer(0, 65535),
+        0,
+        "Port at which plain HTTP is answered with a redirect to HTTPS; 0: none.",
+    ),
+    Setting(
         "ssl_hsts",
         header_value(),
         "",

@@ -11,7 +11,7 @@ cdef class AcceptedStream(StreamHandle):
     cdef int _turn_away(self, ConnectionHost host, int fd) except -1:
         """Its address has too many already: answer without a look at what it wants, and without waiting for its end."""
         cdef bytes answer = b""
-        if host.secure is None:
+        if host.secure is None or self.redirects:
             answer = host.http1.turned_away()
         turn_away(fd, answer, len(answer))
         return self._note_turned_away(host)

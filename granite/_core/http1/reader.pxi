@@ -229,6 +229,8 @@ cdef class RequestReader(LineReader):
             if self.is_https and not self.transport.trusted and self.transport.scheme() != "https":
                 return self._deny(421, "the target is an https URI, and the connection is not secured")
             self._set_host()
+        if self.transport.redirects and self._host_size() == 0:
+            return self._deny(400, "there is no host whose TLS the client could be sent to")
         return 0
 
     cdef int _set_host(self) except -1:
@@ -240,4 +242,28 @@ cdef class RequestReader(LineReader):
             self.fields[self.host_at] = field
         else:
             self.fields.insert(0, field)
+            self.host_at = 0
         return 0
+
+    cdef Py_ssize_t _host_size(self) except -1:
+        """The octets of the host without its port, which has been found right; 0 if there is none."""
+        cdef const char *base
+        cdef const char *stop
+        cdef Py_ssize_t size
+        if self.hosts == 0 and self.authority_size == 0:
+            return 0
+        value = self.fields[self.host_at][1]
+        base, size = PyBytes_AS_STRING(<PyObject *>value), PyBytes_GET_SIZE(<PyObject *>value)
+        if size and base[0] == 91:
+            return <const char *>memchr(base, 93, size) + 1 - base
+        stop = <const char *>memchr(base, 58, size)
+        return size if stop is NULL else stop - base
+
+    cdef bytes _location(self):
+        """The field by which the client finds the same place over TLS."""
+        cdef int port = self.context.secure_port
+        cdef bytes host = self.fields[self.host_at][1][:self._host_size()]
+        cdef bytes rest = self.target[self.path_at:self.target_size]
+        if self.path_size == 0 or rest == b"*":
+            rest = b"/" + rest[self.path_size:]
+        return b"location: https://%b%b%b\r\n" % (host, b"" if port == 443 or port == 0 else b":%d" % port, rest)

@@ -498,18 +498,24 @@ cdef class ResponseWriter(Protocol):
         cdef Http1Context context = self.context
         cdef Transport transport = self.transport
         cdef Refusal refusal = context.refusal(status)
+        cdef bytes more = b""
         cdef char *start
         cdef char *place
+        if status == REDIRECT:
+            more = self._location()
+        elif context.hsts_line is not None and transport.scheme() == "https":
+            more = context.hsts_line
         context.tick()
         self.seen = 0
         count_response(context.responses, status)
         start = place = out_reserve(
-            transport.pool, &transport.out, END_ROOM + len(refusal.line) + len(context.default_lines) + len(refusal.fields) + len(refusal.text)
+            transport.pool, &transport.out, END_ROOM + len(refusal.line) + len(context.default_lines) + len(refusal.fields) + len(more) + len(refusal.text)
             + (_size_of_id(context, request_id) if request_id is not None else 0)
         )
         place = _put(place, refusal.line)
         place = _put(place, context.default_lines)
         place = _put(place, refusal.fields)
+        place = _put(place, more)
         if retry_after:
             place = _put_text(place, b"retry-after: ", 13)
             place = _put_number(place, retry_after, 10)
@@ -522,6 +528,10 @@ cdef class ResponseWriter(Protocol):
             place = _put(place, refusal.text)
         out_commit(&transport.out, place - start)
         return 0
+
+    cdef bytes _location(self):
+        """The field of a redirect."""
+        raise NotImplementedError
 
     cdef bint writable(self, Exchange exchange) noexcept:
         return self.transport.unsent() < self.context.write_high_water

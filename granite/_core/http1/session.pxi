@@ -181,10 +181,14 @@ cdef class Http1Session(RequestReader):
         return 0
 
     cdef int _decline(self, Exchange exchange, int status, Rejection reason, int retry_after) except -1:
-        """Answer a request that could be served another time. Its framing is beyond doubt, so its connection can go on."""
+        """Answer a request that could be served another time."""
         if self.context.rejections.note(reason):
             client = (exchange if exchange is not None else _record_of(self)).client
             _log.info("%s: %d, %s", name_of(client), status, _why_declined(reason))
+        return self._answer_unserved(exchange, status, retry_after)
+
+    cdef int _answer_unserved(self, Exchange exchange, int status, int retry_after) except -1:
+        """Answer a request whose framing is beyond doubt, so that its connection can go on."""
         if self.context.draining or (self.expects_continue and self.state != SESSION_COMPLETE):
             self.keep_alive = False
         self.dispatched = True          # what comes of its body is of no use
@@ -194,7 +198,10 @@ cdef class Http1Session(RequestReader):
         """Answer a request that _on_head() has declined, if it has."""
         if not self.declined:
             return 0
-        self._decline(None, self.declined, REJECTED_OVERLOAD if self.declined == 503 else REJECTED_REQUESTS_PER_IP, self.retry_in)
+        if self.declined == REDIRECT:
+            self._answer_unserved(None, REDIRECT, 0)
+        else:
+            self._decline(None, self.declined, REJECTED_OVERLOAD if self.declined == 503 else REJECTED_REQUESTS_PER_IP, self.retry_in)
         self.declined = 0
         return self._begin_body()
 
@@ -405,13 +412,17 @@ cdef class Http1Session(RequestReader):
         return self._set_state(SESSION_BODY) if self.state == SESSION_HEAD else 0
 
     cdef bint _is_declined(self, const Address *client) except -1:
-        """Whether there is no room for a request of this client. It gets no exchange then, and its answer as soon as llhttp has returned."""
+        """Whether there is no room for a request of this client, or another place. It gets no exchange then, and its answer as soon as
+        llhttp has returned.
+        """
         cdef Admission admission = self.context.interface.admission
         if self.context.rates:
             self.retry_in = self.transport.must_wait(client)
             if self.retry_in:
                 self.declined = 429
-        if not self.declined and admission is not None and admission.turns_away():
+        if not self.declined and self.transport.redirects:
+            self.declined = REDIRECT
+        elif not self.declined and admission is not None and admission.turns_away():
             self.retry_in = self.context.retry_after
             self.declined = 503
         return self.declined != 0

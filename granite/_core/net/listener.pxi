@@ -76,8 +76,8 @@ cdef class Listener:
                 # An abstract name comes as bytes, and with the zero byte that makes it one.
                 self.local = (name if isinstance(name, str) else "@" + os.fsdecode(name[1:]), None)
             else:
-                host, port = sock.getsockname()[:2]
-                self.local = None if host in ("0.0.0.0", "::") else (host, port)
+                host, self.port = sock.getsockname()[:2]
+                self.local = None if host in ("0.0.0.0", "::") else (host, self.port)
             sock.listen(backlog)
         except BaseException:
             sock.close()

@@ -105,6 +105,7 @@ SAMPLES: dict[str, str | tuple[str, ...]] = {
     "ssl_keyfile_password": "pass word",
     "ssl_keyfile_password_file": "password.txt",
     "ssl_reload": "on",
+    "ssl_redirect_port": "8080",
     "ssl_hsts": ("max-age=0", "max-age=31536000; includeSubDomains; preload"),
     "ssl_protocol_min": ("tls1.2", "TLS1.2", "1.2"),
     "ssl_ca": "ca.pem",
@@ -151,6 +152,7 @@ NATIVE: dict[str, float] = {"http2_keep_alive_interval": 1500}
 # What a setting needs beside it.
 COMPANIONS: dict[str, dict[str, Any]] = {
     "ssl_keyfile": {"ssl_certificate": ("cert.pem",)},
+    "ssl_redirect_port": {"ssl_certificate": ("cert.pem",)},
     "ssl_client_verify": {"ssl_ca": "ca.pem"},
     "static_path_route": {"static_path_mount": ("public", "other")},
 }
