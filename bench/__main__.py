@@ -39,6 +39,7 @@ def _prepare(chosen: argparse.Namespace, scenarios: Sequence[Scenario]) -> None:
     environment.ensure_peers(chosen.peers_venv, python, packages)
     tools: set[str] = {scenario.generator for scenario in scenarios if scenario.kind == "load"}
     tools |= {"wrk"} | ({"nginx"} & names)
+    tools |= {"openssl" for scenario in scenarios if scenario.tls}
     environment.ensure_tools(sorted(tools))
     cores = os.sched_getaffinity(0)
     if not {chosen.server_core, chosen.load_core} <= cores:

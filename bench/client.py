@@ -9,6 +9,7 @@ import http.client
 import resource
 import select
 import socket
+import ssl
 import time
 
 from bench.model import BenchError, Scenario
@@ -41,7 +42,20 @@ def ask(sock: socket.socket) -> bytes:
     return answer
 
 
-def first_answer(port: int, seconds: float) -> float:
+def connect(port: int, seconds: float, *, tls: bool) -> socket.socket:
+    """Return a connection, over TLS if that is asked for, whoever the server is; raises OSError."""
+    sock = socket.create_connection(("127.0.0.1", port), timeout=seconds)
+    return _anybody().wrap_socket(sock) if tls else sock
+
+
+def _anybody() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def first_answer(port: int, seconds: float, *, tls: bool = False) -> float:
     """Return the clock (``perf_counter``) at the first complete 200 from ``port``.
 
     Connects again and again in a tight loop. Raises TimeoutError after ``seconds``.
@@ -49,7 +63,7 @@ def first_answer(port: int, seconds: float) -> float:
     deadline = time.perf_counter() + seconds
     while time.perf_counter() < deadline:
         try:
-            with socket.create_connection(("127.0.0.1", port), timeout=seconds) as sock:
+            with connect(port, seconds, tls=tls) as sock:
                 answer = ask(sock)
         except OSError:
             time.sleep(_RETRY_SECONDS)
@@ -62,7 +76,11 @@ def first_answer(port: int, seconds: float) -> float:
 def check(port: int, scenario: Scenario) -> None:
     """Send the scenario's request once; raises BenchError saying what is wrong with the answer."""
     upload = b"0123456789abcdef" * (scenario.upload // 16)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = (
+        http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=_anybody())
+        if scenario.tls
+        else http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    )
     try:
         connection.request(scenario.method, "/", body=upload or None)
         response = connection.getresponse()
@@ -80,7 +98,7 @@ def check(port: int, scenario: Scenario) -> None:
 class IdleConnections:
     """Keep-alive connections that were used for one request each and then only held."""
 
-    def __init__(self, port: int, count: int) -> None:
+    def __init__(self, port: int, count: int, *, tls: bool = False) -> None:
         """Open ``count`` connections; raises BenchError when machine or server allow fewer."""
         self._sockets: list[socket.socket] = []
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -89,7 +107,7 @@ class IdleConnections:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         try:
             for _ in range(count):
-                sock = socket.create_connection(("127.0.0.1", port), timeout=10)
+                sock = connect(port, 10, tls=tls)
                 self._sockets.append(sock)
                 ask(sock)
         except OSError as error:

@@ -16,14 +16,20 @@ from pathlib import Path
 
 from bench import nginx
 from bench.model import BenchError
-from bench.servers import ROOT, SERVERS
+from bench.servers import HANDSHAKES, ROOT, SERVERS
 
 HOME = ROOT / ".bench"
 REQUIREMENTS = ROOT / "bench" / "requirements.txt"
 PLOT_PACKAGES = ("matplotlib",)
 
 _FRAMEWORKS = {"fastapi_json": "fastapi", "flask_json": "flask"}
-_DEBIAN = {"wrk": "wrk", "h2load": "nghttp2-client", "nginx": "nginx-light"}
+_DEBIAN = {
+    "wrk": "wrk",
+    "h2load": "nghttp2-client",
+    "nginx": "nginx-light",
+    "handshakes": "gcc libssl-dev",
+    "openssl": "openssl",
+}
 
 
 def default_python(project: Path) -> str:
@@ -85,8 +91,7 @@ def ensure_peers(directory: Path, python: str | None, packages: Iterable[str]) -
     interpreter = directory / "bin" / "python"
     if not interpreter.exists():
         if directory.is_relative_to(HOME):
-            HOME.mkdir(exist_ok=True)
-            (HOME / ".gitignore").write_text("*\n", encoding="utf-8")
+            _make_home()
         maker = python or sys.executable
         if not _succeeds([maker, "-m", "venv", str(directory)]):
             raise BenchError(f"{maker} could not make a virtual environment in {directory}")
@@ -119,14 +124,45 @@ def _succeeds(command: list[str]) -> bool:
         return False
 
 
+def _make_home() -> None:
+    HOME.mkdir(exist_ok=True)
+    (HOME / ".gitignore").write_text("*\n", encoding="utf-8")
+
+
+def make_certificate(certificate: Path, key: Path) -> None:
+    """Write a certificate for 127.0.0.1 with an ECDSA key on P-256; raises BenchError."""
+    command = [
+        *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+        *("-nodes", "-days", "30", "-subj", "/CN=bench", "-addext", "subjectAltName=IP:127.0.0.1"),
+        *("-keyout", str(key), "-out", str(certificate)),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BenchError(f"openssl made no certificate: {done.stderr.strip()[-400:]}")
+    key.chmod(0o644)  # workers may run as somebody else
+
+
+def _compile_handshakes() -> str | None:
+    """Return the path of the program of ``handshakes.c``, None where it cannot be compiled."""
+    source = ROOT / "bench" / "handshakes.c"
+    if not HANDSHAKES.exists() or HANDSHAKES.stat().st_mtime < source.stat().st_mtime:
+        _make_home()
+        command = ["cc", "-O2", "-o", str(HANDSHAKES), str(source), "-lssl", "-lcrypto"]
+        if not _succeeds(command):
+            return None
+    return str(HANDSHAKES)
+
+
 def tool(name: str) -> str | None:
     """Return the path of a system tool, None when it is not installed."""
+    if name == "handshakes":
+        return _compile_handshakes()
     return nginx.find() if name == "nginx" else shutil.which(name)
 
 
 def ensure_tools(names: Iterable[str]) -> None:
     """Install the tools that are missing, or raise BenchError with the one command to type."""
-    missing = [_DEBIAN[name] for name in names if tool(name) is None]
+    missing = [package for name in names if tool(name) is None for package in _DEBIAN[name].split()]
     if not missing:
         return
     command = ["apt-get", "install", "-y", "--no-install-recommends", *missing]

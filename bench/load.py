@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from bench.model import BenchError, Scenario
 from bench.process import pin
-from bench.servers import ROOT
+from bench.servers import HANDSHAKES, ROOT
 
 SCRIPTS = ROOT / "bench" / "wrk"
 
@@ -98,10 +98,29 @@ def parse_h2load(text: str) -> LoadResult:
     )
 
 
+def parse_handshakes(text: str) -> LoadResult:
+    """Read the report of ``handshakes``; raises BenchError when it is not one."""
+    found = re.search(r"connections (\d+) resumed (\d+) failed (\d+) seconds ([\d.]+)", text)
+    if found is None:
+        raise BenchError(f"handshakes said: {text.strip()[-400:] or 'nothing'}")
+    connections, resumed, failed = map(int, found.groups()[:3])
+    errors = {"failed": failed, "resumed": resumed, "full": connections - resumed}
+    return LoadResult(
+        requests=connections,
+        rate=connections / float(found.group(4)),
+        received=0,
+        p50=0.0,
+        p99=0.0,
+        errors={name: count for name, count in errors.items() if count},
+    )
+
+
 def command(scenario: Scenario, port: int, seconds: float) -> list[str]:
     """Return the generator's command line; it runs whole seconds, at least one."""
     duration = max(1, round(seconds))
-    url = f"http://127.0.0.1:{port}/"
+    if scenario.generator == "handshakes":
+        return [str(HANDSHAKES), *scenario.options, str(port), str(duration)]
+    url = f"{'https' if scenario.tls else 'http'}://127.0.0.1:{port}/"
     if scenario.generator == "h2load":
         return ["h2load", *scenario.options, "-D", str(duration), url]
     script = ("-s", str(SCRIPTS / scenario.script)) if scenario.script else ()
@@ -126,8 +145,8 @@ def run(scenario: Scenario, port: int, seconds: float, core: int) -> tuple[LoadR
     except subprocess.TimeoutExpired:
         raise BenchError(f"{scenario.generator} did not end in time") from None
     busy = (_children_seconds() - before) / (time.perf_counter() - clock)
-    parse = parse_h2load if scenario.generator == "h2load" else parse_wrk
-    return parse(done.stdout + done.stderr), busy
+    parse = {"wrk": parse_wrk, "h2load": parse_h2load, "handshakes": parse_handshakes}
+    return parse[scenario.generator](done.stdout + done.stderr), busy
 
 
 def _children_seconds() -> float:
@@ -143,6 +162,8 @@ def fault(scenario: Scenario, result: LoadResult) -> str:
     fault.
     """
     errors = dict(result.errors)
+    if scenario.generator == "handshakes":
+        errors.pop(scenario.options[0], None)  # how many were what was asked for
     if scenario.refused and errors.pop("status", 0) < result.requests - 1:
         return "requests were served that had to be refused"
     if scenario.closes and errors.get("read", 0) <= result.requests:

@@ -15,7 +15,12 @@ from pathlib import Path
 from bench import client, load, memory
 from bench.model import BenchError, Sample, Scenario
 from bench.process import Prefix, Running, free_port
-from bench.scenarios import FLAT_REQUESTS, IDLE_CONNECTIONS, PRELOADED_WORKERS
+from bench.scenarios import (
+    FLAT_REQUESTS,
+    IDLE_CONNECTIONS,
+    PRELOADED_WORKERS,
+    SECURE_IDLE_CONNECTIONS,
+)
 from bench.servers import SERVERS, Launch
 
 START_SECONDS = 20.0
@@ -62,6 +67,7 @@ class Started:
             prefix=self._prefix.path,
             extra=extra,
             access_log=access_log,
+            tls=scenario.tls,
         )
         try:
             self.running = Running(SERVERS[name], self.at, settings.server_core)
@@ -86,7 +92,7 @@ class Started:
         deadline = time.perf_counter() + START_SECONDS
         while True:
             try:
-                return client.first_answer(self.at.port, 1.0)
+                return client.first_answer(self.at.port, 1.0, tls=self.at.tls)
             except TimeoutError:
                 if self.running.alive() and time.perf_counter() < deadline:
                     continue
@@ -99,7 +105,7 @@ class Started:
 
 
 def load_round(running: Running, scenario: Scenario, settings: Settings, seconds: int) -> Sample:
-    """Load a running server for ``seconds`` and return its rate."""
+    """Load a running server for ``seconds`` and return its rate, by the clock or per CPU time."""
     running.resume()
     try:
         cpu, clock = running.cpu_seconds(), time.perf_counter()
@@ -121,7 +127,11 @@ def load_round(running: Running, scenario: Scenario, settings: Settings, seconds
         "cpu_us": used / max(result.requests, 1) * 1e6,
     }
     details |= {f"{name}_errors": float(count) for name, count in result.errors.items()}
-    return Sample(running.server.name, result.rate, not fault, fault, details)
+    rate = result.rate
+    if scenario.per_cpu:
+        details["rate"] = rate
+        rate = result.requests / max(used, 0.01)
+    return Sample(running.server.name, rate, not fault, fault, details)
 
 
 def share(name: str, scenario: Scenario, settings: Settings) -> Sample:
@@ -165,13 +175,14 @@ def memory_after_traffic(name: str, scenario: Scenario, settings: Settings) -> S
 
 def memory_per_idle_connection(name: str, scenario: Scenario, settings: Settings) -> Sample:
     """The PSS in KiB that each idle connection adds to a server that has served traffic."""
+    count = SECURE_IDLE_CONNECTIONS if scenario.tls else IDLE_CONNECTIONS
     with Started(name, scenario, settings) as running:
         load_round(running, scenario, settings, settings.seconds)
         running.resume()
         time.sleep(_SETTLE_SECONDS)
         before, _ = memory.tree_kib(running.pids())
         try:
-            connections = client.IdleConnections(running.port, IDLE_CONNECTIONS)
+            connections = client.IdleConnections(running.port, count, tls=scenario.tls)
         except BenchError as error:
             return Sample(name, 0.0, valid=False, note=str(error))
         time.sleep(_SETTLE_SECONDS)
@@ -180,7 +191,7 @@ def memory_per_idle_connection(name: str, scenario: Scenario, settings: Settings
         connections.close()
     note = f"{lost} connections were closed by the server" if lost else ""
     details = {"before_mib": before / 1024, "after_mib": after / 1024}
-    return Sample(name, (after - before) / IDLE_CONNECTIONS, not lost, note, details)
+    return Sample(name, (after - before) / count, not lost, note, details)
 
 
 def growth(name: str, scenario: Scenario, settings: Settings) -> Sample:

@@ -46,7 +46,9 @@ class Scenario:
 
     The figure of a share is the rate per core with ``access_log`` and, for granite, the arguments
     ``extra``, divided by the rate without. ``refused``: that is a rate of error responses.
-    ``waits``: the application sleeps, so that no core is busy.
+    ``waits``: the application sleeps, so that no core is busy. ``tls``: over TLS 1.3, with an ECDSA
+    certificate on P-256. ``per_cpu``: the figure is a rate per second of the server's processor
+    time, where the load generator cannot ask for as much as the server could do.
     """
 
     name: str
@@ -56,7 +58,7 @@ class Scenario:
     interface: Interface = "asgi"
     threads: int = 1
     kind: Kind = "load"
-    generator: Literal["wrk", "h2load"] = "wrk"
+    generator: Literal["wrk", "h2load", "handshakes"] = "wrk"
     script: str = ""
     options: tuple[str, ...] = ()
     method: str = "GET"
@@ -73,6 +75,8 @@ class Scenario:
     extra: tuple[str, ...] = ()
     refused: bool = False
     waits: bool = False
+    tls: bool = False
+    per_cpu: bool = False
 
 
 @dataclass(frozen=True)

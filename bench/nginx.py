@@ -1,7 +1,7 @@
 """nginx as the ceiling: a configuration of its own in a temporary prefix, one worker, no logs.
 
 Owns that configuration; must not start it. nginx answers what it can without an application: ``/``
-with ``return 200``, and 64 KiB from a file under the same path where the scenario asks for it.
+with ``return 200``, and large bodies from a file under the same path.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 BODY = "Hello, World!"
-LARGE = 65536
+_FILES = {"raw:large": 65536, "raw:huge": 64 << 20}
 
 _CONFIG = """\
 worker_processes 1;
@@ -37,16 +37,20 @@ http {{
     uwsgi_temp_path {prefix}/uwsgi;
     scgi_temp_path {prefix}/scgi;
     server {{
-        listen 127.0.0.1:{port} backlog=2048;
+        listen 127.0.0.1:{port} backlog=2048{ssl};
         {location}
     }}
 }}
 """
 
 _HELLO = f'location / {{ return 200 "{BODY}"; }}'
+_SSL = """ ssl;
+        ssl_certificate certificate.pem;
+        ssl_certificate_key key.pem;
+        ssl_protocols TLSv1.3"""
 _LARGE = "location / {{ root {prefix}; try_files /large.bin =404; }}"
 
-ABLE = frozenset({"raw:hello", "raw:large", "raw_rsgi:hello", "raw_wsgi:hello"})
+ABLE = frozenset({"raw:hello", "raw:large", "raw:huge", "raw_rsgi:hello", "raw_wsgi:hello"})
 """The applications that nginx can stand in for."""
 
 
@@ -55,14 +59,15 @@ def find() -> str | None:
     return shutil.which("nginx", path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
 
 
-def write_config(prefix: Path, port: int, app: str) -> None:
-    """Write the configuration (and the 64 KiB file) for ``app`` into ``prefix``."""
+def write_config(prefix: Path, port: int, app: str, *, tls: bool = False) -> None:
+    """Write the configuration (and the file of a large body) for ``app`` into ``prefix``."""
     location = _HELLO
-    if app == "raw:large":
-        (prefix / "large.bin").write_bytes(b"0123456789abcdef" * (LARGE // 16))
+    if app in _FILES:
+        (prefix / "large.bin").write_bytes(b"0123456789abcdef" * (_FILES[app] // 16))
         location = _LARGE.format(prefix=prefix)
     user = "user root;\n" if os.geteuid() == 0 else ""
-    text = _CONFIG.format(prefix=prefix, port=port, location=location, user=user)
+    ssl = _SSL if tls else ""
+    text = _CONFIG.format(prefix=prefix, port=port, location=location, user=user, ssl=ssl)
     (prefix / "nginx.conf").write_text(text, encoding="utf-8")
 
 

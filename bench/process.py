@@ -18,7 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from bench import nginx
+from bench import environment, nginx
 from bench.model import BenchError
 from bench.servers import APPS, Launch, Server
 
@@ -91,16 +91,18 @@ class Running:
         self.server = server
         self.at = at
         if server.name == "nginx":
-            nginx.write_config(at.prefix, at.port, at.app)
+            nginx.write_config(at.prefix, at.port, at.app, tls=at.tls)
+        if at.tls:
+            environment.make_certificate(at.certificate, at.key)
         self._log = at.prefix / "output.log"
-        environment = {**os.environ, "PYTHONPATH": str(APPS)}
+        variables = {**os.environ, "PYTHONPATH": str(APPS)}
         with self._log.open("wb") as log:
             self.started = time.perf_counter()
             try:
                 self._process = subprocess.Popen(
                     server.command(at),
                     cwd=APPS,
-                    env=environment,
+                    env=variables,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,

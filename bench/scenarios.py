@@ -10,6 +10,7 @@ from bench.model import Scenario, Target
 CONNECTIONS = 64
 PIPELINE = 16
 IDLE_CONNECTIONS = 10_000
+SECURE_IDLE_CONNECTIONS = 2_000
 FLAT_REQUESTS = 1_000_000
 PRELOADED_WORKERS = 4
 THREADS = 4
@@ -166,6 +167,65 @@ SCENARIOS: tuple[Scenario, ...] = (
         body=27,
         targets={"gunicorn": Target(1.5)},
         peers=("granian", "gunicorn"),
+    ),
+    Scenario(
+        name="tls",
+        title="raw ASGI hello world over TLS 1.3",
+        unit="req/s",
+        app="raw:hello",
+        tls=True,
+        options=_KEEPALIVE,
+        body=13,
+        targets={"granian": Target(1.8)},
+        peers=("granian", "uvicorn", "hypercorn", "nginx"),
+    ),
+    Scenario(
+        name="tls-handshakes",
+        title="connections with a full TLS handshake, a request each, per second of CPU time",
+        unit="/s",
+        app="raw:hello",
+        generator="handshakes",
+        tls=True,
+        per_cpu=True,
+        options=("full",),
+        targets={"granian": Target(1.2), "nginx": Target(0.8)},
+        peers=("granian", "uvicorn", "hypercorn", "nginx"),
+    ),
+    Scenario(
+        name="tls-resumed",
+        title="connections that resume a TLS session, a request each, per second of CPU time",
+        unit="/s",
+        app="raw:hello",
+        generator="handshakes",
+        tls=True,
+        per_cpu=True,
+        options=("resumed",),
+        targets={"granian": Target(1.2)},
+        peers=("granian", "uvicorn", "hypercorn", "nginx"),
+    ),
+    Scenario(
+        name="tls-download",
+        title="64 MiB over TLS, per second of CPU time",
+        unit="/s",
+        app="raw:huge",
+        tls=True,
+        per_cpu=True,
+        options=("-t1", "-c1"),
+        body=64 * KIB * KIB,
+        targets={"granian": Target(1.0), "nginx": Target(0.8)},
+        peers=("granian", "uvicorn", "nginx"),
+    ),
+    Scenario(
+        name="tls-idle",
+        title=f"memory per idle TLS connection ({SECURE_IDLE_CONNECTIONS:,} of them)",
+        unit="KiB",
+        app="raw:hello",
+        kind="idle",
+        tls=True,
+        options=_KEEPALIVE,
+        absolute=Target(12.0, at_least=False),
+        peers=("granian", "uvicorn", "hypercorn", "nginx"),
+        rounds=2,
     ),
     Scenario(
         name="log",

@@ -19,6 +19,7 @@ from bench.model import Interface
 
 ROOT = Path(__file__).resolve().parent.parent
 APPS = ROOT / "bench" / "apps"
+HANDSHAKES = ROOT / ".bench" / "handshakes"
 LAUNCHERS = ROOT / "bench" / "launchers"
 
 KEEP_ALIVE = 600
@@ -30,8 +31,9 @@ CONNECTION_LIMIT = 16384
 class Launch:
     """What a command line depends on: ``app`` is ``module:attribute``, paths are absolute.
 
-    ``prefix`` is a directory for this start alone, ``extra`` are further arguments for granite.
-    Access logs go to the standard output.
+    ``prefix`` is a directory for this start alone, in which ``certificate`` and ``key`` lie where
+    TLS is spoken; ``extra`` are further arguments for granite. Access logs go to the standard
+    output.
     """
 
     app: str
@@ -44,6 +46,22 @@ class Launch:
     prefix: Path
     extra: tuple[str, ...] = ()
     access_log: bool = False
+    tls: bool = False
+
+    def secure(self, certificate: str, key: str) -> tuple[str, ...]:
+        """Return these options with their files where TLS is spoken, else nothing."""
+        files = (certificate, str(self.certificate), key, str(self.key))
+        return files if self.tls else ()
+
+    @property
+    def certificate(self) -> Path:
+        """The file of the server's certificate."""
+        return self.prefix / "certificate.pem"
+
+    @property
+    def key(self) -> Path:
+        """The file of its key."""
+        return self.prefix / "key.pem"
 
 
 BOTH: tuple[Interface, ...] = ("asgi", "wsgi")
@@ -79,6 +97,7 @@ def _granite(at: Launch) -> list[str]:
         *("--working-dir", str(APPS), "--log-level", "warning"),
         "--access-log" if at.access_log else "--no-access-log",
         *("--keep-alive-timeout", str(KEEP_ALIVE), *at.extra),
+        *at.secure("--ssl-certificate", "--ssl-keyfile"),
     ]
 
 
@@ -90,6 +109,7 @@ def _granian(at: Launch) -> list[str]:
         *("--http", "1", "--no-ws"),
         *(("--log", "--access-log") if at.access_log else ("--no-log", "--no-access-log")),
         *("--backlog", "2048", "--backpressure", str(CONNECTION_LIMIT)),
+        *at.secure("--ssl-certificate", "--ssl-keyfile"),
         *("--http1-header-read-timeout", "60000", at.app),
     ]
 
@@ -99,7 +119,7 @@ def _uvicorn(at: Launch) -> list[str]:
         *(str(at.peers_bin / "uvicorn"), "--host", "127.0.0.1", "--port", str(at.port)),
         *("--loop", at.loop, "--http", "httptools", "--ws", "none"),
         *(("--access-log",) if at.access_log else ("--no-access-log", "--log-level", "warning")),
-        "--no-proxy-headers",
+        *("--no-proxy-headers", *at.secure("--ssl-certfile", "--ssl-keyfile")),
         *("--timeout-keep-alive", str(KEEP_ALIVE), at.app),
     ]
 
@@ -123,7 +143,7 @@ def _fastpysgi(at: Launch) -> list[str]:
 def _hypercorn(at: Launch) -> list[str]:
     return [
         *(str(at.peers_bin / "hypercorn"), "--bind", f"127.0.0.1:{at.port}"),
-        *("--worker-class", at.loop, "--workers", "1"),
+        *("--worker-class", at.loop, "--workers", "1", *at.secure("--certfile", "--keyfile")),
         *("--config", str(LAUNCHERS / "hypercorn.toml"), at.app),
     ]
 
@@ -139,6 +159,7 @@ def _gunicorn(at: Launch) -> list[str]:
         *("--workers", "1", "--worker-connections", str(CONNECTION_LIMIT), "--backlog", "2048"),
         *("--keep-alive", str(KEEP_ALIVE), "--log-level", "warning"),
         *(("--access-logfile", "-") if at.access_log else ()),
+        *at.secure("--certfile", "--keyfile"),
         at.app,
     ]
 

@@ -17,10 +17,12 @@ Send = Callable[[Message], Awaitable[None]]
 KIB = b"0123456789abcdef" * 64
 HELLO = b"Hello, World!"
 LARGE = KIB * 64
+MIB = KIB * 1024
 CHUNKS = 100
 
 HELLO_HEADERS = [(b"content-type", b"text/plain"), (b"content-length", b"13")]
 LARGE_HEADERS = [(b"content-type", b"application/octet-stream"), (b"content-length", b"65536")]
+HUGE_HEADERS = [(b"content-type", b"application/octet-stream"), (b"content-length", b"67108864")]
 CHUNKS_HEADERS = [(b"content-type", b"application/octet-stream")]
 
 
@@ -71,6 +73,16 @@ async def large(scope: Scope, receive: Receive, send: Send) -> None:
         return
     await send({"type": "http.response.start", "status": 200, "headers": LARGE_HEADERS})
     await send({"type": "http.response.body", "body": LARGE})
+
+
+async def huge(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with 64 MiB in pieces of 1 MiB."""
+    if scope["type"] == "lifespan":
+        await lifespan(receive, send)
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": HUGE_HEADERS})
+    for left in reversed(range(64)):
+        await send({"type": "http.response.body", "body": MIB, "more_body": left > 0})
 
 
 async def chunks(scope: Scope, receive: Receive, send: Send) -> None:

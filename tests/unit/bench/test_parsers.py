@@ -6,7 +6,14 @@ import dataclasses
 
 import pytest
 
-from bench.load import LoadResult, command, fault, parse_h2load, parse_wrk
+from bench.load import (
+    LoadResult,
+    command,
+    fault,
+    parse_h2load,
+    parse_handshakes,
+    parse_wrk,
+)
 from bench.memory import parse_rollup
 from bench.model import BenchError, Target
 from bench.scenarios import BY_NAME, SCENARIOS
@@ -82,6 +89,25 @@ def test_errors_make_a_round_invalid():
     assert fault(BY_NAME["hello"], _result(status=2)) == "2 status errors"
 
 
+@pytest.mark.parametrize(
+    ("full", "resumed", "failed", "wrong"),
+    [
+        (9, 0, 0, {"tls-resumed": "9 full errors"}),
+        (0, 9, 0, {"tls-handshakes": "9 resumed errors"}),
+        (5, 4, 0, {"tls-resumed": "5 full errors", "tls-handshakes": "4 resumed errors"}),
+        (9, 0, 1, {"tls-handshakes": "1 failed errors"}),
+    ],
+)
+def test_handshakes_are_those_that_were_asked_for(full, resumed, failed, wrong):
+    said = f"connections {full + resumed} resumed {resumed} failed {failed} seconds 2.000\n"
+    result = parse_handshakes(said)
+
+    assert (result.requests, result.rate) == (9, 4.5)
+    for name in ("tls-handshakes", "tls-resumed"):
+        assert name not in wrong or fault(BY_NAME[name], result).startswith(wrong[name])
+        assert name in wrong or failed or not fault(BY_NAME[name], result)
+
+
 def test_an_unannounced_close_is_a_fault_only_where_the_connection_should_live():
     assert fault(BY_NAME["close"], _result(read=100)) == ""
     assert fault(BY_NAME["close"], _result(read=101)) == "101 read errors"
@@ -111,5 +137,9 @@ def test_a_target_is_a_bound_in_one_direction(at_least, met):
 def test_the_table_of_scenarios_names_what_exists(scenario):
     assert set(scenario.targets) | set(scenario.peers) <= set(SERVERS)
     assert not scenario.peers or set(scenario.targets) <= set(scenario.peers)
-    assert command(scenario, 1234, 2)[-1] == "http://127.0.0.1:1234/"
+    scheme = "https" if scenario.tls else "http"
+    if scenario.generator == "handshakes":
+        assert command(scenario, 1234, 2)[1:] == [*scenario.options, "1234", "2"]
+    else:
+        assert command(scenario, 1234, 2)[-1] == f"{scheme}://127.0.0.1:1234/"
     assert dataclasses.replace(scenario, targets={}).name == scenario.name
