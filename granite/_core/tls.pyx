@@ -16,6 +16,7 @@ from _socket import AF_INET, AF_INET6, inet_ntop
 from binascii import b2a_base64
 
 cimport cython
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport SIZE_MAX, UINT16_MAX, int64_t, uint8_t
 from libc.string cimport memcmp, memcpy, memset
 from granite._core.buf cimport OutPool, out_commit, out_copy, out_reserve
@@ -27,6 +28,7 @@ OPENSSL_VERSION = OpenSSL_version(OPENSSL_VERSION_STRING).decode("ascii")
 
 cdef enum:
     MOST_CERTIFICATES = 16              # of a chain
+    MOST_NAMES = 16384                  # bytes of authorities' names: more are not told, as some clients take no more
     MOST_HANDSHAKE = 65536              # bytes of handshake messages that are put together
     RECORD_SIZE = 16384                 # plain bytes of a full record
     RECORD_ROOM = 64                    # bytes that a record, or a KeyUpdate before it, takes besides

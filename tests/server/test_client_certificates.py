@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import ssl
+import subprocess
 
 import httpx
 import pytest
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from granite.errors import BootError
 from granite.secure import load_context
 from granite.settings.config import Config
 from tests.server.apps import answer, eventually, hello
-from tests.server.tls import Records
+from tests.server.tls import Records, openssl
 
 NOW = datetime.datetime.now(datetime.timezone.utc)
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -101,6 +104,45 @@ def refused(log, request):
         return str(caught.value.reason)
 
     return refused
+
+
+@pytest.mark.parametrize("verify", ["required", "optional"])
+def test_whose_certificates_are_asked_for(secured, clients, tmp_path, verify):
+    """What a browser chooses by (RFC 8446, 4.2.4): the authorities' names, each once."""
+    other = trustme.CA(organization_name="Others")
+    several = tmp_path / "several.pem"
+    several.write_bytes(clients.ca.cert_pem.bytes() * 2 + other.cert_pem.bytes())
+    names = asked_for(secured(verify=verify, ssl_ca=several))
+    assert [name.partition(",")[0] for name in names] == ["O = Clients", "O = Others"]
+
+
+def test_authorities_that_are_too_many_to_be_told(secured, clients, tmp_path, monkeypatch):
+    several = tmp_path / "several.pem"
+    one = clients.ca.cert_pem.bytes()
+    several.write_bytes(one + b"".join(named(f"{i}{'x' * 60}") for i in range(250)))
+    server = secured(ssl_ca=several)
+    assert asked_for(server) == []
+    context = clients.context(clients.issue())
+    assert httpx.get(server.url("/"), verify=context).text == "hello"
+
+
+def named(name: str) -> bytes:
+    """The certificate of an authority of this name."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    builder = x509.CertificateBuilder(subject, subject, key.public_key(), len(name))
+    day = datetime.timedelta(days=1)
+    made = builder.not_valid_before(NOW - day).not_valid_after(NOW + day).sign(key, hashes.SHA256())
+    return made.public_bytes(serialization.Encoding.PEM)
+
+
+def asked_for(server) -> list[str]:
+    """The names of authorities that OpenSSL's client is told."""
+    command = [openssl(), "s_client", "-connect", f"{server.host}:{server.port}", "-no_ign_eof"]
+    done = subprocess.run(command, input="", capture_output=True, text=True, timeout=60)
+    assert "No client certificate CA names sent" in done.stdout or "Acceptable" in done.stdout
+    rest = done.stdout.partition("Acceptable client certificate CA names\n")[2]
+    return list(itertools.takewhile(lambda line: " = " in line, rest.splitlines()))
 
 
 async def told(scope, receive, send):

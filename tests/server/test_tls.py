@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import socket
 import ssl
 import subprocess
@@ -18,7 +17,7 @@ import trustme
 from granite.testing import TestServer
 from tests.server.apps import answer, body, body_of, eventually, hello, start
 from tests.server.loops import both_loops
-from tests.server.tls import Records
+from tests.server.tls import Records, openssl
 
 TIMEOUT = 30.0
 
@@ -346,7 +345,7 @@ def test_a_key_update_of_the_client(secured, certificate):
     """The command s_client sends KeyUpdate for a line with K (RFC 8446, 4.6.3)."""
     server = secured(hello)
     done = subprocess.run(
-        [_openssl(), "s_client", "-connect", f"{server.host}:{server.port}", "-quiet"],
+        [openssl(), "s_client", "-connect", f"{server.host}:{server.port}", "-quiet"],
         input=b"K\nGET / HTTP/1.1\nHost: a\nConnection: close\n\n",
         capture_output=True,
         timeout=20,
@@ -380,7 +379,7 @@ def test_every_cipher_suite_and_group_with_an_independent_client(
     authority = Path(certificate["ssl_certificate"]).with_name("ca.pem")
     done = subprocess.run(
         [
-            *(_openssl(), "s_client", "-connect", f"{server.host}:{server.port}"),
+            *(openssl(), "s_client", "-connect", f"{server.host}:{server.port}"),
             *("-CAfile", str(authority), "-verify_return_error", "-ign_eof", "-crlf"),
             *("-groups", group, "-ciphersuites", suite),
         ],
@@ -432,13 +431,6 @@ def test_a_broken_key_share_does_not_disturb_the_applications_own_tls(
     assert bad.rest()[:1] == b"\x15"
     good.send(good.seal(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
     assert good.read(b"Error").endswith(b"SSLWantReadError")
-
-
-def _openssl() -> str:
-    found = shutil.which("openssl")
-    if found is None:
-        pytest.skip("no openssl command")
-    return found
 
 
 def test_the_scope_says_what_was_agreed_on(secured, serve, certificate, trusting):

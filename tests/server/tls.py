@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
+import shutil
 import socket
 import ssl
 import struct
@@ -17,6 +18,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+import pytest
 import trustme
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
@@ -29,10 +31,19 @@ __all__ = [
     "Forger",
     "Records",
     "SecureSocket",
+    "openssl",
 ]
 
 TIMEOUT = 30.0
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, DATA = 20, 21, 22, 23
+
+
+def openssl() -> str:
+    """The path of the command; the test is skipped where there is none."""
+    found = shutil.which("openssl")
+    if found is None:
+        pytest.skip("no openssl command")
+    return found
 
 
 class Authority:

@@ -72,6 +72,10 @@ cdef extern from "picotls.h" nogil:
         ptls_iovec_t *list
         size_t count
 
+    ctypedef struct _ptls_client_ca_names "client_ca_names":
+        const ptls_iovec_t *list
+        size_t count
+
     ctypedef struct ptls_context_t:
         void (*random_bytes)(void *buf, size_t len)
         ptls_get_time_t *get_time
@@ -88,6 +92,7 @@ cdef extern from "picotls.h" nogil:
         uint32_t ticket_lifetime
         ptls_encrypt_ticket_t *encrypt_ticket
         _ptls_ticket_context ticket_context
+        _ptls_client_ca_names client_ca_names
         unsigned send_change_cipher_spec
         unsigned require_client_authentication
         unsigned server_cipher_preference
@@ -247,6 +252,7 @@ cdef extern from "openssl/x509.h" nogil:
     unsigned long X509_V_FLAG_CRL_CHECK_ALL
     int X509_V_ERR_CERT_CHAIN_TOO_LONG
 
+    int i2d_X509_NAME(const X509_NAME *name, unsigned char **out)
     X509_NAME *X509_get_subject_name(const X509 *certificate)
     X509_NAME *X509_get_issuer_name(const X509 *certificate)
     int X509_NAME_print_ex(BIO *out, const X509_NAME *name, int indent, unsigned long flags)

@@ -35,13 +35,15 @@ cdef class ClientCheck:
     cdef ptls_openssl_override_verify_certificate_t c_judge
     cdef bint is_open
     cdef bint required
+    cdef list names                     # of the authorities, in DER
+    cdef ptls_iovec_t *c_names          # the same; NULL: they are too many to be told
 
     def __cinit__(self, bytes authorities not None, unsigned int depth, bint required):
         self.c_store = X509_STORE_new()
         if self.c_store is NULL:
             raise MemoryError()
         try:
-            _load_authorities(self.c_store, authorities)
+            self.names = _load_authorities(self.c_store, authorities)
         finally:
             ERR_clear_error()
         X509_STORE_set_flags(self.c_store, X509_V_FLAG_PARTIAL_CHAIN)
@@ -52,6 +54,7 @@ cdef class ClientCheck:
             raise MemoryError()
         self.is_open = True
         self.required = required
+        self._tell_names()
         self.c_judge.cb = _cb_client_certificate
         self.c_verify.override_callback = &self.c_judge
 
@@ -59,6 +62,26 @@ cdef class ClientCheck:
         if self.is_open:
             ptls_openssl_dispose_verify_certificate(&self.c_verify)
         X509_STORE_free(self.c_store)   # of which the verifier has a reference of its own
+        PyMem_Free(self.c_names)
+
+    cdef int _tell_names(self) except -1:
+        """RFC 8446, 4.2.4: the names by which a client, and who uses it, finds the certificate that is asked for."""
+        cdef Py_ssize_t i
+        if sum(map(len, self.names)) > MOST_NAMES:
+            return 0
+        self.c_names = <ptls_iovec_t *>PyMem_Malloc(len(self.names) * sizeof(ptls_iovec_t))
+        if self.c_names is NULL:
+            raise MemoryError()
+        for i in range(len(self.names)):
+            self.c_names[i].base = <uint8_t *><char *>self.names[i]
+            self.c_names[i].len = len(self.names[i])
+        return 0
+
+    cdef int join(self, ptls_context_t *context) noexcept:
+        context.verify_certificate = &self.c_verify.super
+        context.client_ca_names.list = self.c_names
+        context.client_ca_names.count = len(self.names) if self.c_names is not NULL else 0
+        return 0
 
     def revoke(self, bytes revoked not None):
         """Look at these lists of revoked certificates, too, in PEM: from the first on, each authority of a chain needs one that is in force.
@@ -73,18 +96,23 @@ cdef class ClientCheck:
         X509_STORE_set_flags(self.c_store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL)
 
 
-cdef int _load_authorities(X509_STORE *store, bytes pem) except -1:
+cdef list _load_authorities(X509_STORE *store, bytes pem):
+    """Trust these; return their names, each once."""
     cdef X509 *certificate
     cdef int added
     cdef size_t count = 0
     cdef BIO *bio = _memory(pem)
+    cdef dict names = {}
     try:
         while True:
             certificate = _next_certificate(bio, count)
             if certificate is NULL:
                 break
-            added = X509_STORE_add_cert(store, certificate)
-            X509_free(certificate)
+            try:
+                added = X509_STORE_add_cert(store, certificate)
+                names[_der_of(X509_get_subject_name(certificate))] = True
+            finally:
+                X509_free(certificate)
             if added != 1:
                 raise MemoryError()
             count += 1
@@ -92,7 +120,7 @@ cdef int _load_authorities(X509_STORE *store, bytes pem) except -1:
         BIO_free(bio)
     if not count:
         raise ValueError("no certificate in PEM that can be read")
-    return 0
+    return list(names)
 
 
 cdef int _load_revoked(X509_STORE *store, bytes pem) except -1:
@@ -134,6 +162,17 @@ cdef str _pem_of(X509 *certificate):
         raise MemoryError()
     try:
         return _pem(<const char *>der, <size_t>size)
+    finally:
+        OPENSSL_free(der)
+
+
+cdef bytes _der_of(X509_NAME *name):
+    cdef unsigned char *der = NULL
+    cdef int size = i2d_X509_NAME(name, &der)
+    if size <= 0:
+        raise MemoryError()
+    try:
+        return (<const char *>der)[:size]
     finally:
         OPENSSL_free(der)
 

@@ -55,7 +55,10 @@ cdef class TlsContext(SecureContext):
         cdef Certificate certificate
         cdef _Certificates renewed = _Certificates(certificates)
         self.c_context.require_client_authentication = clients is not None
-        self.c_context.verify_certificate = &clients.c_verify.super if clients is not None else NULL
+        self.c_context.verify_certificate = NULL
+        self.c_context.client_ca_names.count = 0
+        if clients is not None:
+            clients.join(&self.c_context)
         self.clients = clients
         for certificate in certificates:
             certificate.join(&self.c_context, clients)
