@@ -245,7 +245,7 @@ class Server:
         self._listeners = open_listeners(self.config, {})
         self._serving = AsyncServing(application, self.config, secure=secure)
         await self._start(self._serving)
-        self._serving.tickets.make(asyncio.get_running_loop())
+        self._serving.be_alone(asyncio.get_running_loop())
         self._serving.tell_interface()
         try:
             self._serving.accept(listener.fd for listener in self._listeners)

@@ -1,4 +1,5 @@
-"""The files of certificates and keys: which they are, and what lies in them.
+"""The files of certificates and keys: which they are, what lies in them, and whether that has
+changed.
 
 Must not know what is made of it. Imports nothing that would cost the arbiter memory. Any thread may
 call it.
@@ -16,7 +17,34 @@ if TYPE_CHECKING:
 
     from granite.settings.config import Config
 
-__all__ = ["files_of", "open_files", "read_descriptors", "read_files"]
+__all__ = ["LOOKS", "Look", "files_of", "open_files", "read_descriptors", "read_files"]
+
+
+# Seconds between two looks whether they have changed.
+LOOKS = 1.0
+
+
+class Look:
+    """Whether the files have changed since they were tried last, which at first is now.
+
+    A change counts when the next look finds it unchanged, since certificate and key are two files
+    and are written one after the other.
+    """
+
+    __slots__ = ("_seen", "_tried")
+
+    def __init__(self, config: Config) -> None:
+        self._tried = self._seen = _identities(config)
+
+    def again(self, config: Config) -> bool:
+        """Look once more; say whether they are to be tried now."""
+        found = _identities(config)
+        is_still = found == self._seen
+        self._seen = found
+        if not is_still or found == self._tried:
+            return False
+        self._tried = found
+        return True
 
 
 def files_of(config: Config) -> dict[str, str]:
@@ -64,6 +92,18 @@ def read_descriptors(paths: bytes, fds: Sequence[int]) -> dict[str, bytes]:
         return {name: _whole(fd) for name, fd in zip(names, fds, strict=True)}
     except (OSError, ValueError) as exc:
         raise BootError(f"cannot read the files that were handed down: {exc}") from None
+
+
+def _identities(config: Config) -> dict[str, tuple[int, int, int, int] | None]:
+    return {path: _identity(path) for path in files_of(config)}
+
+
+def _identity(path: str) -> tuple[int, int, int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 (of what a symbolic link leads to)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _whole(fd: int) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from granite._core.errorlog import error_log
 from granite.errors import BootError
-from granite.key_files import files_of, read_descriptors, read_files
+from granite.key_files import LOOKS, Look, files_of, read_descriptors, read_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from granite._core.tls import Certificate, ClientCheck, TlsContext
     from granite.settings.config import Config
+    from granite.tickets import Timers
 
-__all__ = ["KeyMaterial", "load_context", "read_material", "renew"]
+__all__ = ["KeyMaterial", "Renewal", "load_context", "read_material", "renew"]
 
 
 class KeyMaterial:
@@ -131,6 +132,33 @@ def renew(context: TlsContext, config: Config, paths: bytes, fds: Sequence[int])
     if files_of(config).keys() - contents.keys():
         raise BootError("TLS: the settings name other files than those of this worker")
     context.renew(*KeyMaterial(config, contents).parts())
+
+
+class Renewal:
+    """Has `context` show what the files of `config` have, as long as it is on, where no arbiter
+    looks at them. On the thread of the event loop that serves.
+    """
+
+    def __init__(self, context: TlsContext, config: Config, loop: Timers) -> None:
+        self._context = context
+        self._config = config
+        self._loop = loop
+        self._look = Look(config)
+        self._timer = loop.call_later(LOOKS, self._go_on)
+
+    def stop(self) -> None:
+        """Look no more; idempotent."""
+        self._timer.cancel()
+
+    def _go_on(self) -> None:
+        if self._look.again(self._config):
+            try:
+                self._context.renew(*KeyMaterial(self._config, read_files(self._config)).parts())
+            except BootError as exc:
+                error_log.error("the certificates stay as they were: %s", exc)
+            else:
+                error_log.info("TLS: who connects now gets the certificates that the files have")
+        self._timer = self._loop.call_later(LOOKS, self._go_on)
 
 
 def load_context(config: Config) -> TlsContext | None:

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from granite._core.exchange import Interface
-    from granite._core.transport import SecureContext
+    from granite._core.tls import TlsContext
     from granite.interfaces.choice import Application
+    from granite.secure import Renewal
     from granite.settings.config import Config
+    from granite.tickets import Timers
 
 __all__ = ["GRACE", "Serving", "Stopping"]
 
@@ -73,7 +75,7 @@ class Serving:
         application: Application,
         config: Config,
         on_error: Callable[[BaseException], None] | None = None,
-        secure: SecureContext | None = None,
+        secure: TlsContext | None = None,
         max_requests: int = 0,
         on_max_requests: Callable[[], object] | None = None,
         worker: int = 0,
@@ -84,6 +86,7 @@ class Serving:
         self._on_error = on_error
         self._secure = secure
         self.tickets = SessionTickets(secure, config)
+        self._renewal: Renewal | None = None
         self._max_requests = max_requests
         self._on_max_requests = on_max_requests
         self._worker = worker
@@ -116,6 +119,16 @@ class Serving:
             self._on_error,
             constants(self._config, stopping),
         )
+
+    def be_alone(self, loop: Timers) -> None:
+        """Do for this server, on its `loop`, what an arbiter does for workers: keys of session
+        tickets, and certificates whose files change.
+        """
+        self.tickets.make(loop)
+        if self._secure is not None and self._config.ssl_reload:
+            from granite.secure import Renewal
+
+            self._renewal = Renewal(self._secure, self._config, loop)
 
     def tell_interface(self) -> None:
         """Log by which interface the application is served."""
@@ -161,6 +174,8 @@ class Serving:
         """Accept no longer, and tell that; `on_idle` is called when nothing is in progress."""
         self._draining = True
         self.tickets.stop()
+        if self._renewal is not None:
+            self._renewal.stop()
         self.notice()
         if self.server is None:
             return

@@ -296,7 +296,7 @@ class TestServer:
 
     def _accept(self, serving: Serving) -> None:
         assert self._loop is not None
-        serving.tickets.make(self._loop)
+        serving.be_alone(self._loop)
         serving.accept(listener.fd for listener in self._listeners)
         self._close_listeners()
         self._started.set_result(None)

@@ -107,7 +107,9 @@ PYTHON: dict[str, set[str]] = {
     "imports": set(),
     "tickets": {"_core", "arbiter", "settings"},
     "event_loops": {"imports", "errors"},
-    "serving": {"_core", "access_log", "request_id", "interfaces", "settings", "tickets"},
+    "serving": {
+        *("_core", "access_log", "interfaces", "request_id", "secure", "settings", "tickets"),
+    },
     "serving_async": {"_core", "interfaces", "serving", "settings"},
     "serving_wsgi": {"_core", "interfaces", "serving", "settings"},
     "link": {"arbiter", "errors", "serving", "settings"},

@@ -4,12 +4,10 @@ Owns the look, and handing the files to the workers. Must not know what is made 
 they are any good: a worker says so. Main thread of the arbiter; made only with the setting
 `ssl_reload`.
 
-Theory of operation: once a second the files' identity is compared with what it was when they were
-tried last. A change counts when the next look finds it unchanged, since certificate and key are
-two files and are written one after the other. Then they are opened, here, where the right to read
-them is, and each worker gets the descriptors; it makes certificates of them, shows these from then
-on, or says what is wrong. Templates get what a worker has found good. A worker that was booting
-meanwhile gets them when it is ready.
+Theory of operation: files that have changed are opened, here, where the right to read them is, and
+each worker gets the descriptors; it makes certificates of them, shows these from then on, or says
+what is wrong. Templates get what a worker has found good. A worker that was booting meanwhile gets
+them when it is ready.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ import os
 from granite.arbiter.channel import RENEW
 from granite.arbiter.poller import NEVER
 from granite.errors import BootError
-from granite.key_files import files_of, open_files
+from granite.key_files import LOOKS, Look, open_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,9 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Swap"]
 
-# Seconds between two looks.
-_INTERVAL = 1.0
-
 
 class Swap:
     """A part of the arbiter. `busy` says that workers are being replaced: the new ones read the
@@ -41,8 +36,8 @@ class Swap:
     """
 
     __slots__ = (
-        *("_asked", "_busy", "_due_at", "_files", "_fleet", "_held", "_open", "_seen", "_told"),
-        "_tried",
+        *("_asked", "_busy", "_due_at", "_files", "_fleet", "_held", "_look", "_open"),
+        "_told",
     )
 
     def __init__(self, fleet: Fleet, held: Resources, busy: Callable[[], bool]) -> None:
@@ -50,7 +45,7 @@ class Swap:
         self._held = held
         self._busy = busy
         self._due_at = 0.0
-        self._tried = self._seen = self._look()
+        self._look = Look(held.config)
         # What the workers get, by path; none before the first change.
         self._files: dict[str, int] = {}
         self._told: set[int] = set()
@@ -64,11 +59,9 @@ class Swap:
     def manage(self, now: float) -> None:
         """Do what is to be done now."""
         if now >= self._due_at:
-            self._due_at = now + _INTERVAL
-            found = self._look()
-            if found == self._seen and found != self._tried:
-                self._try(found)
-            self._seen = found
+            self._due_at = now + LOOKS
+            if self._look.again(self._held.config):
+                self._try()
         if self._files and not self._busy():
             self._hand_down()
         self._hear()
@@ -82,11 +75,7 @@ class Swap:
         self._due_at = NEVER
         self._close()
 
-    def _look(self) -> dict[str, tuple[int, int, int, int] | None]:
-        return {path: _identity(path) for path in files_of(self._held.config)}
-
-    def _try(self, found: dict[str, tuple[int, int, int, int] | None]) -> None:
-        self._tried = found
+    def _try(self) -> None:
         self._close()
         self._told.clear()
         self._asked.clear()
@@ -132,11 +121,3 @@ class Swap:
         for fd in self._files.values():
             os.close(fd)
         self._files = {}
-
-
-def _identity(path: str) -> tuple[int, int, int, int] | None:
-    try:
-        found = os.stat(path)  # noqa: PTH116 (of what a symbolic link leads to)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
