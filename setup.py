@@ -42,6 +42,7 @@ EXTENSIONS: dict[str, tuple[list[str], list[str]]] = {
     "accesslog": ([], []),
     "forwarded": ([], []),
     "peers": ([], []),
+    "http": ([], []),
     "http1": (["granite_llhttp"], []),
     "http2": ([], ["libnghttp2 >= 1.52"]),
     # Who needs what another one has comes before it.

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "granite"
 
 # capi ← buf ← transport ← { net, tls, http1, http2, ws };  scope ← exchange ← task ← { asgi, … };
 # anybody who counts → counters; address ← { transport, net, forwarded }; loop ← net;
-# forwarded ← { http1, http2 }
+# forwarded ← http ← { http1, http2, ws }
 CORE: dict[str, set[str]] = {
     "capi": set(),
     "address": set(),
@@ -35,13 +35,19 @@ CORE: dict[str, set[str]] = {
     "accesslog": {"errorlog", "capi", "counters", "transport", "exchange"},
     "proxy_protocol": {"address"},
     "forwarded": {"errorlog", "address", "capi", "transport", "scope", "exchange"},
-    "http1": {
-        "errorlog",
-        *("address", "capi", "accesslog", "buf", "counters", "transport", "scope", "exchange"),
-        "forwarded",
+    "http": {
+        *("errorlog", "address", "capi", "accesslog", "counters", "transport", "scope"),
+        *("exchange", "forwarded"),
     },
-    "http2": {"capi", "buf", "transport", "scope", "exchange", "forwarded"},
-    "ws": {"capi", "buf", "transport", "scope", "exchange"},
+    "http1": {
+        *("errorlog", "address", "capi", "buf", "counters", "transport", "scope", "exchange"),
+        *("forwarded", "http"),
+    },
+    "http2": {
+        *("errorlog", "address", "capi", "buf", "counters", "transport", "scope", "exchange"),
+        *("forwarded", "http"),
+    },
+    "ws": {"capi", "buf", "counters", "transport", "scope", "exchange", "http"},
     "task": {"errorlog", "capi", "exchange"},
     "asgi": {"capi", "scope", "exchange", "task"},
     "wsgi": {"errorlog", "capi", "counters", "scope", "exchange", "transport"},
@@ -51,7 +57,7 @@ CORE: dict[str, set[str]] = {
     "conn": {
         "errorlog",
         *("address", "capi", "buf", "counters", "transport", "net", "tls", "http1", "http2", "ws"),
-        *("exchange", "peers", "proxy_protocol"),
+        *("exchange", "http", "peers", "proxy_protocol"),
     },
     "server": {
         "errorlog",
@@ -69,6 +75,7 @@ CORE: dict[str, set[str]] = {
         "scope",
         "exchange",
         "forwarded",
+        "http",
         "http1",
         "http2",
         "ws",

@@ -5,20 +5,19 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from granite._core.address cimport Address, Networks
 from granite._core.capi cimport uv
 from granite._core.counters cimport HANDSHAKE_FAILURES, HandshakeFailure
-from granite._core.exchange cimport Exchange, Rejections
-from granite._core.http1 cimport Http1Context, Http1Session, Pace
+from granite._core.exchange cimport Rejections
+from granite._core.http cimport HttpContext, Session
+from granite._core.http1 cimport Http1Context
 from granite._core.net cimport Board, Listener, Reactor, StreamHandle, WheelNode
 from granite._core.peers cimport Peers
 from granite._core.proxy_protocol cimport ProxyHeader
 from granite._core.transport cimport SecureContext
 
 cdef enum Waiting:
-    WAITING_NOTHING                     # a request is being answered
+    WAITING_NOTHING                     # a session is in progress, which knows
     WAITING_HEAD                        # for the rest of a request's head, or the first request
-    WAITING_BODY                        # for more of a request's body
     WAITING_NEXT                        # for the next request
     WAITING_LAST                        # ... for which a drain has given it some time
-    WAITING_REST                        # for the rest of a body that nobody reads
 
 cdef enum Handshake:
     HANDSHAKE_NONE                      # no byte of it has come
@@ -31,21 +30,10 @@ cdef enum Introduction:                 # by a proxy, see proxy_protocol
     INTRODUCTION_AWAITED
     INTRODUCTION_REFUSED                # it would be a mistake
 
-cdef struct Timeouts:                   # ms, 0 = off
-    uint64_t head                       # of a request: from its first byte to its end
-    uint64_t handshake                  # of TLS: from the connection's beginning
-    uint64_t keep_alive                 # between two requests
-    uint64_t body                       # between two pieces of a body that is being read
-    int64_t body_rate                   # bytes per second that it has to come with
-    uint64_t body_grace                 # ... after so long
-    uint64_t write                      # for which a client takes nothing of what waits for it
-    uint64_t connection                 # from its beginning
-    uint64_t request                    # from the end of the head to the end of the response
-    uint64_t grace                      # then, until the application's call is made to end
-
 cdef class ConnectionHost:
     # what connections need of the server that accepted them
     cdef readonly Reactor reactor
+    cdef HttpContext http
     cdef readonly Http1Context http1
     cdef readonly SecureContext secure  # None: connections are plain
     cdef Networks proxies               # peers that are believed what they tell of their clients
@@ -64,15 +52,12 @@ cdef class ConnectionHost:
     cdef int64_t handshakes             # of TLS, that were completed
     cdef int64_t handshakes_failed[HANDSHAKE_FAILURES]      # that began and were not
     cdef readonly bint draining
-    cdef Timeouts timeouts
     cdef WheelNode overrun              # armed for the end of the first grace of a request that took too long
     cdef uint64_t drain_grace           # ms after its last answer in which a drain expects a connection's next request
-    cdef size_t write_low_water
     cdef PyObject *c_first              # the Connections, linked; each is kept alive by libuv until it has closed
     cdef int add(self, Connection connection) except -1
     cdef int remove(self, Connection connection) except -1
     cdef int check_idle(self) except -1
-    cdef int _overrun(self, Exchange exchange) except -1
     cdef int _on_overrun(self) except -1
     cdef int on_room(self) except -1
 
@@ -95,13 +80,13 @@ cdef class AcceptedStream(StreamHandle):
     cdef int _on_insecure(self) except -1
 
 cdef class HeadKeeper(AcceptedStream):
-    cdef Http1Session session           # None while the connection is idle
+    cdef Session session                # None while the connection is idle
     cdef char *c_head                   # the beginning of a head whose end has not come; NULL if there is none
     cdef uint32_t head_size
     cdef uint32_t head_tried            # how much of it there was when a session looked at it last
     cdef Waiting waiting
     cdef unsigned int requests          # that were begun by sessions which are gone
-    cdef Http1Session _lend(self)
+    cdef Session _lend(self)
     cdef int _feed(self, const char *data, size_t size) except -1
     cdef int _on_more_head(self, const char *data, size_t size) except -1
     cdef int _feed_head(self) except -1
@@ -115,20 +100,13 @@ cdef class Connection(HeadKeeper):
     cdef PyObject *c_next
     cdef PyObject *c_previous
     cdef uint64_t opened_at             # ms
-    cdef uint64_t until                 # ms: when what is waited for must have come; 0: whenever. Of a body, the session knows
+    cdef uint64_t until                 # ms: when what is waited for must have come; 0: whenever
     cdef int accept(self, ConnectionHost host, Listener listener, int fd, const uv.sockaddr_storage *peer) except -1
     cdef int drain(self) except -1
     cdef int _retire(self, uint64_t grace) except -1
     cdef int _expect_last(self, uint64_t grace) except -1
     cdef uint64_t _first_limit(self) noexcept
     cdef int _await_next(self) except -1
-    cdef int _await_body(self) except -1
-    cdef int64_t _most_surplus(self, int64_t size) noexcept
-    cdef int _note_pace(self, Pace *pace, size_t size) except -1
-    cdef int _rearm(self) except -1
-    cdef uint64_t _body_deadline(self) noexcept
-    cdef uint64_t _request_deadline(self) noexcept
     cdef int _on_due(self, uint64_t now) except -1
     cdef int _on_overdue(self, uint64_t now) except -1
-    cdef int _on_request_late(self) except -1
-    cdef int _log_sent(self, Http1Session session) except -1
+    cdef int _log_sent(self, Session session) except -1

@@ -89,6 +89,7 @@ cdef class Interface:
     cdef Admission admission            # None: whatever comes is started
     cdef RequestIds request_ids         # None: requests have none
     cdef object on_quiet                # called when `running` falls to zero
+    cdef object on_overrun              # called when a request takes too long
     cdef object on_error                # called with what the application lets escape; None: nobody is
     cdef Histogram queue_time           # of the requests that have a `read_at`
     cdef PyObject *c_oldest             # running Exchanges, linked in the order in which they were started
@@ -102,6 +103,7 @@ cdef class Interface:
     cdef void calling(self, Exchange exchange) noexcept
     cdef int finished(self, Exchange exchange) except -1
     cdef list in_flight(self, int most)
+    cdef int overran(self, Exchange exchange) except -1
     cdef list overrun(self, int64_t until)
     cdef int64_t first_overrun(self) noexcept
     cdef void _unlink(self, Exchange exchange) noexcept

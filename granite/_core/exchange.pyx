@@ -160,6 +160,13 @@ cdef class Interface:
             current = exchange.c_newer
         return found
 
+    cdef int overran(self, Exchange exchange) except -1:
+        """A request took too long and was told so: its call gets a grace."""
+        exchange.overrun_at = clock()
+        if self.on_overrun is not None:
+            self.on_overrun()
+        return 0
+
     cdef list overrun(self, int64_t until):
         """The calls that have not returned and were found to take too long at `until` (ns) or before; each is told of once."""
         cdef PyObject *current = self.c_oldest

@@ -3,22 +3,17 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.time cimport time_t
-from granite._core.address cimport Address
-from granite._core.accesslog cimport AccessLog
 from granite._core.capi cimport llhttp
-from granite._core.counters cimport CLASSES, Histogram, Rejection
-from granite._core.exchange cimport Exchange, Interface, Protocol, Rejections
-from granite._core.forwarded cimport Forwarded, Forwarding
-from granite._core.scope cimport ScopeCache
+from granite._core.counters cimport CLASSES, Rejection
+from granite._core.exchange cimport Exchange
+from granite._core.forwarded cimport Forwarded
+from granite._core.http cimport HttpContext, Pace, Session
 from granite._core.transport cimport Transport
 
 cdef enum:
     DISCARD_LIMIT = 1048576             # bytes of a body that nobody reads, before the connection is closed instead
     SPARE_SESSIONS = 64                 # sessions that a context keeps for reuse
 
-    NAME_SLOTS = 64
-    NAME_LIMIT = 64                     # octets: a longer name is not kept
-    REDIRECT = 308
     FIRST_REFUSAL = 300
     REFUSALS = 300
 
@@ -29,27 +24,10 @@ cdef enum SessionState:
     SESSION_COMPLETE                    # the request is complete, its response is not
     SESSION_CLOSING                     # nothing is read any more
 
-cdef enum HeaderMap:                    # what becomes of a field whose name has an underscore
-    HEADER_MAP_DROP
-    HEADER_MAP_REFUSE
-    HEADER_MAP_DANGEROUS                # it is passed on
-
-cdef enum FieldKind:                    # what a field of a response is to the server
-    FIELD_INVALID                       # its name is no token
-    FIELD_OTHER
-    FIELD_CONTENT_LENGTH
-    FIELD_TRANSFER_ENCODING
-    FIELD_CONNECTION
-    FIELD_UPGRADE
-    FIELD_HOP_BY_HOP
-    FIELD_DATE
-    FIELD_SERVER
-    FIELD_REQUEST_ID
-    FIELD_HSTS
-
-cdef struct FieldName:
-    PyObject *name                      # bytes; NULL: the slot is empty
-    FieldKind kind
+cdef enum Awaited:                      # what is waited for within a request
+    AWAITED_NOTHING                     # from the client
+    AWAITED_BODY                        # more of the body
+    AWAITED_REST                        # the rest of a body that nobody reads
 
 cdef enum:
     ASKED_TO_CLOSE = 1                  # what a request's Connection says
@@ -67,36 +45,14 @@ cdef class Refusal:
     cdef bytes fields
     cdef bytes text
 
-cdef struct Pace:                       # of a body, over the time in which the server was reading it
-    uint64_t at                         # ms: the last byte, or the moment since when it is read; 0: it was not yet
-    uint64_t elapsed                    # ms up to then
-    int64_t surplus                     # thousandths of bytes that came beyond what the least rate asks for
-
 cdef class Http1Context:
     # what all sessions of a server share
-    cdef readonly Interface interface
-    cdef readonly ScopeCache cache
-    cdef readonly Forwarding forwarding
+    cdef HttpContext http
     cdef llhttp.llhttp_settings_t settings
     cdef readonly int live              # sessions that connections hold
     cdef int64_t responses[CLASSES]     # whose status has left, interim and refusing ones among them
-    cdef Rejections rejections
-    cdef Histogram latency
-    cdef bint draining
     cdef bint one_request               # each connection carries one
     cdef size_t max_request_line
-    cdef size_t max_field_size
-    cdef Py_ssize_t max_fields
-    cdef AccessLog access_log           # None: requests are not logged
-    cdef bint note_first_byte           # which it has to know
-    cdef bint note_fields               # likewise, of responses
-    cdef size_t max_head_size
-    cdef uint64_t max_body_size
-    cdef int max_requests               # of a connection
-    cdef int retry_after                # s, of a 503
-    cdef bint rates                     # requests of an address are counted
-    cdef size_t write_high_water
-    cdef size_t body_high_water
     cdef bytes server_line              # "server: …\r\n", empty to omit
     cdef int secure_port                # where TLS is spoken; 0: at no port
     cdef bytes hsts_line                # "strict-transport-security: …\r\n", for responses over TLS; or None
@@ -109,12 +65,7 @@ cdef class Http1Context:
     cdef time_t farewell_at
     cdef bytes farewell                 # to connections that are turned away
     cdef list refusals                  # by status, from FIRST_REFUSAL on
-    cdef FieldName names[NAME_SLOTS]    # of responses' fields, by their place in memory: applications have most of them as constants
-    cdef tuple method_names             # the usual ones, as bytes
-    cdef tuple methods                  # ... and as str
     cdef llhttp.llhttp_t behind_line    # a parser that has read a request line
-    cdef HeaderMap header_map
-    cdef object last_host               # the Host field that was found to be right last: most requests have the same
     cdef Http1Session spare             # the first of those that no connection holds
     cdef int spares
     cdef Http1Session session(self, Transport transport)
@@ -124,11 +75,9 @@ cdef class Http1Context:
     cdef Refusal refusal(self, int status)
     cdef bytes no_tls(self)
     cdef bytes turned_away(self)
-    cdef FieldKind kind_of(self, PyObject *name) noexcept
 
-cdef class ResponseWriter(Protocol):
+cdef class ResponseWriter(Session):
     cdef Http1Context context
-    cdef Transport transport
     cdef bint keep_alive
     cdef bint http11
     cdef bint chunked                   # the response's body
@@ -220,14 +169,11 @@ cdef class Http1Session(RequestReader):
     cdef bint dispatched                # the exchange was started
     cdef bint input_ended               # the client sends no more
     cdef bint client_closes             # it asked for the end of the connection
-    cdef int64_t read_at                # for the exchanges; the owner's to set
-    cdef Pace pace                      # the owner's; the session only begins it anew with each request
-    cdef int messages                   # read since the session was lent, but for a head that is put off
-    cdef unsigned int served            # of the connection, before that; the owner's to set
+    cdef Awaited awaited
+    cdef Pace pace                      # of the request's body
+    cdef uint64_t until                 # ms: when the rest of a body must have come; 0: whenever
     cdef bint suspended                 # reading is paused because the application does not read
     cdef size_t body_size               # without its framing
-    cdef Exchange unlogged              # the last response, which the socket has not taken yet
-    cdef size_t unsent                  # when the connection closed; the owner's to set
     cdef size_t discarded
     # bytes that came while the last request was being answered
     cdef char *c_pending
@@ -236,21 +182,14 @@ cdef class Http1Session(RequestReader):
     cdef bint resuming                  # they are being parsed
     cdef bint stashed_again             # but not to their end
 
-    cdef int feed(self, const char *base, size_t size) except -1
-    cdef int resume(self) except -1
-    cdef int read_ended(self) except -1
-    cdef int writable_again(self) except -1
-    cdef int closed(self) except -1
     cdef int closed_within(self, const char *head, size_t size) except -1
     cdef int refuse(self, int status, str why) except -1
-    cdef bint idle(self) noexcept
     cdef int _turn_down(self, Exchange exchange, int status, int retry_after) except -1
     cdef int _decline(self, Exchange exchange, int status, Rejection reason, int retry_after) except -1
     cdef int _answer_unserved(self, Exchange exchange, int status, int retry_after) except -1
     cdef int _leave_queue(self) except -1
     cdef int _answer_declined(self) except -1
     cdef int _begin_body(self) except -1
-    cdef bint _is_declined(self, const Address *client) except -1
     cdef int _make_exchange(self, const Forwarded *told) except -1
     cdef int _drop_rest(self) except -1
     cdef int _set_state(self, SessionState state) except -1
@@ -268,9 +207,11 @@ cdef class Http1Session(RequestReader):
     cdef int _on_head(self) except -1
     cdef int _on_body(self, const char *base, size_t size) except -1
     cdef int _go_on_reading(self) except -1
+    cdef int _read_on(self) except -1
+    cdef int _await_body(self) except -1
+    cdef int _on_request_late(self, Exchange exchange) except -1
     cdef int _keep_line(self, const char *base, const char *end) except -1
     cdef int _log_done(self, Exchange exchange) except -1
-    cdef int log_sent(self, size_t lost) except -1
     cdef int _log_cut(self, Exchange exchange) except -1
 
 cdef bint has_head_end(const char *base, size_t size) noexcept

@@ -1,6 +1,6 @@
 """HTTP/1.1 (RFC 9112) on llhttp: requests in, responses out.
 
-Owns the parser and the framing of one connection's messages. Knows the exchange above and the transport contract below; neither
+Owns the parser and the framing of one connection's messages; their semantics are those of `http`. Knows the exchange above and the transport contract below; neither
 sockets nor interfaces. Runs on the reactor's thread.
 
 Theory of operation: feed() reads the request line itself and runs llhttp over the rest of what was read. llhttp is paused at the end of each request, so no Python code ever runs
@@ -12,34 +12,33 @@ to the connections that have a request in progress.
 """
 
 import sys
-import time
 
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from cpython.object cimport PyObject
-from libc.stdint cimport UINT64_MAX, int64_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memmove
-from libc.time cimport time_t
-from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
-from granite._core.accesslog cimport AccessLog
+from granite._core.address cimport Address
 from granite._core.buf cimport OUT_COPY_LIMIT, OutFile, OutQueue, out_commit, out_copy, out_reserve
 from granite._core.capi cimport llhttp
-from granite._core.capi.inet cimport AF_INET6, inet_pton
-from granite._core.capi.octets cimport equals_lower, granite_skip_printable, is_token, is_value, number_of
+from granite._core.capi.octets cimport equals_lower, granite_skip_printable, is_value
 from granite._core.capi.python cimport (
-    GRANITE_IS_DEBUG, PyErr_Occurred, PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE, PyBytes_FromStringAndSize, PyList_CheckExact,
-    PyList_GET_ITEM, PyList_GET_SIZE, Py_INCREF, Py_XDECREF, PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyUnicode_DecodeASCII,
+    GRANITE_IS_DEBUG, PyErr_Occurred, PyBytes_AS_STRING, PyBytes_GET_SIZE, PyBytes_FromStringAndSize,
 )
 from granite._core.counters cimport (
-    REJECTED_BAD_REQUEST, REJECTED_BODY_SIZE, REJECTED_BODY_TIMEOUT, REJECTED_HEAD_SIZE, REJECTED_HEAD_TIMEOUT, REJECTED_OVERLOAD,
-    REJECTED_QUEUE_TIME, REJECTED_REQUESTS_PER_IP, REJECTED_REQUEST_TIMEOUT, Rejection, clock, coarse_clock, count_response, observe,
+    REJECTED_OVERLOAD, REJECTED_REQUESTS_PER_IP, REJECTED_REQUEST_TIMEOUT, Rejection, clock, count_response, observe,
 )
 from granite._core.exchange cimport (
-    RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE, TURN_COME, TURN_WAITING, Admission, Exchange, Interface, Protocol, Rejections,
-    RequestIds, is_bodyless,
+    RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE, TURN_COME, TURN_WAITING, Exchange, RequestIds, is_bodyless,
 )
-from granite._core.forwarded cimport Forwarded, Forwarding
+from granite._core.forwarded cimport Forwarded
+from granite._core.http cimport (
+    FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_DATE, FIELD_HOP_BY_HOP, FIELD_HSTS, FIELD_INVALID, FIELD_OTHER, FIELD_SERVER,
+    FIELD_TRANSFER_ENCODING, FIELD_UPGRADE, HEADER_MAP_DANGEROUS, HEADER_MAP_REFUSE, REDIRECT, SEEN_CLOSE, SEEN_DATE, SEEN_HSTS, SEEN_REQUEST_ID, SEEN_SERVER,
+    SEEN_UPGRADE, FieldKind, HttpContext, Pace, Session, checked, earlier, field_at, has_no_content, has_token, is_continue, is_decodable, is_digit, is_host,
+    is_no_trailer, is_short, length_of, next_element, pair, phrase_of, plain, rejection_of, size_of_fields, take_length,
+)
 from granite._core.scope cimport (
-    NAME_CONNECTION, NAME_EXPECT, NAME_FORWARDED, NAME_HOST, NAME_TRANSFER_ENCODING, NAME_UNDERSCORED, ScopeCache,
+    NAME_CONNECTION, NAME_EXPECT, NAME_FORWARDED, NAME_HOST, NAME_TRANSFER_ENCODING, NAME_UNDERSCORED,
 )
 from granite._core.transport cimport Transport, name_of
 from granite._core.errorlog import error_log as _log
@@ -50,8 +49,6 @@ LLHTTP_VERSION = f"{llhttp.LLHTTP_VERSION_MAJOR}.{llhttp.LLHTTP_VERSION_MINOR}.{
 # As the interfaces tell them: by identity.
 cdef str _HTTP10 = sys.intern("1.0")
 cdef str _HTTP11 = sys.intern("1.1")
-# As transports tell it: the same object, but for chance.
-cdef str _HTTP = sys.intern("http")
 
 include "http1/context.pxi"
 include "http1/response.pxi"

@@ -162,7 +162,6 @@ cdef class StreamHandle(StreamWriter):
     cdef WheelNode timer
     cdef Address peer
     cdef object local
-    cdef uint8_t reading
     cdef uint8_t read_ended             # the peer sent its FIN
     cdef uint8_t lingering
     cdef int _open(self, Listener listener, int fd, const uv.sockaddr_storage *peer) except -1

@@ -21,11 +21,11 @@ from granite._core.counters cimport (
 )
 from granite._core.exchange cimport Admission, Interface, Rejections, RequestIds
 from granite._core.forwarded cimport Forwarding
+from granite._core.http cimport HttpContext
 from granite._core.http1 cimport Http1Context
 from granite._core.net cimport FULL_SILENCE, HANDLE_OPEN, Board, Listener, Pool, Reactor
 from granite._core.peers cimport Peers
 from granite._core.proxy_protocol cimport PROXY_V1, PROXY_V2
-from granite._core.scope cimport ScopeCache
 from granite._core.transport cimport SecureContext
 from granite._core.errorlog import error_log as _log
 
@@ -122,8 +122,6 @@ cdef class Server(ConnectionHost):
         self.listeners = []
         self.backlog = config.backlog
         self.redirect_port = config.ssl_redirect_port if secure is not None else 0
-        self._set_timeouts(config)
-        self.write_low_water = config.write_low_water
         self.interface = interface
         if max_requests and on_max_requests is not None:
             self.on_max_requests = on_max_requests
@@ -140,7 +138,9 @@ cdef class Server(ConnectionHost):
         self.proxy_versions = {"off": 0, "v1": PROXY_V1, "v2": PROXY_V2, "on": PROXY_V1 | PROXY_V2}[config.proxy_protocol]
         self.introducers = Networks(config.proxy_protocol_allow_ips or config.forwarded_allow_ips)
         forwarding = Forwarding(self.proxies, config.forwarded_headers)
-        self.http1 = Http1Context(self.interface, ScopeCache(), forwarding, self.rejections, config, access_log)
+        self.http = HttpContext(self.interface, forwarding, self.rejections, config, access_log)
+        self.http1 = Http1Context(self.http, config)
+        self.interface.on_overrun = self._on_late_request
         self.reactor = Reactor(loop, context)
         self.interface.attach(self.reactor)
         self.reactor.timing = config.metrics
@@ -148,19 +148,6 @@ cdef class Server(ConnectionHost):
         if access_log is not None:
             access_log.attach(self.reactor, loop)
             self.reactor.timing = self.reactor.timing or access_log.format.timed
-
-    cdef int _set_timeouts(self, config) except -1:
-        self.timeouts.head = _milliseconds(config.request_head_timeout)
-        self.timeouts.handshake = _milliseconds(config.ssl_handshake_timeout)
-        self.timeouts.keep_alive = _milliseconds(config.keep_alive_timeout)
-        self.timeouts.body = _milliseconds(config.request_body_timeout)
-        self.timeouts.body_rate = config.min_body_rate
-        self.timeouts.body_grace = _milliseconds(config.min_body_rate_grace)
-        self.timeouts.write = _milliseconds(config.write_timeout)
-        self.timeouts.connection = _milliseconds(config.connection_timeout)
-        self.timeouts.request = _milliseconds(config.request_timeout)
-        self.timeouts.grace = _milliseconds(config.request_timeout_grace)
-        return 0
 
     @property
     def requests(self):
@@ -243,7 +230,7 @@ cdef class Server(ConnectionHost):
         """
         self.on_idle = on_idle
         self.draining = True
-        self.http1.draining = True
+        self.http.draining = True
         self.drain_grace = <unsigned long long>(grace * 1000)
         self.interface.on_quiet = self._on_quiet
         if self.board is not None:
@@ -341,7 +328,7 @@ cdef class Server(ConnectionHost):
         for i in range(<int>HANDSHAKE_FAILURES):
             values[TLS_HANDSHAKES_FAILED + i] = self.handshakes_failed[i]
         self.interface.export_threads(values)
-        export(&self.http1.latency, &values[LATENCY])
+        export(&self.http.latency, &values[LATENCY])
         export(&self.interface.queue_time, &values[QUEUE_TIME])
         export(&self.loop_lag, &values[LOOP_LAG])
         return PyBytes_FromStringAndSize(<char *>values, sizeof(values))
@@ -401,8 +388,3 @@ cdef class Server(ConnectionHost):
 cdef void _stop(_Listener listener) noexcept:
     listener._close()
     listener.server = None
-
-
-cdef unsigned long long _milliseconds(double seconds) noexcept:
-    """A timeout; one that is not 0 does not become 0, which is none."""
-    return <unsigned long long>(seconds * 1000) or (seconds > 0)

@@ -1,6 +1,6 @@
 # What a protocol may ask of whatever carries its bytes.
 
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint64_t
 from granite._core.address cimport Address
 from granite._core.buf cimport OutPool, OutQueue
 
@@ -53,6 +53,7 @@ cdef class Transport:
     cdef uint8_t trusted                # the peer is a proxy that is believed
     cdef uint8_t secured                # a proxy says that its client came over TLS
     cdef uint8_t redirects              # requests are sent to the same place over TLS
+    cdef uint8_t reading                # what comes is read; the transport's to set
 
     cdef size_t unsent(self) noexcept
     cdef int flush(self) except -1
@@ -63,6 +64,9 @@ cdef class Transport:
     cdef int keep(self, const char *base, size_t size) except -1
     cdef int shut(self, bint linger) except -1
     cdef int reset(self) except -1
+    cdef int drop(self) except -1
+    cdef uint64_t now(self) noexcept
+    cdef int rearm(self) except -1
     cdef const Address *address(self) noexcept
     cdef int must_wait(self, const Address *client) noexcept
     cdef object client(self)

@@ -119,6 +119,18 @@ cdef class Transport:
         """Close now, so that the peer sees an error and not an end."""
         raise NotImplementedError
 
+    cdef int drop(self) except -1:
+        """Close now, whatever waits."""
+        raise NotImplementedError
+
+    cdef uint64_t now(self) noexcept:
+        """Milliseconds on the clock of deadlines, as of this turn of the event loop."""
+        return 0
+
+    cdef int rearm(self) except -1:
+        """A deadline of the protocol's is another than before."""
+        return 0
+
     cdef const Address *address(self) noexcept:
         """The peer's address; of family FAMILY_UNIX if it has none."""
         return NULL

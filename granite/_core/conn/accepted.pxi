@@ -42,7 +42,7 @@ cdef class AcceptedStream(StreamHandle):
         cdef bytes joined
         if self.introduction == INTRODUCTION_REFUSED:
             self.introduction = INTRODUCED
-            if is_header(data, size) and self.host.http1.rejections.note(REJECTED_PROXY_HEADER):
+            if is_header(data, size) and self.host.rejections.note(REJECTED_PROXY_HEADER):
                 _log.info("%s: a PROXY header, from an address that is not in proxy_protocol_allow_ips", name_of(self.client()))
             return self._on_read(data, size)    # whose protocol refuses it
         joined = self.host.introductions.pop(self, None)
@@ -54,7 +54,7 @@ cdef class AcceptedStream(StreamHandle):
             self.host.introductions[self] = data[:size] if joined is None else joined
             return 0
         if outcome == HEADER_WRONG:
-            if self.host.http1.rejections.note(REJECTED_PROXY_HEADER):
+            if self.host.rejections.note(REJECTED_PROXY_HEADER):
                 _log.info("%s: PROXY protocol: %s", name_of(self.client()), (<bytes>header.wrong).decode("ascii"))
             self._close()
             return 0

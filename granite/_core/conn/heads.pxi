@@ -8,15 +8,15 @@ cdef enum:
 cdef class HeadKeeper(AcceptedStream):
     """Feeds what is read to a session, and keeps the beginning of a head in its place."""
 
-    cdef Http1Session _lend(self):
-        cdef Http1Session session = self.session
+    cdef Session _lend(self):
+        cdef Session session = self.session
         if session is None:
             session = self.session = self.host.http1.session(self)
             session.served = self.requests
         return session
 
     cdef int _feed(self, const char *data, size_t size) except -1:
-        cdef Http1Session session = self._lend()
+        cdef Session session = self._lend()
         session.read_at = self.reactor.polled_at
         self.corked += 1
         try:
@@ -71,12 +71,12 @@ cdef class HeadKeeper(AcceptedStream):
 
     cdef int _give_head_up(self, int status, str why) except -1:
         """The rest of a head does not come."""
-        cdef Http1Session session
+        cdef Session session
         self._feed_head()               # what has come since the last look may be wrong, which says more
         session = self.session
         if self.c_head is not NULL:
             self._drop_head()
-            session.refuse(status, why)
+            (<Http1Session>session).refuse(status, why)
         return self._settle()
 
     cdef void _drop_head(self) noexcept:

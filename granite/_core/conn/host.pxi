@@ -54,25 +54,23 @@ cdef class ConnectionHost:
         """There are not max_connections any more."""
         return 0
 
-    cdef int _overrun(self, Exchange exchange) except -1:
-        """A request took too long and was told so: leave its call a grace."""
-        exchange.overrun_at = clock()
+    def _on_late_request(self):
+        """A request took too long and was told so: look at its call when its grace is over."""
         if self.overrun.deadline == 0:
-            self.reactor.wheel.arm(&self.overrun, self.reactor.now() + self.timeouts.grace)
-        return 0
+            self.reactor.wheel.arm(&self.overrun, self.reactor.now() + self.http.timeouts.grace)
 
     cdef int _on_overrun(self) except -1:
-        cdef Interface interface = self.http1.interface
+        cdef Interface interface = self.http.interface
         cdef Exchange exchange
         cdef int64_t now = clock()
         cdef int64_t first
-        for exchange in interface.overrun(now - <int64_t>self.timeouts.grace * 1000000):
+        for exchange in interface.overrun(now - <int64_t>self.http.timeouts.grace * 1000000):
             _log.warning(
                 "the request took longer than %g s and goes on%s: %s (%.1f s)",
-                self.timeouts.request / 1000.0, ", its call is cancelled" if exchange.abort() else "", exchange.name(),
+                self.http.timeouts.request / 1000.0, ", its call is cancelled" if exchange.abort() else "", exchange.name(),
                 (now - exchange.began_at) / 1e9,
             )
         first = interface.first_overrun()
         if first:
-            self.reactor.wheel.arm(&self.overrun, first // 1000000 + self.timeouts.grace + 1)
+            self.reactor.wheel.arm(&self.overrun, first // 1000000 + self.http.timeouts.grace + 1)
         return 0

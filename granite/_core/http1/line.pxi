@@ -1,8 +1,5 @@
 # The request line, which is read here: llhttp knows a list of methods, takes several blanks for one, and no form of targets from another.
 
-cdef enum:
-    METHOD_LIMIT = 32                   # octets; no registered method has as many
-
 cdef str _PROXY_HEADER = "a header of the PROXY protocol came (see proxy_protocol)"
 
 
@@ -44,7 +41,7 @@ cdef class LineReader(ResponseWriter):
             return NULL
         if place[0] != 13:
             if place == stop and 32 <= <unsigned char>place[0] < 127:
-                self._deny(414, "the request line is larger than max_request_line" if self.context.max_request_line < self.context.max_head_size
+                self._deny(414, "the request line is larger than max_request_line" if self.context.max_request_line < self.http.max_head_size
                            else "the request line is larger than max_head_size")
             else:
                 self._deny(400, _what_came(base, end - base))
@@ -67,7 +64,7 @@ cdef class LineReader(ResponseWriter):
         version = base + size - 9 if size >= 12 else base
         space = <const char *>memchr(base, 32, size)
         if space is NULL or space == base or version < space + 2 or memcmp(version, b" HTTP/", 6) != 0 or version[7] != 46 \
-                or not _is_digit(version[6]) or not _is_digit(version[8]) \
+                or not is_digit(version[6]) or not is_digit(version[8]) \
                 or memchr(space + 1, 32, version - space - 1) is not NULL:
             if size > 6 and memcmp(base, b"PROXY ", 6) == 0:
                 return self._deny(400, _PROXY_HEADER)
@@ -82,26 +79,12 @@ cdef class LineReader(ResponseWriter):
         return self._split_target(self.target, self.target_size)
 
     cdef int _set_method(self, const char *base, size_t size) except -1:
-        """Any token is a method (RFC 9110, 9.1); the application has to know it."""
-        cdef Http1Context context = self.context
-        cdef size_t i
-        cdef PyObject *name
-        for i in range(<size_t>PyTuple_GET_SIZE(<PyObject *>context.method_names)):
-            name = PyTuple_GET_ITEM(<PyObject *>context.method_names, <Py_ssize_t>i)
-            if <size_t>PyBytes_GET_SIZE(name) == size and memcmp(PyBytes_AS_STRING(name), base, size) == 0:
-                self.method = <object>PyTuple_GET_ITEM(<PyObject *>context.methods, <Py_ssize_t>i)
-                self.head_only = self.method is _HEAD
-                return 0
-        if not is_token(base, size):
-            return self._deny(400, "the method is no token")
-        if size > METHOD_LIMIT:
-            return self._deny(501, "the method is too long")
-        for i in range(size):
-            if 97 <= base[i] <= 122:    # methods have case (RFC 9110, 9.1), and ASGI's are upper case
-                return self._deny(501, "the method has small letters")
-        self.method = PyUnicode_DecodeASCII(base, size, NULL)
-        if self.method == "CONNECT" or self.method == "TRACE":
-            return self._deny(501, "the method is one that the server does not offer")
+        cdef int status
+        found = self.http.method_of(base, size, &status)
+        if status:
+            return self._deny(status, found)
+        self.method = found
+        self.head_only = found is _HEAD
         return 0
 
     cdef int _split_target(self, const char *base, size_t size) except -1:
@@ -160,7 +143,7 @@ cdef class LineReader(ResponseWriter):
         cdef size_t size = self.target_size
         exchange.query_string = PyBytes_FromStringAndSize(base + self.query_at + 1, size - self.query_at - 1) if self.query_at < size else b""
         if self.path_size:
-            exchange.raw_path, exchange.path = self.context.cache.path(base + self.path_at, self.path_size)
+            exchange.raw_path, exchange.path = self.http.cache.path(base + self.path_at, self.path_size)
         elif self.query_at == size and self.method is _OPTIONS:
             # RFC 9112, 3.2.4: who is the last on the way makes this asterisk-form.
             exchange.raw_path, exchange.path = b"*", "*"

@@ -86,9 +86,9 @@ cdef class RequestReader(LineReader):
 
     cdef int _check_size(self, size_t more) noexcept:
         """Refuse the request if `more` bytes of this span are too many."""
-        if self.head_size > self.context.max_head_size:
+        if self.head_size > self.http.max_head_size:
             return self._deny(431, "the request's head is larger than max_head_size")
-        if self.name.size + self.value.size + more + 2 > self.context.max_field_size:
+        if self.name.size + self.value.size + more + 2 > self.http.max_field_size:
             return self._deny(431, "a field is larger than max_field_size")
         return 0
 
@@ -123,7 +123,7 @@ cdef class RequestReader(LineReader):
     cdef int _on_framing(self, size_t size) except -1:
         """Chunk extensions are not used, but neither they nor trailers may be endless."""
         self.framing_size += size
-        if self.framing_size > self.context.max_head_size:
+        if self.framing_size > self.http.max_head_size:
             return self._deny(431, "the chunk extensions or trailers are larger than max_head_size")
         return 0
 
@@ -151,18 +151,18 @@ cdef class RequestReader(LineReader):
             return 0
         while size and (value[size - 1] == 32 or value[size - 1] == 9):
             size -= 1
-        field = self.context.cache.field(self._bytes_of(&self.name), self.name.size, value, size, &known)
+        field = self.http.cache.field(self._bytes_of(&self.name), self.name.size, value, size, &known)
         if self.fields is None:         # the first trailer
             self.fields = []
             self.field_lines = 0
         self.field_lines += 1
-        if self.field_lines > self.context.max_fields:
+        if self.field_lines > self.http.max_fields:
             return self._deny(431, "there are more fields than max_fields")
-        if known == NAME_UNDERSCORED and self.context.header_map != HEADER_MAP_DANGEROUS:
-            if self.context.header_map == HEADER_MAP_REFUSE:
+        if known == NAME_UNDERSCORED and self.http.header_map != HEADER_MAP_DANGEROUS:
+            if self.http.header_map == HEADER_MAP_REFUSE:
                 return self._deny(400, "a field's name has an underscore")
         # RFC 9110, 6.5.1: what may not be a trailer is never seen, lest somebody takes it for a field of the head.
-        elif not is_trailer or field[0] not in _NO_TRAILERS:
+        elif not is_trailer or not is_no_trailer(field[0]):
             self.fields.append(field)
         if known > NAME_UNDERSCORED and not is_trailer and self._on_known_field(known, field, value, size):
             return llhttp.HPE_USER
@@ -184,12 +184,7 @@ cdef class RequestReader(LineReader):
             self.host_at = len(self.fields) - 1
             if self.hosts > 1:
                 return self._deny(400, "there are several Host fields")     # RFC 9112, 3.2
-            if field is self.context.last_host:
-                return 0
-            if not is_host(value, size):
-                return self._deny(400, "the value of Host is no host with a port")
-            self.context.last_host = field
-            return 0
+            return 0 if self.http.check_host(field) else self._deny(400, "the value of Host is no host with a port")
         if known == NAME_EXPECT:
             if not is_continue(value, size):
                 return self._deny(417, "the client expects something else than 100-continue")
@@ -216,7 +211,7 @@ cdef class RequestReader(LineReader):
 
     cdef int _check_head(self) except -1:
         """Judge the head as a whole."""
-        if self.head_size + 4 > self.context.max_head_size:
+        if self.head_size + 4 > self.http.max_head_size:
             return self._deny(431, "the request's head is larger than max_head_size")
         if self.hosts == 0 and self.http11:
             return self._deny(400, "there is no Host field")    # RFC 9112, 3.2
@@ -237,7 +232,7 @@ cdef class RequestReader(LineReader):
         """RFC 9112, 3.2.2: the authority of the target is the host, whatever the field says."""
         cdef int known
         cdef const char *base = self.target + self.authority_at
-        field = self.context.cache.field(b"host", 4, base, self.authority_size, &known)
+        field = self.http.cache.field(b"host", 4, base, self.authority_size, &known)
         if self.hosts:
             self.fields[self.host_at] = field
         else:

@@ -2,18 +2,8 @@
 
 cdef Exchange _record_of(RequestReader reader):
     """What is known of a request that is refused, which may be no more than that it came."""
-    cdef Exchange exchange = Exchange.__new__(Exchange)
-    cdef Transport transport = reader.transport
-    cdef Forwarded told
-    exchange.client = transport.client()
-    exchange.server = transport.server()
-    exchange.scheme = transport.scheme()
-    exchange.secure = exchange.scheme is not _HTTP and exchange.scheme == "https"
-    exchange.headers = reader.fields
+    cdef Exchange exchange = reader.http.record(reader.transport, reader.fields, reader.forwarded if reader.declined else 0)
     exchange.head_only = reader.head_only
-    if reader.declined and reader.forwarded and reader.fields is not None:     # the head is complete: in a part of it the client could name itself
-        reader.context.forwarding.read(reader.fields, reader.forwarded, &told)
-        reader.context.forwarding.apply(&told, exchange)
     if reader.method is not None:
         exchange.method = reader.method
         exchange.http_version = _HTTP11 if reader.http11 else _HTTP10

@@ -1,36 +1,7 @@
 # The response half: serialises heads, frames bodies.
 
 cdef enum:
-    SEEN_DATE = 1
-    SEEN_SERVER = 2
-    SEEN_CLOSE = 4
-    SEEN_UPGRADE = 8
-    SEEN_REQUEST_ID = 16
-    SEEN_HSTS = 32
     END_ROOM = 96                       # what _end_head() may add to the fields that are known before
-
-
-# RFC 9110, 6.5.1: a trailer comes too late for what says how a message is framed, routed, authenticated, cached or read.
-cdef frozenset _NO_TRAILERS = frozenset((
-    b"age", b"authorization", b"cache-control", b"connection", b"content-encoding", b"content-length",
-    b"content-range", b"content-type", b"cookie", b"date", b"expect", b"expires", b"host", b"if-match", b"if-modified-since",
-    b"if-none-match", b"if-range", b"if-unmodified-since", b"keep-alive", b"location", b"max-forwards", b"pragma",
-    b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"range", b"retry-after",
-    b"set-cookie", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"vary", b"www-authenticate",
-))
-
-
-cdef inline bint _has_no_content(Exchange exchange) noexcept:
-    return exchange.head_only or is_bodyless(exchange.status)
-
-
-cdef inline bint _is_hop_by_hop(const char *name, Py_ssize_t size) noexcept:
-    """RFC 9110, 7.6.1: what is said of a connection is for the server to say."""
-    if size == 10:
-        return equals_lower(name, b"keep-alive", 10)
-    if size == 16:
-        return equals_lower(name, b"proxy-connection", 16)
-    return size == 2 and equals_lower(name, b"te", 2)
 
 
 cdef inline char *_put(char *place, object data) noexcept:
@@ -60,124 +31,23 @@ cdef char *_put_number(char *place, unsigned long long number, int base) noexcep
     return place
 
 
-cdef list _as_list(object given):
-    try:
-        return list(given)
-    except TypeError:
-        raise RuntimeError(f"response headers: expected an iterable of pairs (name, value), got {given!r}") from None
-
-
-cdef list _plain(object headers):
-    """The fields as a list of pairs of plain bytes, whatever the application gave."""
-    cdef list fields = []
-    for field in _as_list(headers):
-        if not isinstance(field, (tuple, list)):
-            field = _as_list(field)
-        fields.append(tuple([bytes(part) if isinstance(part, bytes) else part for part in field]))
-    return fields
-
-
-cdef inline bint _parts(PyObject *given, PyObject **name, PyObject **value) noexcept:
-    """Take a field apart, borrowed, if it comes as nearly all applications give it: as a tuple or list of two."""
-    if PyTuple_CheckExact(given) and PyTuple_GET_SIZE(given) == 2:
-        name[0] = PyTuple_GET_ITEM(given, 0)
-        value[0] = PyTuple_GET_ITEM(given, 1)
-        return True
-    if PyList_CheckExact(given) and PyList_GET_SIZE(given) == 2:
-        name[0] = PyList_GET_ITEM(given, 0)
-        value[0] = PyList_GET_ITEM(given, 1)
-        return True
-    return False
-
-
-cdef int _pair(object field, PyObject **name, PyObject **value) except -1:
-    """The two parts of a field, borrowed; both are plain bytes."""
-    if not _parts(<PyObject *>field, name, value):
-        raise RuntimeError(f"response headers: expected pairs (name, value), got {field!r}")
-    if not PyBytes_CheckExact(name[0]) or not PyBytes_CheckExact(value[0]):
-        raise RuntimeError(f"response headers: expected names and values to be bytes, got {field!r}")
-    return 0
-
-
-cdef inline PyObject *_field_at(PyObject *headers, Py_ssize_t i) noexcept:
-    """A field, borrowed; NULL behind the last one, or if this is neither a list nor a tuple."""
-    if PyList_CheckExact(headers):
-        return PyList_GET_ITEM(headers, i) if i < PyList_GET_SIZE(headers) else NULL
-    return PyTuple_GET_ITEM(headers, i) if PyTuple_CheckExact(headers) and i < PyTuple_GET_SIZE(headers) else NULL
-
-
-cdef Py_ssize_t _size_of_fields(object headers) noexcept:
-    """The bytes of the fields' lines; -1 if they do not come as nearly all applications give them: a list or tuple of pairs of plain bytes."""
-    cdef PyObject *field
-    cdef PyObject *name
-    cdef PyObject *value
-    cdef Py_ssize_t size = 0
-    cdef Py_ssize_t i = 0
-    if not PyList_CheckExact(<PyObject *>headers) and not PyTuple_CheckExact(<PyObject *>headers):
-        return -1
-    while True:
-        field = _field_at(<PyObject *>headers, i)
-        if field is NULL:
-            return size
-        if not _parts(field, &name, &value) or not PyBytes_CheckExact(name) or not PyBytes_CheckExact(value):
-            return -1
-        size += PyBytes_GET_SIZE(name) + PyBytes_GET_SIZE(value) + 4
-        i += 1
-
-
-cdef bytes _lines(object headers, frozenset refused=frozenset()):
-    """Field lines of what is no response head: an interim response or trailers."""
-    cdef PyObject *name
-    cdef PyObject *value
-    cdef list lines = []
-    for field in _plain(headers):
-        _pair(field, &name, &value)
-        if not is_token(PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name)) or not is_value(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)):
-            raise RuntimeError(f"headers: a name must be a token and a value must not hold CR, LF or NUL, got {field!r}")
-        if (<bytes>name).lower() in refused:
-            raise RuntimeError(f"headers: {(<bytes>name).decode()} must not be a trailer (RFC 9110, section 6.5.1)")
-        lines += <bytes>name, b": ", <bytes>value, b"\r\n"
-    return b"".join(lines)
+cdef bytes _lines(list fields):
+    """The lines of fields."""
+    return b"".join([b"%b: %b\r\n" % (name, value) for name, value in fields])
 
 
 cdef inline size_t _size_of_id(Http1Context context, bytes request_id) noexcept:
-    return PyBytes_GET_SIZE(<PyObject *>context.interface.request_ids.name) + PyBytes_GET_SIZE(<PyObject *>request_id) + 4
+    return PyBytes_GET_SIZE(<PyObject *>context.http.interface.request_ids.name) + PyBytes_GET_SIZE(<PyObject *>request_id) + 4
 
 
 cdef inline char *_put_id(char *place, Http1Context context, bytes request_id) noexcept:
-    place = _put(place, context.interface.request_ids.name)
+    place = _put(place, context.http.interface.request_ids.name)
     place = _put_text(place, b": ", 2)
     place = _put(place, request_id)
     return _put_text(place, b"\r\n", 2)
 
 
-cdef FieldKind _kind_of(Http1Context context, const char *name, Py_ssize_t size) noexcept:
-    """What a field of a response is to the server."""
-    cdef RequestIds ids = context.interface.request_ids
-    if not is_token(name, size):
-        return FIELD_INVALID
-    if size == 14 and equals_lower(name, b"content-length", 14):
-        return FIELD_CONTENT_LENGTH
-    if size == 17 and equals_lower(name, b"transfer-encoding", 17):
-        return FIELD_TRANSFER_ENCODING
-    if size == 10 and equals_lower(name, b"connection", 10):
-        return FIELD_CONNECTION
-    if size == 7 and equals_lower(name, b"upgrade", 7):
-        return FIELD_UPGRADE
-    if _is_hop_by_hop(name, size):
-        return FIELD_HOP_BY_HOP
-    if size == 4 and equals_lower(name, b"date", 4):
-        return FIELD_DATE
-    if size == 6 and equals_lower(name, b"server", 6):
-        return FIELD_SERVER
-    if size == 25 and equals_lower(name, b"strict-transport-security", 25):
-        return FIELD_HSTS
-    if ids is not None and size == PyBytes_GET_SIZE(<PyObject *>ids.name) and equals_lower(name, PyBytes_AS_STRING(<PyObject *>ids.name), size):
-        return FIELD_REQUEST_ID
-    return FIELD_OTHER
-
-
-cdef class ResponseWriter(Protocol):
+cdef class ResponseWriter(Session):
     """Serialises the responses of one connection."""
 
     cdef int start_response(self, Exchange exchange, int status, object headers) except -1:
@@ -187,17 +57,17 @@ cdef class ResponseWriter(Protocol):
         cdef Transport transport = self.transport
         cdef PyObject *field
         cdef Py_ssize_t i = 0
-        cdef Py_ssize_t size = _size_of_fields(headers)
+        cdef Py_ssize_t size = size_of_fields(headers)
         cdef Py_ssize_t rest = END_ROOM
         cdef char *start
         cdef char *place
         cdef char *limit
         cdef bytes line
         if size < 0:
-            headers = _plain(headers)
+            headers = plain(headers)
             for given in headers:
-                _pair(given, &name, &value)
-            size = _size_of_fields(headers)
+                pair(given, &name, &value)
+            size = size_of_fields(headers)
         if exchange.response != RESPONSE_NONE:
             raise RuntimeError("the response was started while its fields were being looked at")
         context.tick()
@@ -216,10 +86,10 @@ cdef class ResponseWriter(Protocol):
         self.trailers = exchange.trailing and self.http11 and not exchange.head_only and exchange.takes_trailers()
         self.seen = 0
         while True:
-            field = _field_at(<PyObject *>headers, i)
+            field = field_at(<PyObject *>headers, i)
             if field is NULL:
                 break
-            _pair(<object>field, &name, &value)
+            pair(<object>field, &name, &value)
             if limit - place < PyBytes_GET_SIZE(name) + PyBytes_GET_SIZE(value) + 4:
                 raise RuntimeError("response headers: they changed while they were sent")
             place = self._write_field(exchange, place, name, value)
@@ -239,7 +109,7 @@ cdef class ResponseWriter(Protocol):
             self.keep_alive = False
         transport.held = place - start
         out_commit(&transport.out, transport.held)
-        if context.note_fields:
+        if self.http.note_fields:
             exchange.response_fields = headers
         return exchange._set_response(RESPONSE_HEAD)
 
@@ -249,7 +119,7 @@ cdef class ResponseWriter(Protocol):
         cdef const char *v = PyBytes_AS_STRING(value)
         cdef Py_ssize_t name_size = PyBytes_GET_SIZE(name)
         cdef Py_ssize_t value_size = PyBytes_GET_SIZE(value)
-        cdef FieldKind kind = self.context.kind_of(name)
+        cdef FieldKind kind = self.http.kind_of(name)
         if kind == FIELD_INVALID or not is_value(v, value_size):
             raise RuntimeError(
                 f"response headers: a name must be a token and a value must not hold CR, LF or NUL, got {(<object>name, <object>value)!r}"
@@ -259,7 +129,7 @@ cdef class ResponseWriter(Protocol):
         elif kind == FIELD_CONTENT_LENGTH:
             if exchange.declared >= 0:
                 raise RuntimeError("response headers: expected one content-length, got several")
-            exchange.declared = _length(<object>value)
+            exchange.declared = length_of(<object>value)
             if exchange.status == 204 or exchange.status == 205 or self.trailers:
                 return place            # RFC 9110, 8.6; only a chunked body can have trailers
         elif kind == FIELD_TRANSFER_ENCODING:
@@ -296,7 +166,7 @@ cdef class ResponseWriter(Protocol):
         return place + 2
 
     cdef int send_interim(self, Exchange exchange, int status, object headers) except -1:
-        cdef bytes lines = _lines(headers)
+        cdef bytes lines = _lines(checked(headers, False))
         if not self.http11 or exchange.response > RESPONSE_HEAD or self.transport.broken:
             return 0                    # RFC 9110, 15.2: HTTP/1.0 has no such responses
         self._interject(exchange, status, self.context.status_line(status, None) + lines + b"\r\n")
@@ -354,13 +224,13 @@ cdef class ResponseWriter(Protocol):
                 place = _put_text(place, b"transfer-encoding: chunked\r\n", 28)
             else:
                 self.keep_alive = False
-        if self.context.draining or transport.last_request or (self.expects_continue and not exchange.body_complete):
+        if self.http.draining or transport.last_request or (self.expects_continue and not exchange.body_complete):
             self.keep_alive = False     # RFC 9110, 10.1.1: a client that waits to send its body must know that it need not
         place = self._put_connection(place)
         place = _put_text(place, b"\r\n", 2)
         out_commit(&transport.out, place - start)
         exchange.bytes_out += transport.held + (place - start)
-        if self.context.note_first_byte:
+        if self.http.note_first_byte:
             exchange.first_byte_at = clock()
         transport.held = 0
         return exchange._set_response(RESPONSE_BODY)
@@ -376,18 +246,14 @@ cdef class ResponseWriter(Protocol):
 
     cdef bint _is_open_ended(self, Exchange exchange) noexcept:
         """Whether a response has begun whose body only the end of the connection ends."""
-        return exchange.declared < 0 and not self.chunked and exchange.response == RESPONSE_BODY and not _has_no_content(exchange)
+        return exchange.declared < 0 and not self.chunked and exchange.response == RESPONSE_BODY and not has_no_content(exchange)
 
     cdef bint _admit(self, Exchange exchange, int64_t size, bint more) except -1:
         """Whether a piece of the body can still be sent; it fits what was declared, and the head is complete then."""
         if self.transport.broken:
             exchange.disconnected = True
             return False
-        if exchange.declared >= 0 and exchange.sent + size > exchange.declared and not _has_no_content(exchange):
-            raise RuntimeError(
-                f"the response's body is longer than its content-length: {exchange.declared} declared, {exchange.sent + size} sent"
-            )
-        exchange.sent += size
+        take_length(exchange, size)
         if exchange.response == RESPONSE_HEAD:
             self._end_head(exchange, size, more)
         return True
@@ -401,7 +267,7 @@ cdef class ResponseWriter(Protocol):
         if not self._admit(exchange, size, more):
             return 0
         queued = transport.out.pending
-        if (size or self.chunked) and not _has_no_content(exchange):
+        if (size or self.chunked) and not has_no_content(exchange):
             if size <= OUT_COPY_LIMIT:
                 start = place = out_reserve(transport.pool, &transport.out, size + 32)
                 if self.chunked:
@@ -436,7 +302,7 @@ cdef class ResponseWriter(Protocol):
         if not self._admit(exchange, count, more):
             return 0
         queued = transport.out.pending
-        if count and not _has_no_content(exchange):
+        if count and not has_no_content(exchange):
             if self.chunked:
                 start = out_reserve(transport.pool, &transport.out, 32)
                 place = _put_number(start, count, 16)
@@ -455,7 +321,7 @@ cdef class ResponseWriter(Protocol):
 
     cdef int send_trailers(self, Exchange exchange, object headers) except -1:
         cdef Transport transport = self.transport
-        cdef bytes lines = _lines(headers, _NO_TRAILERS)
+        cdef bytes lines = _lines(checked(headers, True))
         if transport.broken:
             exchange.disconnected = True
             return 0
@@ -469,16 +335,12 @@ cdef class ResponseWriter(Protocol):
         """A piece of the body is in the output queue."""
         cdef Transport transport = self.transport
         if more:
-            if transport.unsent() >= self.context.write_high_water:
+            if transport.unsent() >= self.http.write_high_water:
                 transport.flush()
             elif transport.corked == 0:
                 transport.flush_soon()
             return 0
-        if exchange.sent < exchange.declared and not _has_no_content(exchange):
-            _log.error(
-                "the response's body is shorter than its content-length: %d declared, %d sent: %s",
-                exchange.declared, exchange.sent, exchange.name(),
-            )
+        if is_short(exchange):
             return self.cut_short(exchange)
         exchange._set_response(RESPONSE_DONE)
         return self._response_done(exchange)
@@ -534,16 +396,8 @@ cdef class ResponseWriter(Protocol):
         raise NotImplementedError
 
     cdef bint writable(self, Exchange exchange) noexcept:
-        return self.transport.unsent() < self.context.write_high_water
+        return self.transport.unsent() < self.http.write_high_water
 
     cdef int _response_done(self, Exchange exchange) except -1:
         """The last byte of the response is in the output queue."""
         raise NotImplementedError
-
-
-cdef int64_t _length(object value) except -1:
-    """The number of a Content-Length field (RFC 9110, 8.6)."""
-    cdef int64_t length = number_of(PyBytes_AS_STRING(<PyObject *>value), PyBytes_GET_SIZE(<PyObject *>value))
-    if length < 0:
-        raise RuntimeError(f"response headers: expected content-length to be a number of bytes, got {value!r}")
-    return length

@@ -39,7 +39,8 @@ cdef class Http1Session(RequestReader):
     # for the connection
 
     cdef int feed(self, const char *base, size_t size) except -1:
-        """Parse what was read, and answer what can be answered at once."""
+        if self.awaited == AWAITED_BODY:
+            self.http.note_pace(&self.pace, self.transport.now(), size)
         if self.state == SESSION_CLOSING:
             return 0
         if self.state == SESSION_COMPLETE or self.c_pending is not NULL:
@@ -66,18 +67,16 @@ cdef class Http1Session(RequestReader):
                 self.feeding = self.resuming = False
                 if not self.stashed_again:
                     self._drop_pending()
-        if self.pending_size - self.pending_start < self.context.body_high_water and not self.suspended:
-            self.transport.resume_reading()
+        if self.pending_size - self.pending_start < self.http.body_high_water and not self.suspended:
+            self._read_on()
         if self.input_ended and self.state != SESSION_COMPLETE:
             return self.read_ended()
         return 0
 
     cdef bint idle(self) noexcept:
-        """Whether the connection can do without this session."""
         return self.state == SESSION_IDLE and self.c_pending is NULL and self.unlogged is None
 
     cdef int read_ended(self) except -1:
-        """The peer has ended its half: nothing more will come, but an answer may still be waited for."""
         cdef Exchange exchange = self.exchange
         self.input_ended = True
         if exchange is not None and exchange.turn == TURN_WAITING and self.state == SESSION_COMPLETE:
@@ -98,7 +97,6 @@ cdef class Http1Session(RequestReader):
         return exchange.on_read_ended()
 
     cdef int writable_again(self) except -1:
-        """The socket has taken most of what waited for it."""
         cdef Exchange exchange = self.exchange
         if exchange is not None and self.dispatched:
             return exchange.on_writable()
@@ -107,7 +105,6 @@ cdef class Http1Session(RequestReader):
         return 0
 
     cdef int closed(self) except -1:
-        """The connection has closed, whoever did it."""
         cdef Exchange exchange = self.exchange
         self.state = SESSION_CLOSING
         self.exchange = None
@@ -118,9 +115,12 @@ cdef class Http1Session(RequestReader):
         self._log_cut(exchange)
         return exchange.on_disconnect() if self.dispatched else exchange.withdraw(True)
 
+    cdef int release(self) except -1:
+        return self.context.give_back(self)
+
     cdef int closed_within(self, const char *head, size_t size) except -1:
         """The connection has closed, and all that came of a request is this."""
-        if self.context.access_log is None:
+        if self.http.access_log is None:
             return 0
         self._begin_head()
         self._keep_line(head, head + size)
@@ -136,7 +136,7 @@ cdef class Http1Session(RequestReader):
         cdef SessionState was = self.state
         if self.state == SESSION_CLOSING:
             return 0
-        if self.context.rejections.note(_reason_of(status, was)):
+        if self.http.rejections.note(rejection_of(status, was == SESSION_BODY)):
             _log.info("%s: %d, %s", name_of(transport.client()), status, why)
         self._set_state(SESSION_CLOSING)
         self.exchange = None
@@ -164,32 +164,31 @@ cdef class Http1Session(RequestReader):
     cdef int _turn_down(self, Exchange exchange, int status, int retry_after) except -1:
         """Write an answer of the server's own to a request, for which there need not be an exchange."""
         cdef size_t queued = self.transport.out.pending
-        cdef RequestIds ids = self.context.interface.request_ids
+        cdef RequestIds ids = self.http.interface.request_ids
         cdef bytes request_id = exchange.request_id if exchange is not None else None
         if ids is not None and request_id is None:
             request_id = ids.fresh()
         self._write_refusal(status, retry_after, self.head_only, request_id)
-        if self.context.access_log is not None:
+        if self.http.access_log is not None:
             if exchange is None:
                 exchange = _record_of(self)
                 exchange.request_id = request_id
             exchange.status = status
-            exchange.sent = len(_REASONS[status])
+            exchange.sent = len(phrase_of(status))
             exchange.bytes_in = self.raw_size
             exchange.bytes_out += self.transport.out.pending - queued
-            self.context.access_log.append(exchange)
+            self.http.access_log.append(exchange)
         return 0
 
     cdef int _decline(self, Exchange exchange, int status, Rejection reason, int retry_after) except -1:
         """Answer a request that could be served another time."""
-        if self.context.rejections.note(reason):
-            client = (exchange if exchange is not None else _record_of(self)).client
-            _log.info("%s: %d, %s", name_of(client), status, _why_declined(reason))
+        if self.http.rejections.note(reason):
+            self.http.log_declined((exchange if exchange is not None else _record_of(self)).client, status, reason)
         return self._answer_unserved(exchange, status, retry_after)
 
     cdef int _answer_unserved(self, Exchange exchange, int status, int retry_after) except -1:
         """Answer a request whose framing is beyond doubt, so that its connection can go on."""
-        if self.context.draining or (self.expects_continue and self.state != SESSION_COMPLETE):
+        if self.http.draining or (self.expects_continue and self.state != SESSION_COMPLETE):
             self.keep_alive = False
         self.dispatched = True          # what comes of its body is of no use
         return self._turn_down(exchange, status, retry_after)
@@ -210,7 +209,7 @@ cdef class Http1Session(RequestReader):
 
     cdef int turn_away(self, Exchange exchange, Rejection reason) except -1:
         self.exchange = None
-        self._decline(exchange, 503, reason, self.context.retry_after)
+        self._decline(exchange, 503, reason, self.http.retry_after)
         if self.transport.corked == 0:
             self.transport.flush()
         return self._next() if self.state == SESSION_COMPLETE else self._drop_rest()
@@ -221,7 +220,7 @@ cdef class Http1Session(RequestReader):
         self.exchange = None
         self.keep_alive = False
         exchange.withdraw(True)
-        self._turn_down(exchange, 503, self.context.retry_after)
+        self._turn_down(exchange, 503, self.http.retry_after)
         self._set_state(SESSION_CLOSING)
         return self.transport.shut(False)
 
@@ -254,7 +253,7 @@ cdef class Http1Session(RequestReader):
                 self.raw_size += position - base
             if code == llhttp.HPE_OK:
                 if self.state == SESSION_HEAD:
-                    if self.raw_size > self.context.max_head_size:
+                    if self.raw_size > self.http.max_head_size:
                         return self.refuse(431, "the request's head is larger than max_head_size")
                     return self._put_off(head, end)
                 self._keep(&self.name)
@@ -294,17 +293,17 @@ cdef class Http1Session(RequestReader):
     cdef bint _is_behind(self) except -1:
         """Whether so much of earlier answers waits for the socket that no further request is to be begun before it has left."""
         cdef Transport transport = self.transport
-        if transport.unsent() < self.context.write_high_water:
+        if transport.unsent() < self.http.write_high_water:
             return False
         transport.flush()
-        return transport.unsent() >= self.context.write_high_water
+        return transport.unsent() >= self.http.write_high_water
 
     cdef const char *_execute_line(self, const char *base, const char *end) except? NULL:
         """Read on in the request line: where the fields, or another line, begin, or NULL if nothing is left to read."""
         cdef const char *behind = self._read_line(base, end)
         if self.error:
             self.raw_size += end - base
-            if self.context.access_log is not None:
+            if self.http.access_log is not None:
                 self._keep_line(base, end)
             self.refuse(self.error, self.why)
             return NULL
@@ -323,7 +322,7 @@ cdef class Http1Session(RequestReader):
     cdef int _put_off(self, const char *head, const char *end) except -1:
         """The head is not complete. It is kept as it came, and read from its start when there is more of it: so it needs no session."""
         self.raw_size = end - head
-        if self.context.access_log is not None:
+        if self.http.access_log is not None:
             self._keep_line(head, end)  # in case that no more comes
         self.method = None              # what is known of the line lies in what was read
         if self.input_ended:
@@ -342,7 +341,7 @@ cdef class Http1Session(RequestReader):
     cdef bint _is_framing_large(self, const char *place) noexcept:
         """Blanks and line ends, of which llhttp tells nothing: some for each byte of the body."""
         cdef size_t size = self.raw_size + (place - self.read_base) - self.head_size
-        return size > self.context.max_head_size + FRAMING_SHARE * self.body_size
+        return size > self.http.max_head_size + FRAMING_SHARE * self.body_size
 
     cdef int _stash(self, const char *base, size_t size) except -1:
         """Keep what can't be parsed before the response is done, and read on as long as it is little: else nobody would see the client go."""
@@ -363,7 +362,7 @@ cdef class Http1Session(RequestReader):
         memcpy(grown + self.pending_size, base, size)
         self.c_pending = grown
         self.pending_size += size
-        return self.transport.pause_reading() if self.pending_size >= self.context.body_high_water else 0
+        return self.transport.pause_reading() if self.pending_size >= self.http.body_high_water else 0
 
     cdef void _drop_pending(self) noexcept:
         PyMem_RawFree(self.c_pending)
@@ -376,6 +375,7 @@ cdef class Http1Session(RequestReader):
         self.messages += 1
         self.body_size = self.discarded = 0
         self.pace.at = self.pace.elapsed = 0
+        self.awaited = AWAITED_NOTHING
         self.dispatched = False
         return self._begin_head()
 
@@ -385,22 +385,23 @@ cdef class Http1Session(RequestReader):
         cdef const Address *client = self.transport.address()
         if self._check_head():
             return llhttp.HPE_USER
-        if self.parser.content_length > self.context.max_body_size:
+        if self.parser.content_length > self.http.max_body_size:
             return self._deny(413, "the request's body is larger than max_body_size")
         self.parser.upgrade = 0         # an offer that is not taken (RFC 9110, 7.8)
         # RFC 9112, 9.3
         self.client_closes = self.connection & ASKED_TO_CLOSE or not (self.http11 or self.connection & ASKED_TO_STAY)
         self.keep_alive = not self.client_closes and not self.context.one_request
-        if self.context.max_requests and self.served + self.messages >= <unsigned int>self.context.max_requests:
+        if self.http.max_requests and self.served + self.messages >= <unsigned int>self.http.max_requests:
             self.keep_alive = False
         if not self.http11:
             self.expects_continue = False
         if self.forwarded:
-            self.context.forwarding.read(self.fields, self.forwarded, &told)
+            self.http.forwarding.read(self.fields, self.forwarded, &told)
             known = &told
             if told.client.family:
                 client = &told.client
-        if self._is_declined(client):
+        self.declined = self.http.decline(self.transport, client, &self.retry_in)
+        if self.declined:
             return self._set_state(SESSION_BODY)
         self._make_exchange(known)
         return self._begin_body()
@@ -411,45 +412,13 @@ cdef class Http1Session(RequestReader):
         self.target_size = 0
         return self._set_state(SESSION_BODY) if self.state == SESSION_HEAD else 0
 
-    cdef bint _is_declined(self, const Address *client) except -1:
-        """Whether there is no room for a request of this client, or another place. It gets no exchange then, and its answer as soon as
-        llhttp has returned.
-        """
-        cdef Admission admission = self.context.interface.admission
-        if self.context.rates:
-            self.retry_in = self.transport.must_wait(client)
-            if self.retry_in:
-                self.declined = 429
-        if not self.declined and self.transport.redirects:
-            self.declined = REDIRECT
-        elif not self.declined and admission is not None and admission.turns_away():
-            self.retry_in = self.context.retry_after
-            self.declined = 503
-        return self.declined != 0
-
     cdef int _make_exchange(self, const Forwarded *told) except -1:
-        cdef Transport transport = self.transport
-        cdef Exchange exchange = self.context.interface.new_exchange()
-        exchange.protocol = self
+        cdef Exchange exchange = self.http.new_exchange(self, self.transport, self.fields, told, self.read_at)
         exchange.method = self.method
         exchange.http_version = _HTTP11 if self.http11 else _HTTP10
         exchange.head_only = self.head_only
-        exchange.headers = self.fields
         exchange.read_ended = self.input_ended
         exchange.body_withheld = self.expects_continue
-        exchange.read_at = self.read_at
-        exchange.began_at = clock() if self.read_at else coarse_clock()
-        exchange.scheme = transport.scheme()
-        exchange.client = transport.client()
-        exchange.secure = exchange.scheme is not _HTTP and exchange.scheme == "https"
-        if exchange.secure:
-            exchange.tls = transport.tls()
-        exchange.server = transport.server()
-        exchange.trusted = transport.trusted
-        if told is not NULL:
-            self.context.forwarding.apply(told, exchange)
-        if self.context.interface.request_ids is not None:
-            self.context.interface.request_ids.give(exchange)
         self._set_target(exchange)
         if self.codings:
             exchange.trailers = []
@@ -462,7 +431,7 @@ cdef class Http1Session(RequestReader):
             return self._deny(431, "the framing of the request's body is larger than max_head_size")
         self.body_size += size
         self.expects_continue = False   # it did not wait
-        if self.body_size > self.context.max_body_size:
+        if self.body_size > self.http.max_body_size:
             return self._deny(413, "the request's body is larger than max_body_size")
         if exchange is None:
             self.discarded += size
@@ -470,7 +439,7 @@ cdef class Http1Session(RequestReader):
                 return self._deny(413, "the rest of the request's body, which nobody reads, is larger than 1 MiB")
             return 0
         exchange.add_body(base, size)
-        if not self.suspended and exchange.buffered() >= self.context.body_high_water:
+        if not self.suspended and exchange.buffered() >= self.http.body_high_water:
             self.suspended = True
             self.transport.pause_reading()
         return 0
@@ -493,23 +462,23 @@ cdef class Http1Session(RequestReader):
                 self._interject(exchange, 100, _CONTINUE)
                 if transport.corked == 0:
                     transport.flush()
-            transport.resume_reading()          # it did not wait for a body before
-        if self.suspended and exchange.buffered() < self.context.body_high_water:
+            self._read_on()             # it did not wait for a body before
+        if self.suspended and exchange.buffered() < self.http.body_high_water:
             self._go_on_reading()
         return 0
 
     cdef int _go_on_reading(self) except -1:
         """End the pause that an unread body made; also when the body is complete, as the client's leaving must be seen."""
         self.suspended = False
-        return self.transport.resume_reading() if self.c_pending is NULL else 0
+        return self._read_on() if self.c_pending is NULL else 0
 
     cdef int _response_done(self, Exchange exchange) except -1:
         cdef Transport transport = self.transport
         if exchange.read_at:
-            observe(&self.context.latency, clock() - exchange.began_at)
+            observe(&self.http.latency, clock() - exchange.began_at)
         if transport.corked == 0:
             transport.flush()
-        if self.context.access_log is not None:
+        if self.http.access_log is not None:
             self._log_done(exchange)
         if self.state == SESSION_COMPLETE:
             return self._next()
@@ -546,6 +515,63 @@ cdef class Http1Session(RequestReader):
             self.transport.resume_soon()
         return 0
 
+    # deadlines
+
+    cdef int _read_on(self) except -1:
+        self.transport.resume_reading()
+        return self._await_body()
+
+    cdef int _await_body(self) except -1:
+        """The request's body is being read, perhaps: from now on it is the client that takes its time."""
+        cdef Transport transport = self.transport
+        if self.state != SESSION_BODY or self.exchange is None:
+            return 0
+        if self.expects_continue or not transport.reading:
+            self.awaited = AWAITED_NOTHING
+        elif self.awaited != AWAITED_BODY:
+            self.awaited = AWAITED_BODY
+            self.http.begin_pace(&self.pace, transport.now(), self.body_size)
+        return transport.rearm()
+
+    cdef int settle(self) except -1:
+        cdef uint64_t limit
+        if self.state != SESSION_BODY:
+            self.awaited = AWAITED_NOTHING
+        elif self.exchange is not None:
+            return self._await_body()
+        elif self.awaited != AWAITED_REST:
+            limit = earlier(self.http.timeouts.keep_alive, self.http.timeouts.body)
+            self.awaited = AWAITED_REST
+            self.until = self.transport.now() + limit if limit else 0
+        return 0
+
+    cdef uint64_t deadline(self) noexcept:
+        cdef uint64_t first = 0
+        if self.awaited == AWAITED_BODY:
+            first = self.http.pace_deadline(&self.pace)
+        elif self.awaited == AWAITED_REST:
+            first = self.until
+        return earlier(first, self.http.request_deadline(self.exchange)) if self.exchange is not None else first
+
+    cdef int on_due(self, uint64_t now) except -1:
+        cdef Exchange exchange = self.exchange
+        cdef uint64_t deadline = self.http.request_deadline(exchange) if exchange is not None else 0
+        if deadline and now >= deadline:
+            return self._on_request_late(exchange)
+        if self.awaited == AWAITED_REST:
+            return self.transport.drop()
+        return self.refuse(408, self.http.late_body(&self.pace, now))
+
+    cdef int _on_request_late(self, Exchange exchange) except -1:
+        cdef Transport transport = self.transport
+        cdef str why = self.http.late_request(exchange)
+        if exchange.response != RESPONSE_BODY:
+            return self.refuse(504, why)
+        # What waits for the client goes as well: it would not be a response.
+        if self.http.rejections.note(REJECTED_REQUEST_TIMEOUT):
+            _log.info("%s: %s", name_of(transport.client()), why)
+        return transport.reset()
+
     # the access log
 
     cdef int _keep_line(self, const char *base, const char *end) except -1:
@@ -567,29 +593,28 @@ cdef class Http1Session(RequestReader):
         if transport.unsent() > <size_t>(LOG_AHEAD if transport.corked and not transport.broken else 0):
             self.unlogged = exchange
         else:
-            self.context.access_log.append(exchange)
+            self.http.access_log.append(exchange)
         return 0
 
     cdef int log_sent(self, size_t lost) except -1:
-        """The response that was waited for has left, but for the last `lost` bytes."""
         cdef Exchange exchange = self.unlogged
         self.unlogged = None
         if lost:
             exchange.aborted = True
             exchange.bytes_out = max(exchange.bytes_out - <int64_t>lost, 0)
-        self.context.access_log.append(exchange)
+        self.http.access_log.append(exchange)
         return 0
 
     cdef int _log_cut(self, Exchange exchange) except -1:
         """A request has no answer, or not all of one, and gets no more."""
-        if self.context.access_log is None:
+        if self.http.access_log is None:
             return 0
         if exchange.response != RESPONSE_BODY:
             exchange.status = 0
         exchange.bytes_in = self.raw_size
         exchange.bytes_out = max(exchange.bytes_out - <int64_t>self.unsent, 0)
         exchange.aborted = True
-        self.context.access_log.append(exchange)
+        self.http.access_log.append(exchange)
         return 0
 
 

@@ -213,7 +213,14 @@ cdef class StreamHandle(StreamWriter):
         self._close()
         return 0
 
+    cdef int drop(self) except -1:
+        self._close()
+        return 0
+
     # deadlines
+
+    cdef uint64_t now(self) noexcept:
+        return self.reactor.now()
 
     cdef int arm(self, uint64_t deadline) except -1:
         """Call _on_timeout() at `deadline`, on the reactor's clock, in place of what was armed before; 0 disarms."""

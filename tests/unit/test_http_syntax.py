@@ -7,7 +7,7 @@ import re
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from granite._core import http1
+from granite._core import http, http1
 from tests.wire import oracle
 
 
@@ -32,7 +32,7 @@ HOSTS = joined(
 @example(b"[::\x00]")
 @example(b"[v1.]")
 def test_host(value: bytes) -> None:
-    assert http1.check_host(value) == oracle.is_host(value)
+    assert http.check_host(value) == oracle.is_host(value)
 
 
 LISTS = joined(
@@ -50,18 +50,18 @@ def test_coding(value: bytes) -> None:
 @thorough
 @given(LISTS)
 def test_expectations(value: bytes) -> None:
-    assert http1.check_expectations(value) == oracle.is_continue(value)
+    assert http.check_expectations(value) == oracle.is_continue(value)
 
 
 @thorough
 @given(LISTS, st.sampled_from((b"close", b"keep-alive")))
 def test_token(value: bytes, lower: bytes) -> None:
     elements = [element.strip(b" \t").lower() for element in value.split(b",")]
-    assert http1.check_token(value, lower) == (lower in elements)
+    assert http.check_token(value, lower) == (lower in elements)
 
 
 @thorough
 @given(joined(b"%", b"%4", b"%41", b"%fF", b"a", b"%%"))
 def test_encoding(value: bytes) -> None:
     broken = re.search(rb"%(?![0-9A-Fa-f]{2})", value)
-    assert http1.check_encoding(value) == (broken is None)
+    assert http.check_encoding(value) == (broken is None)
