@@ -7,6 +7,7 @@ PORT ?= 8000
 ARGS ?=
 PROCESSES ?= 3
 SECONDS ?= 60
+TOOLS ?= go=golang-go testssl=testssl.sh chromium=chromium node=nodejs curl=curl openssl=openssl
 RUN ?=
 
 export PYTHON
@@ -47,7 +48,8 @@ fuzz-in-place: system
 	@tools/venv.sh $(VENV) test
 	$(RUN) $(VENV)/bin/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
 
-conformance: system  ## public suites, judged case by case, into docs/conformance.md (ARGS=h2spec for one)
+conformance: system  ## public suites, judged case by case, into docs/conformance.md (ARGS=h2spec for one; TOOLS= installs nothing)
+	@tools/system.sh $(TOOLS)
 	@tools/venv.sh $(VENV) test
 	$(VENV)/bin/python -m tests.conformance $(ARGS)
 
