@@ -46,7 +46,7 @@ EXTENSIONS: dict[str, tuple[list[str], list[str]]] = {
     "http1": (["granite_llhttp"], []),
     "http2": ([], ["libnghttp2 >= 1.52"]),
     # Who needs what another one has comes before it.
-    "tls": (["granite_fusion", "granite_picotls"], []),
+    "tls": (["granite_fusion", "granite_picotls", "granite_x25519"], []),
     "proxy_protocol": ([], []),
     "task": ([], []),
     "asgi": ([], []),

@@ -38,6 +38,7 @@ UV_DEFINES = {
         -D_DARWIN_USE_64_BIT_INODE=1""",
     "freebsd": "-D_FILE_OFFSET_BITS=64 -D_LARGEFILE_SOURCE",
 }
+S2N_BIGNUM = "third_party/s2n-bignum/s2n-bignum-imported"
 FUSION_FLAGS = ("-mavx2", "-maes", "-mpclmul", "-mvaes", "-mvpclmulqdq")
 UV_LINK = {"linux": "-pthread -ldl -lrt", "darwin": "-pthread", "freebsd": "-pthread -lkvm"}
 
@@ -94,7 +95,7 @@ def libraries() -> dict[str, Library]:
         "granite_picotls": Library(
             "picotls",
             tuple(f"lib/{name}.c" for name in ("picotls", "pembase64", "hpke", "openssl")),
-            ("-std=gnu99", "-D_GNU_SOURCE", "-pthread"),
+            ("-std=gnu99", "-O3", "-D_GNU_SOURCE", "-pthread"),
             packages=("libcrypto >= 3.0",),
         ),
         "granite_fusion": Library(
@@ -103,6 +104,16 @@ def libraries() -> dict[str, Library]:
             ("-std=gnu99", "-D_GNU_SOURCE", *FUSION_FLAGS),
             machines=("x86_64", "amd64"),
             define="GRANITE_HAVE_FUSION",
+        ),
+        "granite_x25519": Library(
+            "aws-lc",
+            tuple(
+                f"{S2N_BIGNUM}/x86_att/curve25519/{name}.S"
+                for name in ("curve25519_x25519", "curve25519_x25519base")
+            ),
+            (f"-I{S2N_BIGNUM}/include", "-DS2N_BN_HIDE_SYMBOLS"),
+            machines=("x86_64", "amd64"),
+            define="GRANITE_HAVE_X25519",
         ),
     }
 

@@ -9,8 +9,8 @@ def cipher_suites() -> list[str]:
     """The names of the TLS 1.3 cipher suites that this build offers, in the order of preference."""
 
 def engines() -> list[str]:
-    """What encrypts with AES-GCM, the best one first: "fusion" where the build and the processor
-    have it, and "openssl".
+    """What computes, the best one first: "openssl", and before it "fusion" where the build and the
+    processor have it.
     """
 
 class Tickets:

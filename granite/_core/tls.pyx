@@ -48,8 +48,10 @@ cdef dict _ALERTS = {
 }
 
 
+include "tls/exchange.pxi"
 include "tls/ciphers.pxi"
 include "tls/tickets.pxi"
+include "tls/signature.pxi"
 include "tls/certificate.pxi"
 include "tls/clients.pxi"
 include "tls/context.pxi"

@@ -168,3 +168,42 @@ def _dechunked(data: bytes) -> bytes:
             return b"".join(found)
         found.append(data[end + 2 : end + 2 + size])
         at = end + 2 + size + 2
+
+
+AES_128, AES_256 = "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"
+CHACHA20 = "TLS_CHACHA20_POLY1305_SHA256"
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen"),
+    [
+        ((AES_256, CHACHA20, AES_128), AES_128),
+        ((AES_256, CHACHA20), AES_256),
+        ((CHACHA20, AES_256, AES_128), CHACHA20),
+    ],
+)
+def test_which_cipher_suite_is_chosen(secured, offered, chosen):
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl")
+    server = secured(_echo)
+    done = subprocess.run(
+        [
+            *(openssl, "s_client", "-connect", f"127.0.0.1:{server.port}"),
+            *("-ciphersuites", ":".join(offered)),
+        ],
+        input=b"",
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert f"Cipher is {chosen}".encode() in done.stdout
+
+
+def test_many_key_exchanges(secured, trusting):
+    """Each with other keys: whose secrets are not the same cannot read each other's Finished."""
+    server = secured(_echo)
+    for _ in range(100):
+        client = Records(server.host, server.port, trusting)
+        with client.sock:
+            client.handshake()

@@ -9,13 +9,18 @@ import struct
 
 import pytest
 
+from granite import testing
+from granite._core.tls import Certificate, TlsContext, engines
 from tests.server.apps import eventually, hello
 from tests.server.inside import counted, wait_for
 from tests.server.test_tls_records import GET, alert
 from tests.server.tls import ALERT, CHANGE_CIPHER_SPEC, DATA, HANDSHAKE, Forger, Records
 
 UNEXPECTED_MESSAGE, BAD_RECORD_MAC, RECORD_OVERFLOW = 10, 20, 22
-HANDSHAKE_FAILURE, DECODE_ERROR, DECRYPT_ERROR = 40, 50, 51
+P25519 = 2**255 - 19
+X25519_SHARE = b"\x00\x1d\x00\x20"  # how it begins: the group, and 32 bytes
+HANDSHAKE_FAILURE, ILLEGAL_PARAMETER, DECODE_ERROR, DECRYPT_ERROR = 40, 47, 50, 51
+INTERNAL_ERROR = 80
 
 
 @pytest.fixture
@@ -158,6 +163,40 @@ def test_early_data_that_nobody_has_asked_for(server, client_hello):
 )
 def test_what_is_no_client_hello(server, data, expected):
     assert plain_alert(answer_to(server, data)) == expected
+
+
+@pytest.mark.parametrize("engine", engines())
+@pytest.mark.parametrize(
+    "share",
+    [
+        pytest.param(bytes(32), id="zero"),
+        pytest.param((1).to_bytes(32, "little"), id="one"),
+        pytest.param((P25519 - 1).to_bytes(32, "little"), id="p-1"),
+        pytest.param(P25519.to_bytes(32, "little"), id="p"),
+        pytest.param((P25519 + 1 + 2**255).to_bytes(32, "little"), id="p+1"),
+        pytest.param(
+            bytes.fromhex("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"),
+            id="order-8",
+        ),
+    ],
+)
+def test_a_share_of_small_order(serve, authority, client_hello, monkeypatch, engine, share):
+    """Whose secret is zero, whoever's key it is exchanged with (RFC 7748, 6.1)."""
+    chain, key = authority.chain.read_bytes(), authority.key.read_bytes()
+    context = TlsContext([Certificate(chain, key)], engine=engine)
+    monkeypatch.setattr(testing, "load_context", lambda config: context)
+    other = serve(hello, **authority.settings)
+    at = client_hello.rindex(X25519_SHARE) + 4
+    answer = answer_to(other, client_hello[:at] + share + client_hello[at + 32 :])
+    assert plain_alert(answer) in (ILLEGAL_PARAMETER, INTERNAL_ERROR)  # OpenSSL's says no reason
+
+
+def test_a_share_of_another_size(server, client_hello):
+    """Of 27 bytes, with the rest in the share of a group that nobody has."""
+    at = client_hello.rindex(X25519_SHARE)
+    shares = b"\x00\x1d\x00\x1b" + bytes(range(27)) + b"\x0a\x0a\x00\x01\x00"
+    answer = answer_to(server, client_hello[:at] + shares + client_hello[at + 36 :])
+    assert plain_alert(answer) in (ILLEGAL_PARAMETER, DECRYPT_ERROR)
 
 
 def test_a_client_hello_in_pieces(server, authority):

@@ -26,8 +26,12 @@ cdef extern from "picotls.h" nogil:
     ctypedef struct ptls_get_time_t:
         pass
 
-    ctypedef struct ptls_sign_certificate_t:
+    ctypedef struct ptls_async_job_t:
         pass
+
+    ctypedef struct ptls_sign_certificate_t:
+        int (*cb)(ptls_sign_certificate_t *self, ptls_t *tls, ptls_async_job_t **job, uint16_t *selected_algorithm, ptls_buffer_t *output,
+                  ptls_iovec_t input, const uint16_t *algorithms, size_t num_algorithms) noexcept
 
     ctypedef struct ptls_verify_certificate_t:
         pass
@@ -105,7 +109,9 @@ cdef extern from "picotls.h" nogil:
     int PTLS_ERROR_IN_PROGRESS
     int PTLS_ERROR_NO_MEMORY
     int PTLS_ALERT_CLOSE_NOTIFY
+    int PTLS_ERROR_LIBRARY
     int PTLS_ALERT_DECRYPT_ERROR
+    int PTLS_ALERT_HANDSHAKE_FAILURE
     int PTLS_ALERT_NO_APPLICATION_PROTOCOL
     int PTLS_ALERT_LEVEL_WARNING
     int PTLS_ERROR_GET_CLASS(int error)
@@ -161,20 +167,19 @@ cdef extern from "picotls/openssl.h" nogil:
     ctypedef struct EVP_PKEY:
         pass
 
+    ctypedef struct EVP_MD:
+        pass
+
     ctypedef struct ptls_openssl_signature_scheme_t:
         uint16_t scheme_id
+        const EVP_MD *(*scheme_md)()                        # NULL: the scheme has its own
 
     ctypedef struct ptls_openssl_sign_certificate_t:
         ptls_sign_certificate_t super
         const ptls_openssl_signature_scheme_t *schemes      # UINT16_MAX ends them
 
-    # NULL-terminated, in the order of preference.
-    ptls_cipher_suite_t *ptls_openssl_cipher_suites[]
     ptls_aead_algorithm_t ptls_openssl_aes256gcm
     ptls_hash_algorithm_t ptls_openssl_sha256
-    ptls_key_exchange_algorithm_t ptls_openssl_x25519
-    ptls_key_exchange_algorithm_t ptls_openssl_secp256r1
-    ptls_key_exchange_algorithm_t ptls_openssl_secp384r1
 
     void ptls_openssl_random_bytes(void *buf, size_t len)
     int ptls_openssl_init_sign_certificate(ptls_openssl_sign_certificate_t *self, EVP_PKEY *key)
@@ -221,7 +226,16 @@ cdef extern from "openssl/err.h" nogil:
 
 
 cdef extern from "openssl/evp.h" nogil:
+    ctypedef struct EVP_MD_CTX:
+        pass
+
     void EVP_PKEY_free(EVP_PKEY *key)
+    int EVP_PKEY_get_size(const EVP_PKEY *key)
+    EVP_MD_CTX *EVP_MD_CTX_new()
+    void EVP_MD_CTX_free(EVP_MD_CTX *context)
+    int EVP_MD_CTX_copy_ex(EVP_MD_CTX *out, const EVP_MD_CTX *source)
+    int EVP_DigestSignInit(EVP_MD_CTX *context, void **key_context, const EVP_MD *kind, void *engine, EVP_PKEY *key)
+    int EVP_DigestSign(EVP_MD_CTX *context, unsigned char *signature, size_t *size, const unsigned char *data, size_t data_size)
 
 
 cdef extern from "openssl/x509.h" nogil:

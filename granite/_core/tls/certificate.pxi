@@ -23,10 +23,9 @@ cdef class Certificate:
     """
 
     cdef ptls_context_t c_context       # the common one's copy, with this certificate in it
-    cdef ptls_openssl_sign_certificate_t c_signer
+    cdef Signer c_signer
     cdef ptls_iovec_t c_chain[MOST_CERTIFICATES]
     cdef size_t length                  # of the chain
-    cdef bint has_signer
     cdef ClientCheck clients            # what the context refers to
     cdef str pem                        # the server's own
     cdef readonly tuple names           # that it stands for: bytes in lower case, addresses as text
@@ -40,26 +39,23 @@ cdef class Certificate:
         cdef size_t i
         for i in range(self.length):
             OPENSSL_free(self.c_chain[i].base)
-        if self.has_signer:
-            ptls_openssl_dispose_sign_certificate(&self.c_signer)
+        _dispose_signer(&self.c_signer)
 
     cdef int join(self, ptls_context_t *common, ClientCheck clients) noexcept:
         self.c_context = common[0]
         self.clients = clients
         self.c_context.certificates.list = self.c_chain
         self.c_context.certificates.count = self.length
-        self.c_context.sign_certificate = &self.c_signer.super
+        self.c_context.sign_certificate = &self.c_signer.openssl.super
         _bind_tickets(&self.c_context)
         return 0
 
     cdef bint suits(self, const uint16_t *algorithms, size_t count) noexcept:
         """Whether its key signs by one of the algorithms."""
-        cdef const ptls_openssl_signature_scheme_t *scheme = self.c_signer.schemes
-        cdef size_t i
+        cdef const ptls_openssl_signature_scheme_t *scheme = self.c_signer.openssl.schemes
         while scheme.scheme_id != UINT16_MAX:
-            for i in range(count):
-                if algorithms[i] == scheme.scheme_id:
-                    return True
+            if _among(scheme.scheme_id, algorithms, count):
+                return True
             scheme += 1
         return False
 
@@ -84,9 +80,7 @@ cdef class Certificate:
                 raise ValueError("the certificate has expired")
             self.early = X509_cmp_current_time(X509_get0_notBefore(leaf)) > 0
             self.names = _names(leaf)
-            if ptls_openssl_init_sign_certificate(&self.c_signer, c_key) != 0:
-                raise ValueError("the key is of a kind that TLS 1.3 does not know")
-            self.has_signer = True
+            _init_signer(&self.c_signer, c_key)
         finally:
             ERR_clear_error()           # what is left on OpenSSL's queue would confuse who looks at it next
             X509_free(leaf)
