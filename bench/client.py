@@ -18,28 +18,33 @@ _REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 _RETRY_SECONDS = 0.0002
 
 
-def _complete(answer: bytes) -> bool:
-    """Tell whether ``answer`` holds a whole response, framed by a length or by chunks."""
-    head, separator, body = answer.partition(b"\r\n\r\n")
-    if not separator:
-        return False
-    for line in head.split(b"\r\n")[1:]:
+def _size(answer: bytearray) -> int | None:
+    """Return how long the response is that ``answer`` begins; 0 as long as its head is not whole,
+    None where only chunks tell.
+    """
+    end = answer.find(b"\r\n\r\n") + 4
+    if end < 4:
+        return 0
+    for line in answer[:end].split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")
         if name.strip().lower() == b"content-length":
-            return len(body) >= int(value)
-    return body.endswith(b"\r\n0\r\n\r\n")
+            return end + int(value)
+    return None
 
 
 def ask(sock: socket.socket) -> bytes:
     """Send one GET and return the whole response; raises OSError if the connection ends before."""
     sock.sendall(_REQUEST)
-    answer = b""
-    while not _complete(answer):
+    answer = bytearray()
+    size: int | None = 0
+    while True:
         piece = sock.recv(65536)
         if not piece:
             raise ConnectionResetError("closed before the response was complete")
         answer += piece
-    return answer
+        size = _size(answer) if size == 0 else size
+        if answer.endswith(b"\r\n0\r\n\r\n") if size is None else 0 < size <= len(answer):
+            return bytes(answer)
 
 
 def connect(port: int, seconds: float, *, tls: bool) -> socket.socket:
