@@ -32,7 +32,7 @@ def settle(start: WorkerStart) -> KeyMaterial | None:
     config = start.config
     environment.load_files(config.env_files)
     # Files are read as whoever started the server.
-    material = read_material(config)
+    material = read_material(config, start.key_files)
     if start.identity is not None:
         if not _can_all_read():
             load_interface(config.interface, config.loop)

@@ -26,14 +26,21 @@ class KeyMaterial:
     """Certificates and keys as they lie in their files: bytes, which a fork may copy. What is made
     of them belongs to the process that serves.
 
-    `contents` has what lies in each of the files, by path.
+    `contents` has what lies in each of the files, by path, and `former` what was good before, which
+    is used with an error in the log where nothing can be made of the contents.
     """
 
-    __slots__ = ("_config", "_contents")
+    __slots__ = ("_config", "_contents", "_former")
 
-    def __init__(self, config: Config, contents: Mapping[str, bytes]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        contents: Mapping[str, bytes],
+        former: Mapping[str, bytes] | None = None,
+    ) -> None:
         self._config = config
         self._contents = contents
+        self._former = former
 
     def renew(self, paths: bytes, fds: Sequence[int]) -> None:
         """Take what lies in the files now, which somebody else has opened; see `granite.key_files`.
@@ -54,8 +61,14 @@ class KeyMaterial:
         not valid yet. Raises BootError for a wrong password, a certificate that has expired or does
         not belong to its key, and files of which nothing can be made.
         """
-        certificates = self._certificates(warn or error_log.warning)
-        return certificates, self._clients()
+        try:
+            return self._certificates(warn or error_log.warning), self._clients()
+        except BootError as exc:
+            if not self._former:
+                raise
+            _tell_kept(exc)
+            self._contents, self._former = self._former, None
+            return self.parts(warn)
 
     def _certificates(self, warn: Callable[[str], object]) -> list[Certificate]:
         config = self._config
@@ -108,8 +121,9 @@ class KeyMaterial:
             raise BootError(f"TLS: {files}: {exc}") from None
 
 
-def read_material(config: Config) -> KeyMaterial | None:
-    """Return the server's certificates and keys, or None where no certificate is set.
+def read_material(config: Config, former: Mapping[str, bytes] | None = None) -> KeyMaterial | None:
+    """Return the server's certificates and keys, or None where no certificate is set. `former` is
+    what somebody has kept of these files, for the case that nothing can be made of them now.
 
     Without `ssl_keyfile` the keys are looked for in the certificates' files. A process that gives
     up its privileges calls it before, one that forks afterwards makes the context in the child.
@@ -117,11 +131,23 @@ def read_material(config: Config) -> KeyMaterial | None:
     """
     if not config.ssl_certificate:
         return None
-    contents = read_files(config)
+    if former is not None and former.keys() != files_of(config).keys():
+        former = None
+    try:
+        contents = read_files(config)
+    except BootError as exc:
+        if former is None:
+            raise
+        _tell_kept(exc)
+        contents, former = dict(former), None
     # Now, while all files can be read, and so that processes that are forked share it.
     import granite._core.tls  # noqa: F401
 
-    return KeyMaterial(config, contents)
+    return KeyMaterial(config, contents, former)
+
+
+def _tell_kept(exc: BootError) -> None:
+    error_log.error("the certificates stay as they were: %s", exc)
 
 
 def renew(context: TlsContext, config: Config, paths: bytes, fds: Sequence[int]) -> None:
@@ -155,7 +181,7 @@ class Renewal:
             try:
                 self._context.renew(*KeyMaterial(self._config, read_files(self._config)).parts())
             except BootError as exc:
-                error_log.error("the certificates stay as they were: %s", exc)
+                _tell_kept(exc)
             else:
                 error_log.info("TLS: who connects now gets the certificates that the files have")
         self._timer = self._loop.call_later(LOOKS, self._go_on)

@@ -229,6 +229,7 @@ class Arbiter:
             titles=self._held.titles,
             hooks=self._calls.hooks,
             identity=self._held.identity,
+            key_files=self._swap.good if self._swap is not None else None,
             load_target=self._load_target,
             server=self._calls.server,
             sharing=sockets.sharing(),

@@ -29,7 +29,8 @@ class WorkerStart:
     where it writes what it does when it dies or is asked (-1: nowhere), are descriptors. It gets
     its application from `load_target`, where that is given, else from `config.target`. `server` and
     `worker` are what hooks see, None where no hook is set. `identity` is the user and group that it
-    has to become, None to stay who it is.
+    has to become, None to stay who it is. `key_files`
+    is what was good of certificates and keys, by path, where the arbiter looks after them.
     """
 
     __slots__ = (
@@ -38,6 +39,7 @@ class WorkerStart:
         "hooks",
         "identity",
         "index",
+        "key_files",
         "listeners",
         "load_target",
         "report",
@@ -58,6 +60,7 @@ class WorkerStart:
         titles: Titles,
         hooks: Hooks,
         identity: Identity | None = None,
+        key_files: dict[str, bytes] | None = None,
         load_target: Callable[[], Any] | None = None,
         server: HookServer | None = None,
         sharing: tuple[int, ...] = (),
@@ -71,6 +74,7 @@ class WorkerStart:
         self.titles = titles
         self.hooks = hooks
         self.identity = identity
+        self.key_files = key_files
         self.load_target = load_target
         self.server = server
         self.sharing = sharing

@@ -7,7 +7,7 @@ they are any good: a worker says so. Main thread of the arbiter; made only with 
 Theory of operation: files that have changed are opened, here, where the right to read them is, and
 each worker gets the descriptors; it makes certificates of them, shows these from then on, or says
 what is wrong. Templates get what a worker has found good. A worker that was booting meanwhile gets
-them when it is ready.
+them when it is ready. What was good is kept, for workers that start while the files are not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import os
 from granite.arbiter.channel import RENEW
 from granite.arbiter.poller import NEVER
 from granite.errors import BootError
-from granite.key_files import LOOKS, Look, open_files
+from granite.key_files import LOOKS, Look, open_files, read_descriptors, read_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,12 +32,13 @@ __all__ = ["Swap"]
 
 class Swap:
     """A part of the arbiter. `busy` says that workers are being replaced: the new ones read the
-    files by themselves.
+    files by themselves. `good` is what lay in them when workers could last show it, None where that
+    is not known.
     """
 
     __slots__ = (
-        *("_asked", "_busy", "_due_at", "_files", "_fleet", "_held", "_look", "_open"),
-        "_told",
+        *("_asked", "_busy", "_contents", "_due_at", "_files", "_fleet", "_held", "_look"),
+        *("_open", "_told", "good"),
     )
 
     def __init__(self, fleet: Fleet, held: Resources, busy: Callable[[], bool]) -> None:
@@ -46,8 +47,10 @@ class Swap:
         self._busy = busy
         self._due_at = 0.0
         self._look = Look(held.config)
-        # What the workers get, by path; none before the first change.
+        self.good = self._read_at_start()
+        # What the workers get, by path, and what lies in it; none before the first change.
         self._files: dict[str, int] = {}
+        self._contents: dict[str, bytes] = {}
         self._told: set[int] = set()
         self._asked: set[Worker] = set()
         self._open = False  # it has not been said how it went
@@ -75,6 +78,12 @@ class Swap:
         self._due_at = NEVER
         self._close()
 
+    def _read_at_start(self) -> dict[str, bytes] | None:
+        try:
+            return read_files(self._held.config)
+        except BootError:  # the first worker says so, and nobody serves then
+            return None
+
     def _try(self) -> None:
         self._close()
         self._told.clear()
@@ -82,7 +91,9 @@ class Swap:
         self._open = True
         try:
             self._files = open_files(self._held.config)
+            self._contents = read_descriptors(self._message(), list(self._files.values()))
         except BootError as exc:
+            self._close()
             self._complain(str(exc))
 
     def _hand_down(self) -> None:
@@ -105,6 +116,7 @@ class Swap:
                 self._complain(worker.renewed)
         if not self._asked and self._open:
             self._open = False
+            self.good = self._contents
             self._held.log.info("TLS: who connects now gets the certificates that the files have")
             if self._fleet.templates is not None:
                 self._fleet.templates.hand_down(self._message(), list(self._files.values()))

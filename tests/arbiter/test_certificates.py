@@ -136,6 +136,25 @@ def test_a_broken_pair_leaves_the_old_one(start, pair):
 
 
 @as_root
+@pytest.mark.parametrize("options", [("--workers", "2"), ("--preload",)])
+def test_a_worker_that_starts_beside_a_broken_pair_shows_the_old_one(start, pair, options):
+    granite = start("--ssl-reload", "--respawn-interval", "0", *options)
+    port = port_of(granite)
+    first = pair.shown(port)
+    good = swapped(granite, pair.issue)
+    swapped(granite, lambda: pair.key.write_bytes(b""), KEPT)
+    for worker in workers(granite) if "--preload" not in options else ():
+        before = granite.output.count("is ready\n")
+        os.kill(worker, signal.SIGKILL)
+        until(lambda before=before: granite.output.count("is ready\n") > before)
+        assert pair.shown(port) == {good} != first
+    hang_up(granite)
+    assert pair.shown(port) == {good}
+    assert "no private key" in granite.output
+    number = swapped(granite, pair.issue)
+    assert pair.shown(port) == {number}
+
+
 def test_a_key_that_only_root_may_read(start, pair):
     pair.key.chmod(0o600)
     pair.folder.chmod(0o700)
