@@ -15,9 +15,18 @@ from tests.clients.apps import app
 from tests.ports import unused_port
 from tests.server.tls import Authority
 
+# The versions of HTTP that servers speak, and the setting of each.
+VERSIONS = {"HTTP/1.1": "1"}
+
+
+@pytest.fixture(params=VERSIONS)
+def version(request: pytest.FixtureRequest) -> str:
+    """The version of HTTP that clients are served by, if they have it."""
+    return str(request.param)
+
 
 @pytest.fixture
-def serve(authority: Authority) -> Iterator[Callable[..., TestServer]]:
+def serve(authority: Authority, version: str) -> Iterator[Callable[..., TestServer]]:
     """A function that serves the application over TLS, and redirects to it."""
     with ExitStack() as stack:
 
@@ -26,6 +35,7 @@ def serve(authority: Authority) -> Iterator[Callable[..., TestServer]]:
                 **authority.settings,
                 "host": "localhost",
                 "lifespan": "off",
+                "http": VERSIONS[version],
                 "ssl_redirect_port": unused_port(),
                 **settings,
             }

@@ -12,11 +12,12 @@ def url(server, path: str = "/") -> str:
     return f"https://localhost:{server.port}{path}"
 
 
-def test_a_page(server, visit):
+def test_a_page(server, visit, version):
     page = visit(url(server, "/page"))
     assert page.run("return [document.title, document.body.textContent]") == ["granite", "hello"]
     entry = "performance.getEntriesByType('navigation')[0]"
-    assert page.run(f"return {entry}.nextHopProtocol") == "http/1.1"
+    spoken = {"HTTP/1.1": "http/1.1", "HTTP/2": "h2"}[version]
+    assert page.run(f"return {entry}.nextHopProtocol") == spoken
 
 
 def test_from_plain_http(server, visit):

@@ -37,10 +37,10 @@ def about() -> str:
     }
     named = ", ".join(f"{name} {version}" for name, version in versions.items())
     return (
-        f"{named}: the tests in `tests/clients`, where one that is skipped counts as failed. Pages"
-        " and scripts, uploads, downloads, streams, many requests at once, connections that are"
-        " kept and sessions that are resumed, certificates that are trusted and others, those of"
-        " clients, and the way from plain HTTP to HTTPS."
+        f"{named}, over TLS: the tests in `tests/clients`, where one that is skipped counts as"
+        " failed. Pages and scripts, uploads, downloads, streams, many requests at once,"
+        " connections that are kept and sessions that are resumed, certificates that are trusted"
+        " and others, those of clients, and the way from plain HTTP to HTTPS."
     )
 
 
@@ -54,14 +54,15 @@ def run(work: Path) -> Iterator[Case]:
     )
     (work / "report.txt").write_text(said.stdout + said.stderr)
     if not report.exists():
-        yield Case("the run", "HTTP/1.1 over TLS", "pytest", False, said.stdout + said.stderr)
+        yield Case("the run", "HTTP/1.1", "pytest", False, said.stdout + said.stderr)
         return
     for case in ElementTree.parse(report).iter("testcase"):
         module = case.get("classname", "").rpartition(".")[2]
         wrong = [child for child in case if child.tag in ("failure", "error", "skipped")]
         detail = "; ".join(f"{child.tag}: {child.get('message')}" for child in wrong)
-        name = f"{module}: {case.get('name')}"
-        yield Case(_GROUPS.get(module, module), "HTTP/1.1 over TLS", name, not wrong, detail)
+        name = case.get("name", "")
+        variant = "HTTP/2" if "[HTTP/2" in name else "HTTP/1.1"
+        yield Case(_GROUPS.get(module, module), variant, f"{module}: {name}", not wrong, detail)
 
 
 def _version(*command: str) -> str:
