@@ -6,7 +6,8 @@ protocol above; it runs on whichever thread holds the connection. It is imported
 Theory of operation: picotls reports the handshake as done when the server's flight is made (TLS 1.3 lets a server write from then on);
 it reads the client's Finished like any record, and gives no plain bytes before it. From then on records are turned into plain bytes
 and back. After an error or the peer's alert nothing is read any more, and after a fatal alert of our own nothing is written. Early data
-are off. picotls answers a KeyUpdate with the next record, and changes its own keys in time.
+are off. picotls answers a KeyUpdate with the next record, and changes its own keys in time. What comes is looked at before picotls sees
+it, record by record: of which kind and size one may be depends on the keys.
 
 OpenSSL's error queue belongs to the thread, which is also the application's: what is left on it would be taken for the failure of the
 next call of whoever uses OpenSSL (the module ssl). No call here leaves anything on it.
@@ -30,13 +31,23 @@ cdef enum:
     MOST_CERTIFICATES = 16              # of a chain
     MOST_NAMES = 16384                  # bytes of authorities' names: more are not told, as some clients take no more
     MOST_HANDSHAKE = 65536              # bytes of handshake messages that are put together
+    RECORD_HEAD = 5
     RECORD_SIZE = 16384                 # plain bytes of a full record
+    SEALED_SIZE = 16401                 # of one that is sealed: its kind and the tag come to it (RFC 8446, 5.4)
     RECORD_ROOM = 64                    # bytes that a record, or a KeyUpdate before it, takes besides
     # A record can be read when all of it has come. At first, and after a pause, when TCP begins with a few segments, one fits into one.
     SMALL_RECORD = 1369
     SMALL_TOTAL = 32768                 # bytes that go that way
     PAUSE = 1000000000                  # ns
+    ALERT_RECORD_OVERFLOW = 22
     ALERT_USER_CANCELED = 90
+    # Kinds of records, and what keys the next one is read with.
+    KIND_FIRST = 20
+    KIND_HANDSHAKE = 22
+    KIND_DATA = 23
+    EPOCH_HANDSHAKE = 2
+    EPOCH_DATA = 3
+    FINISHED_BESIDES = 21               # bytes of its record besides the digest: the message's head, the kind, the tag
 
 cdef dict _ALERTS = {
     10: "unexpected message", 20: "bad record", 22: "record overflow", 40: "handshake failure", 42: "bad certificate",

@@ -13,7 +13,7 @@ from granite import testing
 from granite._core.tls import Certificate, TlsContext, engines
 from tests.server.apps import eventually, hello
 from tests.server.inside import counted, wait_for
-from tests.server.test_tls_records import GET, alert
+from tests.server.test_tls_records import GET, alert, pause
 from tests.server.tls import ALERT, CHANGE_CIPHER_SPEC, DATA, HANDSHAKE, Forger, Records
 
 UNEXPECTED_MESSAGE, BAD_RECORD_MAC, RECORD_OVERFLOW = 10, 20, 22
@@ -68,10 +68,25 @@ def plain_alert(data: bytes) -> int:
     return data[6]
 
 
-@pytest.mark.parametrize("size", [16_384 + 257, 65_535])
+@pytest.mark.parametrize("size", [16_384 + 18, 16_384 + 256, 16_384 + 257, 65_535])
 def test_a_record_that_is_too_large(forger, size):
     forger.sock.sendall(struct.pack("!BHH", DATA, 0x0303, size) + bytes(1000))
-    assert alert(forger) in (RECORD_OVERFLOW, DECODE_ERROR)
+    assert alert(forger) == RECORD_OVERFLOW
+
+
+@pytest.mark.parametrize(("size", "padding"), [(16_385, 0), (16_384, 1), (1, 16_384)])
+def test_a_record_that_holds_too_much(forger, size, padding):
+    """Padding counts (RFC 8446, 5.4)."""
+    forger.sock.sendall(forger.seal(DATA, bytes(size), padding))
+    assert alert(forger) == RECORD_OVERFLOW
+
+
+@pytest.mark.parametrize("padding", [False, True])
+def test_a_record_that_holds_as_much_as_it_may(forger, padding):
+    request = GET[:-2] + b"A: " + b"a" * (0 if padding else 16_384 - len(GET) - 5) + b"\r\n\r\n"
+    forger.sock.sendall(forger.seal(DATA, request, 16_384 - len(request)))
+    kind, data = forger.open()
+    assert (kind, data[:15]) == (DATA, b"HTTP/1.1 200 OK")
 
 
 def test_a_record_of_padding_without_a_kind(forger):
@@ -85,18 +100,47 @@ def test_a_record_that_is_too_short_for_its_seal(forger, size):
     assert alert(forger) in (BAD_RECORD_MAC, DECODE_ERROR)
 
 
-@pytest.mark.parametrize(
-    ("data", "expected"),
-    [
-        pytest.param(record(HANDSHAKE, b"\x01\0\0\0"), HANDSHAKE_FAILURE, id="client-hello"),
-        pytest.param(record(CHANGE_CIPHER_SPEC, b"\x01"), UNEXPECTED_MESSAGE, id="change-cipher"),
-        pytest.param(record(99, b"data"), DECODE_ERROR, id="unknown-kind"),
-    ],
-)
-def test_a_plain_record_after_the_handshake(forger, data, expected):
-    """A try to negotiate anew among them: TLS 1.3 knows none."""
+IN_PLAIN_TEXT = [
+    pytest.param(record(HANDSHAKE, b"\x01\0\0\0"), id="client-hello"),
+    pytest.param(record(CHANGE_CIPHER_SPEC, b"\x01"), id="change-cipher"),
+    pytest.param(record(ALERT, b"\x01\0"), id="close-notify"),
+    pytest.param(record(ALERT, b"\x02\x28"), id="handshake-failure"),
+    pytest.param(record(99, b"data"), id="unknown-kind"),
+]
+
+
+@pytest.mark.parametrize("data", IN_PLAIN_TEXT)
+def test_a_plain_record_after_the_handshake(forger, data):
+    """An alert that anybody on the way could have sent, and a try to negotiate anew, among them."""
     forger.sock.sendall(data)
-    assert alert(forger) == expected
+    assert alert(forger) == UNEXPECTED_MESSAGE
+
+
+@pytest.mark.parametrize("data", IN_PLAIN_TEXT)
+def test_a_plain_record_right_behind_a_sealed_one(forger, data):
+    forger.sock.sendall(forger.seal(DATA, GET[:5]) + data)
+    assert alert(forger) == UNEXPECTED_MESSAGE
+
+
+def test_records_whose_heads_are_cut(forger):
+    """Each is judged as soon as its head is there, wherever reads end."""
+    for at in range(1, 6):
+        sealed = forger.seal(DATA, GET)
+        for piece in (sealed[:at], sealed[at:]):
+            forger.sock.sendall(piece)
+            pause(0.01)
+        assert forger.open()[0] == DATA
+    sealed = forger.seal(DATA, GET)
+    forger.sock.sendall(sealed + struct.pack("!BH", DATA, 0x0303))
+    assert forger.open()[0] == DATA
+    forger.sock.sendall(struct.pack("!H", 16_402))
+    assert alert(forger) == RECORD_OVERFLOW
+
+
+def test_one_byte_of_a_plain_record(forger):
+    """Nothing more has to come."""
+    forger.sock.sendall(bytes([ALERT]))
+    assert alert(forger) == UNEXPECTED_MESSAGE
 
 
 def test_a_record_that_comes_twice(forger):
@@ -123,10 +167,34 @@ def half_way(server, authority):
 def test_a_wrong_finished(server, half_way):
     size = half_way.own.hash().digest_size
     half_way.sock.sendall(half_way.seal(HANDSHAKE, bytes([20, 0, 0, size]) + bytes(size)))
-    assert alert(half_way) == HANDSHAKE_FAILURE
+    assert alert(half_way) == DECRYPT_ERROR
     half_way.sock.close()
-    assert wait_for(server, connections_active=0)["tls_handshakes_failed_handshake_failure"] == 1
+    assert wait_for(server, connections_active=0)["tls_handshakes_failed_decrypt_error"] == 1
     assert counted(server)["tls_handshakes"] == 0
+
+
+@pytest.mark.parametrize(
+    "message", [b"\x18\0\0\x01\0", b"\x05\0\0\0", b"\x01\0\0\x04abcd"], ids=lambda m: str(m[0])
+)
+def test_another_message_in_place_of_finished(half_way, message):
+    half_way.sock.sendall(half_way.seal(HANDSHAKE, message))
+    assert alert(half_way) == UNEXPECTED_MESSAGE
+
+
+@pytest.mark.parametrize(
+    "data", [record(HANDSHAKE, b"\x01\0\0\0"), record(99, b"data")], ids=["client-hello", "unknown"]
+)
+def test_a_plain_record_in_place_of_finished(half_way, data):
+    half_way.sock.sendall(data)
+    assert alert(half_way) == UNEXPECTED_MESSAGE
+
+
+def test_a_plain_alert_in_place_of_finished(server, half_way):
+    """What a client sends that could make nothing of ServerHello, and so has no keys."""
+    half_way.sock.sendall(record(ALERT, b"\x02\x2f"))
+    with contextlib.suppress(ConnectionResetError):
+        assert half_way.sock.recv(1) == b""
+    assert wait_for(server, connections_active=0)["tls_handshakes_failed_illegal_parameter"] == 1
 
 
 @pytest.mark.parametrize("size", [0, 31, 33, 255])

@@ -108,12 +108,15 @@ cdef extern from "picotls.h" nogil:
     int PTLS_ERROR_CLASS_PEER_ALERT
     int PTLS_ERROR_IN_PROGRESS
     int PTLS_ERROR_NO_MEMORY
+    int PTLS_CIPHER_SUITE_AES_256_GCM_SHA384
     int PTLS_ALERT_CLOSE_NOTIFY
+    int PTLS_ALERT_UNEXPECTED_MESSAGE
     int PTLS_ERROR_LIBRARY
     int PTLS_ALERT_DECRYPT_ERROR
     int PTLS_ALERT_HANDSHAKE_FAILURE
     int PTLS_ALERT_NO_APPLICATION_PROTOCOL
     int PTLS_ALERT_LEVEL_WARNING
+    int PTLS_ALERT_LEVEL_FATAL
     int PTLS_ERROR_GET_CLASS(int error)
     int PTLS_ERROR_TO_ALERT(int error)
     int PTLS_ALERT_TO_PEER_ERROR(int alert)
@@ -131,6 +134,8 @@ cdef extern from "picotls.h" nogil:
     # In: how much there is; out: how much was used.
     int ptls_handshake(ptls_t *tls, ptls_buffer_t *sendbuf, const void *input, size_t *inlen, ptls_handshake_properties_t *args)
     int ptls_handshake_is_complete(ptls_t *tls)
+    # 0: in plain text, 2: with the handshake's keys, 3: with those of data.
+    size_t ptls_get_read_epoch(ptls_t *tls)
     int ptls_receive(ptls_t *tls, ptls_buffer_t *plaintextbuf, const void *input, size_t *len)
     int ptls_send(ptls_t *tls, ptls_buffer_t *sendbuf, const void *input, size_t inlen)
     int ptls_send_alert(ptls_t *tls, ptls_buffer_t *sendbuf, uint8_t level, uint8_t description)

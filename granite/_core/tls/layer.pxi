@@ -12,6 +12,10 @@ cdef class TlsLayer(SecureLayer):
     cdef ptls_t *c_tls
     cdef ptls_buffer_t c_plain
     cdef bint ended                     # nothing is read any more
+    cdef uint8_t c_head[RECORD_HEAD]    # of a record, as much of it as the last read brought
+    cdef uint8_t head_size
+    cdef uint16_t record_size           # of the record that is being read, without its head
+    cdef size_t left                    # bytes of it that are still to come
     cdef size_t small_left              # bytes that are still to go in small records
     cdef int64_t wrapped_at             # ns
 
@@ -46,29 +50,13 @@ cdef class TlsLayer(SecureLayer):
 
     cdef Unwrapped unwrap(self, OutPool pool, const char *data, size_t size) except UNWRAP_ERROR:
         cdef ptls_buffer_t answer
-        cdef size_t used
         cdef int code = 0
         ptls_buffer_init(&answer, b"", 0)
         try:
-            while size and not self.ended and code == 0:
-                used = size
-                if self.established:
-                    code = ptls_receive(self.c_tls, &self.c_plain, data, &used)
-                    if not self.complete:
-                        self.complete = ptls_handshake_is_complete(self.c_tls)
-                else:
-                    code = ptls_handshake(self.c_tls, &answer, data, &used, NULL)
-                    if code == 0:
-                        self.established = True
-                        self.complete = ptls_handshake_is_complete(self.c_tls)  # with a client's certificate it is
-                if code == PTLS_ERROR_IN_PROGRESS or code == PTLS_ALERT_TO_PEER_ERROR(ALERT_USER_CANCELED):
-                    code = 0            # RFC 8446, 6.1: what user_canceled announces is close_notify
-                data += used
-                size -= used
+            if not self.ended:
+                code = self._read(&answer, data, size)
             if code == PTLS_ERROR_NO_MEMORY:
                 raise MemoryError()
-            if code and self.established and PTLS_ERROR_GET_CLASS(code) == PTLS_ERROR_CLASS_SELF_ALERT:
-                ptls_send_alert(self.c_tls, &answer, 2, <uint8_t>PTLS_ERROR_TO_ALERT(code))
             if answer.off:
                 out_copy(pool, &self.wire, <char *>answer.base, answer.off)
         finally:
@@ -86,6 +74,72 @@ cdef class TlsLayer(SecureLayer):
         if PTLS_ERROR_GET_CLASS(code) in (PTLS_ERROR_CLASS_SELF_ALERT, PTLS_ERROR_CLASS_PEER_ALERT):
             self.alert = PTLS_ERROR_TO_ALERT(code)
         return UNWRAP_FAILED
+
+    cdef int _read(self, ptls_buffer_t *answer, const char *data, size_t size) noexcept:
+        """Take in bytes, a record at a time, since what may come depends on those before it. 0, or picotls' code of what went wrong."""
+        cdef size_t piece
+        cdef int code = 0
+        while size and code == 0:
+            if self.left == 0 and (self.head_size or size < RECORD_HEAD):
+                piece = min(<size_t>RECORD_HEAD - self.head_size, size)
+                memcpy(self.c_head + self.head_size, data, piece)
+                self.head_size += <uint8_t>piece
+                code = self._judge(answer, self.c_head, self.head_size)
+                if code == 0 and self.head_size == RECORD_HEAD:
+                    self.head_size, self.left = 0, self.record_size
+                    code = self._take(answer, <const char *>self.c_head, RECORD_HEAD)
+            else:
+                if self.left == 0:
+                    code = self._judge(answer, <const uint8_t *>data, RECORD_HEAD)
+                    self.left = <size_t>RECORD_HEAD + self.record_size
+                piece = min(self.left, size)
+                self.left -= piece
+                if code == 0:
+                    code = self._take(answer, data, piece)
+            data += piece
+            size -= piece
+        return code
+
+    cdef int _judge(self, ptls_buffer_t *answer, const uint8_t *head, size_t size) noexcept:
+        """Whether a record may come that begins so: picotls takes alerts in plain text at any time, and is lenient about sizes.
+
+        Before it has shown that it has the keys, a client may not be able to send an alert in any other way.
+        """
+        cdef size_t epoch = ptls_get_read_epoch(self.c_tls)
+        cdef uint8_t kind = head[0]
+        cdef int alert = 0
+        if not KIND_FIRST <= kind <= KIND_DATA or epoch == EPOCH_DATA and kind != KIND_DATA or epoch == EPOCH_HANDSHAKE and kind == KIND_HANDSHAKE:
+            alert = PTLS_ALERT_UNEXPECTED_MESSAGE
+        elif size == RECORD_HEAD:
+            self.record_size = <uint16_t>(head[3] << 8 | head[4])
+            if self.record_size > (SEALED_SIZE if kind == KIND_DATA else RECORD_SIZE):
+                alert = ALERT_RECORD_OVERFLOW
+        if alert:
+            ptls_send_alert(self.c_tls, answer, PTLS_ALERT_LEVEL_FATAL, <uint8_t>alert)
+        return alert
+
+    cdef int _take(self, ptls_buffer_t *answer, const char *data, size_t size) noexcept:
+        """Hand picotls a record, or a part of one."""
+        cdef int code
+        if not self.established:
+            code = ptls_handshake(self.c_tls, answer, data, &size, NULL)
+            self.established = code == 0
+        else:
+            code = ptls_receive(self.c_tls, &self.c_plain, data, &size)
+            if code == PTLS_ALERT_HANDSHAKE_FAILURE and not self.complete:
+                code = self._unfinished()
+            if code and PTLS_ERROR_GET_CLASS(code) == PTLS_ERROR_CLASS_SELF_ALERT:
+                ptls_send_alert(self.c_tls, answer, PTLS_ALERT_LEVEL_FATAL, <uint8_t>PTLS_ERROR_TO_ALERT(code))
+        if not self.complete:
+            self.complete = ptls_handshake_is_complete(self.c_tls)
+        if code == PTLS_ERROR_IN_PROGRESS or code == PTLS_ALERT_TO_PEER_ERROR(ALERT_USER_CANCELED):
+            return 0                    # RFC 8446, 6.1: what user_canceled announces is close_notify
+        return code
+
+    cdef int _unfinished(self) noexcept:
+        """The alert for a Finished that is wrong, by its size, or for what came in its place: picotls has one alert for both."""
+        cdef uint16_t digest = 48 if ptls_get_cipher(self.c_tls).id == PTLS_CIPHER_SUITE_AES_256_GCM_SHA384 else 32
+        return PTLS_ALERT_DECRYPT_ERROR if self.record_size == digest + FINISHED_BESIDES else PTLS_ALERT_UNEXPECTED_MESSAGE
 
     cdef int release(self) noexcept:
         ptls_buffer_dispose(&self.c_plain)
