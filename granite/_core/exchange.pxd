@@ -147,6 +147,7 @@ cdef class Exchange:
     cdef bint body_taken                # the interface has seen its end
     cdef bint read_ended                # the peer sends no more: it has gone, or waits for the answer
     cdef bint disconnected
+    cdef bint gone_told                 # the application was told that the client has gone
     # response
     cdef ResponseState response
     cdef bint trailing                  # send_trailers() ends it: each send_body() says that more comes

@@ -293,7 +293,7 @@ cdef class Exchange:
 
     cdef int64_t body_bytes(self) noexcept:
         """Bytes of the response's body, without its framing."""
-        if self.head_only or self.status < 200 or self.status == 204 or self.status == 304:
+        if self.head_only or self.status < 200 or is_bodyless(self.status):
             return 0
         return min(self.sent, self.bytes_out)
 
@@ -375,7 +375,12 @@ cdef class Exchange:
     cdef int report(self, object exc) except -1:
         """Log what the application has let escape, and tell who wants to know."""
         try:
-            _log.error("exception in the application: %s", self.name(), exc_info=exc)
+            if self.gone_told and (self.response != RESPONSE_DONE or self.aborted):
+                # Frameworks make errors of their own of it: a client could have a traceback written whenever it likes.
+                _log.info("the application was told that its client has gone, and raised %r: %s", exc, self.name())
+                _log.debug("where it was raised: %s", self.name(), exc_info=exc)
+            else:
+                _log.error("exception in the application: %s", self.name(), exc_info=exc)
             if self.interface.on_error is not None:
                 self.interface.on_error(exc)
         except BaseException as failure:

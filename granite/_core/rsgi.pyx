@@ -137,7 +137,6 @@ cdef class RsgiExchange(TaskExchange):
         """Why nothing more comes from the client, nor goes to it."""
         if self.response == RESPONSE_DONE and not self.aborted:
             return ProtocolError("the request was answered: its response is complete")
-        self.gone_told = True
         return self._gone()
 
     # the response

@@ -32,7 +32,6 @@ cdef class TaskExchange(Exchange):
     cdef bint called                    # the application was called
     cdef bint ended                     # and has returned
     cdef bint stepping                  # it is running right now
-    cdef bint gone_told                 # it was told that the client has gone
     cdef int _call(self) except -1
     cdef int _returned(self) except -1
     cdef int _raised(self, object exc) except -1

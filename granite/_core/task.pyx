@@ -310,6 +310,7 @@ cdef class TaskExchange(Exchange):
         return self.waiting_for(SENDING)
 
     cdef object _gone(self):
+        self.gone_told = True
         return self.tasks.gone("the client has disconnected")
 
     # called by the protocol

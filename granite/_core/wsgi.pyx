@@ -336,6 +336,7 @@ cdef class WsgiExchange(Exchange):
         return 0 if self.begun else self._put_interim(fields)
 
     cdef object _gone(self):
+        self.gone_told = True
         return ClientDisconnected("the client has disconnected")
 
     cdef object _too_late(self, str what):

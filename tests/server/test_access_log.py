@@ -191,13 +191,14 @@ def test_bytes_of_pipelined_requests(logged, connect):
     ]
 
 
-def test_a_response_without_body(logged, connect):
+@pytest.mark.parametrize("status", [204, 205, 304])
+def test_a_response_without_body(logged, connect, status):
     async def app(scope, receive, send):
-        await answer(send, b"not sent", 304)
+        await answer(send, b"not sent", status)
 
     data = request()
     assert fields(logged, connect, data, "status", "body_bytes", "clf_bytes", app=app) == [
-        "304",
+        str(status),
         "0",
         "-",
     ]
