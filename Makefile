@@ -5,7 +5,7 @@ VENV ?= .venv
 HOST ?= 127.0.0.1
 PORT ?= 8000
 ARGS ?=
-PROCESSES ?= 3
+PROCESSES ?= 4
 SECONDS ?= 60
 TOOLS ?= go=golang-go testssl=testssl.sh chromium=chromium node=nodejs curl=curl openssl=openssl
 RUN ?=
@@ -23,7 +23,7 @@ serve: system  ## build, and serve examples/hello.py on http://HOST:PORT
 
 test: system  ## build, and run the tests (ARGS="-k name" to choose, PROCESSES=0 for one process)
 	@tools/venv.sh $(VENV) test
-	$(RUN) $(VENV)/bin/pytest --numprocesses $(PROCESSES) --dist loadfile $(ARGS)
+	$(RUN) $(VENV)/bin/pytest --numprocesses $(PROCESSES) --dist worksteal $(ARGS)
 
 build: system  ## build in place
 	@tools/venv.sh $(VENV)

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from granite.errors import EXIT_USAGE
+from tests.arbiter.asking import until
 from tests.arbiter.changing import hang_up, workers
 from tests.arbiter.upgrading import Upgrading
 from tests.granite_process import LAUNCHER, ROOT, GraniteProcess
@@ -55,7 +56,7 @@ def test_workers_and_a_reload(start, changing, authority, options: tuple[str, ..
     before = workers(granite)
     changing.write("two")
     hang_up(granite)
-    assert not before & workers(granite) or "--preload" in options
+    until(lambda: "--preload" in options or not before & workers(granite))
     assert follows(granite, url, authority).startswith("two ")
     assert granite.stop() == 0
 

@@ -14,3 +14,5 @@ class TestOverWsgi(Large, Contract):
 @asgi("django_app:asgi", lifespan=False)
 class TestOverAsgi(Beside, Large, Chunked, Contract):
     """What is asked of all frameworks."""
+
+    cancels_streams = True  # where that meets one that sends, its end is left to the collector

@@ -6,7 +6,6 @@ its end.
 
 from __future__ import annotations
 
-import gc
 import logging
 import ssl
 from collections.abc import Iterator
@@ -94,15 +93,6 @@ class Log(logging.Handler):
     @property
     def messages(self) -> list[str]:
         return [record.getMessage() for record in self.records]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick_collections() -> Iterator[None]:
-    """Each server's end collects garbage, which costs as much as there are objects to look at."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
