@@ -53,6 +53,7 @@ SETTINGS = {
     "access_log_file": "/dev/null",
 }
 PATHS = ["/", "/", "/", "/later", "/wrong", "/large", "/file", "/trailed"]
+BUSY = ("connections", "sessions", "exchanges", "running")  # what ends when the clients have left
 RESET = struct.pack("ii", 1, 0)
 PIECES = [
     b"",
@@ -224,12 +225,10 @@ def test_soak(soaked: Soaked) -> None:
             load.wait(30)
     assert not failures, failures
     deadline = time.monotonic() + 30
-    while (after := soaked.look())["counters"]["connections"]:
+    while any((after := soaked.look())["counters"][name] for name in BUSY):
         assert time.monotonic() < deadline, after
         time.sleep(0.05)
     growth = after["memory"] - before["memory"]
     print(f"{SECONDS:g} s: from {before['memory']:,} to {after['memory']:,} bytes")
     assert growth <= ALLOWED, (before, after)
-    busy = {name: after["counters"][name] for name in ("sessions", "exchanges", "running")}
-    assert set(busy.values()) == {0}, after
     assert soaked.end() == {}
