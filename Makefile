@@ -5,7 +5,7 @@ VENV ?= .venv
 HOST ?= 127.0.0.1
 PORT ?= 8000
 ARGS ?=
-PROCESSES ?= 4
+PROCESSES ?= 6
 SECONDS ?= 60
 TOOLS ?= go=golang-go testssl=testssl.sh chromium=chromium node=nodejs curl=curl openssl=openssl
 RUN ?=
@@ -36,9 +36,11 @@ debug: system  ## the tests on a debug build: asserts on, live objects counted
 	@tools/tree.sh build/tree-debug
 	GRANITE_DEBUG=1 $(MAKE) --no-print-directory -C build/tree-debug test VENV=.venv
 
+# Fewer than for other builds, whose tests wait more than they compute and take less memory.
+asan: PROCESSES = 4
 asan: system  ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@tools/tree.sh build/tree-asan
-	@tools/sanitize.sh build/tree-asan test ARGS="-m 'not no_sanitizer' --timeout 600 $(ARGS)"
+	@tools/sanitize.sh build/tree-asan test PROCESSES=$(PROCESSES) ARGS="-m 'not no_sanitizer' --timeout 600 $(ARGS)"
 
 fuzz: system  ## broken requests against that build, for SECONDS=60 (ARGS="--seed X --round N" repeats a round)
 	@tools/tree.sh build/tree-asan
