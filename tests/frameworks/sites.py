@@ -63,7 +63,11 @@ class Site:
             cwd=ROOT,
             env={"SITE_FILE": str(self.file), "SITE_STORE": str(store)},
         )
-        self.client = self.visitor()
+        try:
+            self.client = self.visitor()
+        except BaseException:  # it does not start
+            self.process.destroy()
+            raise
 
     def visitor(self) -> httpx.Client:
         """A client with cookies of its own."""
