@@ -72,12 +72,15 @@ class ClientCheck:
             ValueError: there is none that can be read.
         """
 
+class OlderVersions:
+    """What speaks versions before TLS 1.3, for contexts that let clients do so."""
+
 class TlsContext(SecureContext):
     """Certificates, and what all connections that show one of them share.
 
     A client that asks for a name gets a certificate for this name, in default of it one for a
     wildcard, or else any: the first whose signatures it can verify. `engine` is one of engines(),
-    None: the best.
+    None: the best. `older` is what serves clients that know no TLS 1.3; None: they are refused.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class TlsContext(SecureContext):
         certificates: list[Certificate],
         clients: ClientCheck | None = None,
         engine: str | None = None,
+        older: OlderVersions | None = None,
     ) -> None: ...
     def renew(self, certificates: list[Certificate], clients: ClientCheck | None = None) -> None:
         """Show these certificates from now on, and judge clients' so. Connections whose handshake

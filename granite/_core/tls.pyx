@@ -9,6 +9,9 @@ and back. After an error or the peer's alert nothing is read any more, and after
 are off. picotls answers a KeyUpdate with the next record, and changes its own keys in time. What comes is looked at before picotls sees
 it, record by record: of which kind and size one may be depends on the keys.
 
+A ClientHello that does not name TLS 1.3 is refused; or, where the context has an engine of OlderVersions, handed to it as it came.
+From then on the connection is the one of that engine's layer.
+
 OpenSSL's error queue belongs to the thread, which is also the application's: what is left on it would be taken for the failure of the
 next call of whoever uses OpenSSL (the module ssl). No call here leaves anything on it.
 """
@@ -18,27 +21,18 @@ from binascii import b2a_base64
 
 cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.stdint cimport SIZE_MAX, UINT16_MAX, int64_t, uint8_t
+from libc.stdint cimport SIZE_MAX, UINT16_MAX, uint8_t
 from libc.string cimport memcmp, memcpy, memset
 from granite._core.buf cimport OutPool, out_commit, out_copy, out_reserve
 from granite._core.capi.picotls cimport *
-from granite._core.counters cimport coarse_clock
 from granite._core.transport cimport UNWRAP_ENDED, UNWRAP_ERROR, UNWRAP_FAILED, UNWRAP_OK, SecureContext, SecureLayer, Unwrapped
 
 OPENSSL_VERSION = OpenSSL_version(OPENSSL_VERSION_STRING).decode("ascii")
 
 cdef enum:
-    MOST_CERTIFICATES = 16              # of a chain
     MOST_NAMES = 16384                  # bytes of authorities' names: more are not told, as some clients take no more
-    MOST_HANDSHAKE = 65536              # bytes of handshake messages that are put together
     RECORD_HEAD = 5
-    RECORD_SIZE = 16384                 # plain bytes of a full record
-    SEALED_SIZE = 16401                 # of one that is sealed: its kind and the tag come to it (RFC 8446, 5.4)
-    RECORD_ROOM = 64                    # bytes that a record, or a KeyUpdate before it, takes besides
-    # A record can be read when all of it has come. At first, and after a pause, when TCP begins with a few segments, one fits into one.
-    SMALL_RECORD = 1369
-    SMALL_TOTAL = 32768                 # bytes that go that way
-    PAUSE = 1000000000                  # ns
+    SEALED_SIZE = 16401                 # of a record that is sealed: its kind and the tag come to it (RFC 8446, 5.4)
     ALERT_RECORD_OVERFLOW = 22
     ALERT_USER_CANCELED = 90
     # Kinds of records, and what keys the next one is read with.
@@ -54,7 +48,7 @@ cdef dict _ALERTS = {
     43: "unsupported certificate", 44: "certificate revoked", 45: "certificate expired", 46: "certificate unknown",
     47: "illegal parameter", 48: "unknown authority", 49: "access denied", 50: "decode error", 51: "decrypt error",
     70: "protocol version", 71: "insufficient security", 80: "internal error", 86: "inappropriate fallback",
-    90: "user canceled", 109: "missing extension", 110: "unsupported extension", 112: "unrecognized name",
+    90: "user canceled", 100: "no renegotiation", 109: "missing extension", 110: "unsupported extension", 112: "unrecognized name",
     116: "certificate required", 120: "no application protocol",
 }
 

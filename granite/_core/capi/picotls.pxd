@@ -49,6 +49,7 @@ cdef extern from "picotls.h" nogil:
 
     ctypedef struct ptls_on_client_hello_parameters_t:
         ptls_iovec_t server_name
+        ptls_iovec_t raw_message
         _ptls_negotiated_protocols negotiated_protocols
         _ptls_signature_algorithms signature_algorithms
         unsigned incompatible_version
@@ -181,6 +182,7 @@ cdef extern from "picotls/openssl.h" nogil:
 
     ctypedef struct ptls_openssl_sign_certificate_t:
         ptls_sign_certificate_t super
+        EVP_PKEY *key
         const ptls_openssl_signature_scheme_t *schemes      # UINT16_MAX ends them
 
     ptls_aead_algorithm_t ptls_openssl_aes256gcm

@@ -95,6 +95,8 @@ cdef class AcceptedStream(StreamHandle):
                 return self._on_plain_http()
             self.handshake = HANDSHAKE_BEGUN
         outcome = layer.unwrap(self.pool, data, size)
+        if layer.successor is not None:
+            layer = self.layer = layer.successor
         if layer.complete and self.handshake == HANDSHAKE_BEGUN:
             self.handshake = HANDSHAKE_DONE
             self.host.handshakes += 1

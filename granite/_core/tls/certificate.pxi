@@ -22,15 +22,6 @@ cdef class Certificate:
         ValueError: certificate or key can't be used; the message says why.
     """
 
-    cdef ptls_context_t c_context       # the common one's copy, with this certificate in it
-    cdef Signer c_signer
-    cdef ptls_iovec_t c_chain[MOST_CERTIFICATES]
-    cdef size_t length                  # of the chain
-    cdef ClientCheck clients            # what the context refers to
-    cdef str pem                        # the server's own
-    cdef readonly tuple names           # that it stands for: bytes in lower case, addresses as text
-    cdef readonly bint early            # it is not valid yet
-
     def __cinit__(self, bytes chain, bytes key, str password=None):
         self._load(chain, key, b"" if password is None else password.encode())
         self.pem = _pem(<const char *>self.c_chain[0].base, self.c_chain[0].len)
@@ -49,6 +40,10 @@ cdef class Certificate:
         self.c_context.sign_certificate = &self.c_signer.openssl.super
         _bind_tickets(&self.c_context)
         return 0
+
+    cdef EVP_PKEY *key(self) noexcept:
+        """Borrowed."""
+        return self.c_signer.openssl.key
 
     cdef bint suits(self, const uint16_t *algorithms, size_t count) noexcept:
         """Whether its key signs by one of the algorithms."""
@@ -119,11 +114,8 @@ cdef class Certificate:
 
 
 @cython.final
-cdef class _Certificates:
+cdef class Certificates:
     """Several certificates, and the choice among them: by the name that a client asks for, then by what it can verify."""
-
-    cdef list all
-    cdef dict by_name                   # each name, and each wildcard as it is written: the certificates in their order
 
     def __cinit__(self, list certificates):
         cdef Certificate certificate
@@ -135,20 +127,22 @@ cdef class _Certificates:
             for name in certificate.names:
                 self.by_name.setdefault(name, []).append(certificate)
 
+    cdef list named(self, const char *name, size_t size):
+        """Those for this name, or else all: of these, the first that suits the client."""
+        if len(self.all) == 1 or not size:
+            return self.all
+        wanted = name[:size].lower().rstrip(b".")
+        # RFC 9525, 6.3: a wildcard is the left-most label and stands for one.
+        parent = wanted.partition(b".")[2]
+        return self.by_name.get(wanted, []) + (self.by_name.get(b"*." + parent, []) if parent else []) or self.all
+
     cdef Certificate choose(self, ptls_iovec_t name, const uint16_t *algorithms, size_t count):
         cdef Certificate certificate
-        cdef list found = self.all
-        if len(found) > 1 and name.len:
-            found = self._named((<char *>name.base)[:name.len].lower().rstrip(b".")) or found
+        cdef list found = self.named(<const char *>name.base, name.len)
         for certificate in found:
             if certificate.suits(algorithms, count):
                 return certificate
         return found[0]
-
-    cdef list _named(self, bytes name):
-        # RFC 9525, 6.3: a wildcard is the left-most label and stands for one.
-        parent = name.partition(b".")[2]
-        return self.by_name.get(name, []) + (self.by_name.get(b"*." + parent, []) if parent else [])
 
 
 cdef BIO *_memory(bytes data) except NULL:

@@ -30,14 +30,6 @@ cdef class ClientCheck:
         ValueError: the authorities can't be used; the message says why.
     """
 
-    cdef X509_STORE *c_store
-    cdef ptls_openssl_verify_certificate_t c_verify
-    cdef ptls_openssl_override_verify_certificate_t c_judge
-    cdef bint is_open
-    cdef bint required
-    cdef list names                     # of the authorities, in DER
-    cdef ptls_iovec_t *c_names          # the same; NULL: they are too many to be told
-
     def __cinit__(self, bytes authorities not None, unsigned int depth, bint required):
         self.c_store = X509_STORE_new()
         if self.c_store is NULL:
@@ -146,7 +138,7 @@ cdef int _load_revoked(X509_STORE *store, bytes pem) except -1:
     return 0
 
 
-cdef tuple _client_of(X509 *certificate, X509s *chain):
+cdef tuple client_of(X509 *certificate, X509s *chain):
     """The chain in PEM, the client's own first; its subject and issuer (RFC 4514)."""
     cdef int i
     pems = [_pem_of(certificate)]

@@ -1,25 +1,43 @@
 # What connections have in common, and the certificates among which each finds its own.
 
 cdef int _cb_client_hello(ptls_on_client_hello_t *self, ptls_t *tls, ptls_on_client_hello_parameters_t *params) noexcept:
+    cdef TlsLayer layer = <TlsLayer>ptls_get_data_ptr(tls)[0]
+    cdef bytes protocol = b""
+    if params.incompatible_version and layer.context.older is None:
+        return 0                        # whereupon picotls refuses it
+    if params.negotiated_protocols.count:
+        protocol = _protocol_of(params)
+        if protocol is None:
+            return PTLS_ALERT_NO_APPLICATION_PROTOCOL
+    try:
+        return layer.hand_over(params, protocol) if params.incompatible_version else layer.choose(params, protocol)
+    except Exception:
+        return PTLS_ERROR_NO_MEMORY
+
+
+cdef bytes _protocol_of(ptls_on_client_hello_parameters_t *params):
+    """What is spoken with a client that names protocols; None: none of them (RFC 7301, 3.2: it is told so)."""
     cdef size_t i
     cdef ptls_iovec_t name
-    cdef int code
-    if params.incompatible_version:
-        return 0
-    try:
-        code = (<TlsLayer>ptls_get_data_ptr(tls)[0]).choose(params)
-        if code:
-            return code
-    except MemoryError:
-        return PTLS_ERROR_NO_MEMORY
-    if params.negotiated_protocols.count == 0:
-        return 0
-    # RFC 7301, 3.2: a client that names protocols and not ours is told so.
     for i in range(params.negotiated_protocols.count):
         name = params.negotiated_protocols.list[i]
         if name.len == 8 and memcmp(name.base, b"http/1.1", 8) == 0:
-            return ptls_set_negotiated_protocol(tls, "http/1.1", 8)
-    return PTLS_ALERT_NO_APPLICATION_PROTOCOL
+            return b"http/1.1"
+    return None
+
+
+cdef class OlderVersions:
+    """What speaks versions before TLS 1.3, for contexts that let clients do so."""
+
+    cdef int renew(self, Certificates certificates, ClientCheck clients, Tickets tickets) except -1:
+        """Show these certificates from now on, judge clients' so, and have sessions resumed by such tickets, if by any."""
+        raise NotImplementedError
+
+    cdef SecureLayer layer(self, SecureContext owner, bytes name, bytes protocol):
+        """A layer for a connection of `owner`, in whose `live` it counts; for a client that wants this name, if it is not empty, and
+        speaks this protocol, if it has named any. It is given the ClientHello first.
+        """
+        raise NotImplementedError
 
 
 @cython.final
@@ -31,16 +49,18 @@ cdef class TlsContext(SecureContext):
             a wildcard, or else any: the first whose signatures it can verify.
         clients: how clients' certificates are judged; None: they are not asked for any.
         engine: one of engines(); None: the best.
+        older: what serves clients that know no TLS 1.3; None: they are refused.
     """
 
     cdef ptls_context_t c_context       # of a connection that has not said whom it wants
     cdef ptls_on_client_hello_t c_on_client_hello
-    cdef _Certificates certificates
+    cdef Certificates certificates
     cdef ClientCheck clients
     cdef TicketCallback c_ticket
     cdef Tickets tickets                # borrowed by c_ticket
+    cdef OlderVersions older
 
-    def __cinit__(self, list certificates not None, ClientCheck clients=None, str engine=None):
+    def __cinit__(self, list certificates not None, ClientCheck clients=None, str engine=None, OlderVersions older=None):
         memset(&self.c_context, 0, sizeof(self.c_context))
         _use_ciphers(&self.c_context, engine)
         self.c_on_client_hello.cb = _cb_client_hello
@@ -48,12 +68,15 @@ cdef class TlsContext(SecureContext):
         self.c_context.get_time = &ptls_get_time
         self.c_context.on_client_hello = &self.c_on_client_hello
         self.c_context.max_buffer_size = MOST_HANDSHAKE
+        self.older = older
         self.renew(certificates, clients)
 
     def renew(self, list certificates not None, ClientCheck clients=None):
         """Show these certificates from now on, and judge clients' so. Connections whose handshake has begun go on as they were."""
         cdef Certificate certificate
-        cdef _Certificates renewed = _Certificates(certificates)
+        cdef Certificates renewed = Certificates(certificates)
+        if self.older is not None:
+            self.older.renew(renewed, clients, self.tickets)
         self.c_context.require_client_authentication = clients is not None
         self.c_context.verify_certificate = NULL
         self.c_context.client_ca_names.count = 0

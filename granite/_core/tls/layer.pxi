@@ -16,8 +16,8 @@ cdef class TlsLayer(SecureLayer):
     cdef uint8_t head_size
     cdef uint16_t record_size           # of the record that is being read, without its head
     cdef size_t left                    # bytes of it that are still to come
-    cdef size_t small_left              # bytes that are still to go in small records
-    cdef int64_t wrapped_at             # ns
+    cdef RecordSizes sizes
+    cdef bytes hello                    # the records with the ClientHello that the successor is given
 
     def __cinit__(self):
         ptls_buffer_init(&self.c_plain, b"", 0)
@@ -32,16 +32,27 @@ cdef class TlsLayer(SecureLayer):
     cdef tuple describe(self):
         return self.certificate.pem, ptls_get_protocol_version(self.c_tls), ptls_get_cipher(self.c_tls).id, self.client
 
-    cdef int choose(self, ptls_on_client_hello_parameters_t *params) except? -1:
+    cdef int choose(self, ptls_on_client_hello_parameters_t *params, bytes protocol) except? -1:
+        cdef int code
         # The name is told whether there is a certificate for it or not.
         self.certificate = self.context.certificates.choose(params.server_name, params.signature_algorithms.list, params.signature_algorithms.count)
         ptls_set_context(self.c_tls, &self.certificate.c_context)
-        return ptls_set_server_name(self.c_tls, <char *>params.server_name.base, params.server_name.len) if params.server_name.len else 0
+        code = ptls_set_negotiated_protocol(self.c_tls, protocol, len(protocol)) if protocol else 0
+        if code == 0 and params.server_name.len:
+            code = ptls_set_server_name(self.c_tls, <char *>params.server_name.base, params.server_name.len)
+        return code
+
+    cdef int hand_over(self, ptls_on_client_hello_parameters_t *params, bytes protocol) except? -1:
+        """Have an older version spoken. What is returned, the refusal that picotls makes of it, is not sent."""
+        cdef bytes name = (<char *>params.server_name.base)[:params.server_name.len] if params.server_name.len else b""
+        self.hello = _records_of((<char *>params.raw_message.base)[:params.raw_message.len])
+        self.successor = self.context.older.layer(self.context, name, protocol)
+        return 0
 
     cdef int judge(self, int code, int reason, X509 *certificate, X509s *chain) except? -1:
         """What becomes of the client's certificate, which OpenSSL has looked at."""
         if code == 0:
-            self.client = _client_of(certificate, chain)
+            self.client = client_of(certificate, chain)
         elif certificate is NULL and not self.certificate.clients.required:
             return 0
         elif reason:
@@ -50,11 +61,14 @@ cdef class TlsLayer(SecureLayer):
 
     cdef Unwrapped unwrap(self, OutPool pool, const char *data, size_t size) except UNWRAP_ERROR:
         cdef ptls_buffer_t answer
+        cdef size_t rest = 0
         cdef int code = 0
         ptls_buffer_init(&answer, b"", 0)
         try:
             if not self.ended:
-                code = self._read(&answer, data, size)
+                code = self._read(&answer, data, size, &rest)
+            if self.successor is not None:
+                return self._succeed(pool, data + (size - rest), rest)
             if code == PTLS_ERROR_NO_MEMORY:
                 raise MemoryError()
             if answer.off:
@@ -75,8 +89,10 @@ cdef class TlsLayer(SecureLayer):
             self.alert = PTLS_ERROR_TO_ALERT(code)
         return UNWRAP_FAILED
 
-    cdef int _read(self, ptls_buffer_t *answer, const char *data, size_t size) noexcept:
-        """Take in bytes, a record at a time, since what may come depends on those before it. 0, or picotls' code of what went wrong."""
+    cdef int _read(self, ptls_buffer_t *answer, const char *data, size_t size, size_t *rest) noexcept:
+        """Take in bytes, a record at a time, since what may come depends on those before it. 0, or picotls' code of what went wrong, behind
+        which there is the rest.
+        """
         cdef size_t piece
         cdef int code = 0
         while size and code == 0:
@@ -98,6 +114,7 @@ cdef class TlsLayer(SecureLayer):
                     code = self._take(answer, data, piece)
             data += piece
             size -= piece
+        rest[0] = size
         return code
 
     cdef int _judge(self, ptls_buffer_t *answer, const uint8_t *head, size_t size) noexcept:
@@ -141,6 +158,17 @@ cdef class TlsLayer(SecureLayer):
         cdef uint16_t digest = 48 if ptls_get_cipher(self.c_tls).id == PTLS_CIPHER_SUITE_AES_256_GCM_SHA384 else 32
         return PTLS_ALERT_DECRYPT_ERROR if self.record_size == digest + FINISHED_BESIDES else PTLS_ALERT_UNEXPECTED_MESSAGE
 
+    cdef Unwrapped _succeed(self, OutPool pool, const char *data, size_t size) except UNWRAP_ERROR:
+        """Give the successor the ClientHello, and what has come behind it."""
+        cdef SecureLayer successor = self.successor
+        cdef Unwrapped outcome
+        try:
+            outcome = successor.unwrap(pool, self.hello, len(self.hello))
+            return successor.unwrap(pool, data, size) if outcome == UNWRAP_OK and size else outcome
+        except BaseException:
+            pool.clear(&successor.wire)     # nobody will ever ask for it
+            raise
+
     cdef int release(self) noexcept:
         ptls_buffer_dispose(&self.c_plain)
         ptls_buffer_init(&self.c_plain, b"", 0)
@@ -154,19 +182,14 @@ cdef class TlsLayer(SecureLayer):
         cdef size_t piece
         cdef size_t room
         cdef char *place
-        cdef int64_t now = coarse_clock()
-        if now - self.wrapped_at >= PAUSE:
-            self.small_left = SMALL_TOTAL
-        self.wrapped_at = now
-        room = size + (size // RECORD_SIZE + min(size, self.small_left) // SMALL_RECORD + 3) * RECORD_ROOM
+        room = records_room(&self.sizes, size)
         place = out_reserve(pool, &self.wire, room)
         ptls_buffer_init(&records, place, room)
         # fusion writes whole cache lines, the first one with the bytes that are there: an OutBuf's own, here as in memory that is aligned.
         records.align_bits = 6
         while size and code == 0:
-            piece = min(size, <size_t>SMALL_RECORD) if self.small_left else size
+            piece = record_piece(&self.sizes, size)
             code = ptls_send(self.c_tls, &records, data, piece)
-            self.small_left -= min(piece, self.small_left)
             data = <const char *>data + piece
             size -= piece
         if code == 0 and <char *>records.base == place:
@@ -197,10 +220,18 @@ cdef class TlsLayer(SecureLayer):
         return 0
 
 
+cdef bytes _records_of(bytes message):
+    """A message of the handshake, in records as it came in."""
+    pieces = [message[at:at + RECORD_SIZE] for at in range(0, len(message), RECORD_SIZE)]
+    return b"".join([b"\x16\x03\x01" + len(piece).to_bytes(2, "big") + piece for piece in pieces])
+
+
 cdef str _described(int code):
-    cdef int alert = PTLS_ERROR_TO_ALERT(code)
-    if PTLS_ERROR_GET_CLASS(code) == PTLS_ERROR_CLASS_PEER_ALERT:
-        return f"the client sent the alert {alert} ({_ALERTS.get(alert, 'unknown')})"
-    if PTLS_ERROR_GET_CLASS(code) == PTLS_ERROR_CLASS_SELF_ALERT:
-        return f"alert {alert} ({_ALERTS.get(alert, 'unknown')})"
+    if PTLS_ERROR_GET_CLASS(code) == PTLS_ERROR_CLASS_PEER_ALERT or PTLS_ERROR_GET_CLASS(code) == PTLS_ERROR_CLASS_SELF_ALERT:
+        return told(PTLS_ERROR_TO_ALERT(code), PTLS_ERROR_GET_CLASS(code) == PTLS_ERROR_CLASS_PEER_ALERT)
     return f"error {code} of picotls"
+
+
+cdef str told(int alert, bint by_client):
+    """How a log line names an alert."""
+    return f"{'the client sent the ' if by_client else ''}alert {alert} ({_ALERTS.get(alert, 'unknown')})"

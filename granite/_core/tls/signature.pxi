@@ -1,11 +1,5 @@
 # Signatures of handshakes, prepared once: what EVP_DigestSignInit() looks up takes an eighth of an ECDSA signature.
 
-ctypedef struct Signer:
-    ptls_openssl_sign_certificate_t openssl     # first, so that picotls' pointer is this one's
-    EVP_MD_CTX *prepared                        # NULL: the key signs by several schemes, which picotls prepares by itself
-    size_t size                                 # of a signature, at most
-
-
 cdef int _cb_sign(
     ptls_sign_certificate_t *callback, ptls_t *tls, ptls_async_job_t **job, uint16_t *scheme, ptls_buffer_t *out, ptls_iovec_t data,
     const uint16_t *algorithms, size_t count

@@ -4,14 +4,6 @@
 # key of its own, HMAC-SHA256(key, salt), so that no number of tickets repeats a nonce. picotls checks what is inside: its age, the cipher
 # suite, and the context that it was made in, which is the certificate.
 
-cdef enum:
-    TICKET_NAME_SIZE = 16
-    TICKET_SALT_SIZE = 16
-    TICKET_HEAD_SIZE = 32
-    TICKET_TAG_SIZE = 16
-    TICKET_KEY_SIZE = 48                # a name and a secret of 32 bytes
-    TICKET_KEYS = 3                     # the current one, the previous, the next
-
 ctypedef struct TicketCallback:
     ptls_encrypt_ticket_t super         # first, so that picotls' pointer is this one's
     void *tickets
@@ -31,9 +23,6 @@ cdef class Tickets:
         lifetime: seconds for which a ticket is taken.
     """
 
-    cdef readonly int lifetime
-    cdef uint8_t c_keys[TICKET_KEYS * TICKET_KEY_SIZE]
-
     def __init__(self, bytes keys not None, int lifetime):
         self.lifetime = lifetime
         self.use_keys(keys)
@@ -46,6 +35,14 @@ cdef class Tickets:
         if len(keys) != sizeof(self.c_keys):
             raise ValueError(f"expected {sizeof(self.c_keys)} bytes of keys, got {len(keys)}")
         memcpy(self.c_keys, <char *>keys, sizeof(self.c_keys))
+
+    cdef const uint8_t *find(self, const uint8_t *name) noexcept:
+        """The key of this name; NULL if it is none of these."""
+        cdef int i
+        for i in range(TICKET_KEYS):
+            if memcmp(name, self.c_keys + i * TICKET_KEY_SIZE, TICKET_NAME_SIZE) == 0:  # names are public
+                return self.c_keys + i * TICKET_KEY_SIZE
+        return NULL
 
     cdef ptls_aead_context_t *_aead(self, const uint8_t *key, const uint8_t *salt, bint is_encrypt) noexcept:
         """The cipher of one ticket; NULL if there is no memory."""
@@ -80,15 +77,11 @@ cdef class Tickets:
     cdef int _open(self, ptls_buffer_t *dst, ptls_iovec_t ticket) noexcept:
         """What is refused here costs the client a full handshake, nothing else."""
         cdef ptls_aead_context_t *aead
-        cdef const uint8_t *key = NULL
+        cdef const uint8_t *key
         cdef size_t size
-        cdef int i
         if ticket.len < TICKET_HEAD_SIZE + TICKET_TAG_SIZE:
             return PTLS_ALERT_DECRYPT_ERROR
-        for i in range(TICKET_KEYS):
-            if memcmp(ticket.base, self.c_keys + i * TICKET_KEY_SIZE, TICKET_NAME_SIZE) == 0:  # names are public
-                key = self.c_keys + i * TICKET_KEY_SIZE
-                break
+        key = self.find(ticket.base)
         if key is NULL:
             return PTLS_ALERT_DECRYPT_ERROR
         if ptls_buffer_reserve(dst, ticket.len) != 0:
