@@ -47,6 +47,7 @@ EXTENSIONS: dict[str, tuple[list[str], list[str]]] = {
     "http2": ([], ["libnghttp2 >= 1.52"]),
     # Who needs what another one has comes before it.
     "tls": (["granite_fusion", "granite_picotls", "granite_x25519"], []),
+    "tls12": ([], ["libssl >= 3.0", "libcrypto >= 3.0"]),
     "proxy_protocol": ([], []),
     "task": ([], []),
     "asgi": ([], []),
@@ -119,7 +120,8 @@ def pkg_config(option: str, package: str) -> list[str]:
     except FileNotFoundError:
         sys.exit(f"setup.py: no {tool} to find {package} with (Debian: apt-get install pkg-config)")
     if done.returncode != 0:
-        debian = {"libnghttp2": "libnghttp2-dev", "libcrypto": "libssl-dev"}[package.split()[0]]
+        known = {"libnghttp2": "libnghttp2-dev", "libcrypto": "libssl-dev", "libssl": "libssl-dev"}
+        debian = known[package.split()[0]]
         sys.exit(f"setup.py: {package} was not found (Debian: apt-get install {debian})")
     return shlex.split(done.stdout)
 

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from granite._core.tls import Certificate, ClientCheck, TlsContext
+    from granite._core.tls import Certificate, ClientCheck, OlderVersions, TlsContext
     from granite.settings.config import Config
     from granite.tickets import Timers
 
@@ -52,7 +52,7 @@ class KeyMaterial:
         """Return what makes connections secure; raises BootError as `parts()` does."""
         from granite._core.tls import TlsContext
 
-        return TlsContext(*self.parts(warn))
+        return TlsContext(*self.parts(warn), older=_older_versions(self._config))
 
     def parts(
         self, warn: Callable[[str], object] | None = None
@@ -143,11 +143,23 @@ def read_material(config: Config, former: Mapping[str, bytes] | None = None) -> 
     # Now, while all files can be read, and so that processes that are forked share it.
     import granite._core.tls  # noqa: F401
 
+    _older_versions(config)
     return KeyMaterial(config, contents, former)
 
 
 def _tell_kept(exc: BootError) -> None:
     error_log.error("the certificates stay as they were: %s", exc)
+
+
+def _older_versions(config: Config) -> OlderVersions | None:
+    """Return what serves clients that know no TLS 1.3; where the settings refuse them libssl is not
+    loaded.
+    """
+    if config.ssl_protocol_min == "tls1.3":
+        return None
+    from granite._core.tls12 import Tls12
+
+    return Tls12()
 
 
 def renew(context: TlsContext, config: Config, paths: bytes, fds: Sequence[int]) -> None:

@@ -58,6 +58,7 @@ def collect() -> dict[str, object]:
         "features": {
             "HTTP/1.1": True,
             "TLS 1.3": True,
+            "TLS 1.2": True,
             "ASGI": True,
             "RSGI": True,
             "WSGI": True,

@@ -10,7 +10,7 @@ SECTION = Section(
         "ssl_certificate",
         paths(),
         (),
-        "File with the server's certificate chain, in PEM; with it, connections are TLS 1.3. "
+        "File with the server's certificate chain, in PEM; with it, connections are TLS. "
         "Several are chosen by the name that a client asks for, and by what it can verify.",
         aliases=("ssl_cert", "certfile"),
     ),
@@ -59,8 +59,7 @@ SECTION = Section(
         "ssl_protocol_min",
         choice("tls1.2", "tls1.3", synonyms={"1.2": "tls1.2", "1.3": "tls1.3"}),
         "tls1.3",
-        "Oldest version of TLS that is accepted.",
-        reserved=True,
+        "Oldest version of TLS that is accepted; for TLS 1.2, OpenSSL's libssl is loaded.",
     ),
     Setting(
         "ssl_ca",

@@ -25,7 +25,11 @@ cdef str _HTTP11 = sys.intern("1.1")
 cdef dict _KEYS = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH", b"proxy": None}
 
 cdef dict _TLS_VERSIONS = {0x0303: "TLSv1.2", 0x0304: "TLSv1.3"}
-cdef dict _CIPHER_SUITES = {0x1301: "TLS_AES_128_GCM_SHA256", 0x1302: "TLS_AES_256_GCM_SHA384", 0x1303: "TLS_CHACHA20_POLY1305_SHA256"}
+cdef dict _CIPHER_SUITES = {                # by OpenSSL's names
+    0x1301: "TLS_AES_128_GCM_SHA256", 0x1302: "TLS_AES_256_GCM_SHA384", 0x1303: "TLS_CHACHA20_POLY1305_SHA256",
+    0xC02B: "ECDHE-ECDSA-AES128-GCM-SHA256", 0xC02C: "ECDHE-ECDSA-AES256-GCM-SHA384", 0xCCA9: "ECDHE-ECDSA-CHACHA20-POLY1305",
+    0xC02F: "ECDHE-RSA-AES128-GCM-SHA256", 0xC030: "ECDHE-RSA-AES256-GCM-SHA384", 0xCCA8: "ECDHE-RSA-CHACHA20-POLY1305",
+}
 
 
 cdef inline size_t _slot(PyObject *object, size_t slots) noexcept:
