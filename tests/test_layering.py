@@ -19,7 +19,7 @@ PACKAGE = ROOT / "granite"
 
 # capi ← buf ← transport ← { net, tls, http1, http2, ws };  scope ← exchange ← task ← { asgi, … };
 # anybody who counts → counters; address ← { transport, net, forwarded }; loop ← net;
-# forwarded ← http ← { http1, http2, ws }
+# forwarded ← http ← { http1, http2, ws };  tls ← tls12
 CORE: dict[str, set[str]] = {
     "capi": set(),
     "address": set(),
@@ -30,6 +30,7 @@ CORE: dict[str, set[str]] = {
     "loop": {"errorlog", "capi", "counters"},
     "net": {"errorlog", "address", "capi", "buf", "counters", "loop", "transport"},
     "tls": {"capi", "buf", "counters", "transport"},
+    "tls12": {"capi", "buf", "tls", "transport"},
     "scope": {"capi"},
     "exchange": {"errorlog", "capi", "counters", "scope", "transport"},
     "accesslog": {"errorlog", "capi", "counters", "transport", "exchange"},

@@ -18,7 +18,7 @@ from libc.string cimport memcpy, strcmp
 from granite._core.buf cimport OutPool, out_copy, out_reserve
 from granite._core.capi.libssl cimport *
 from granite._core.capi.picotls cimport (
-    BIO, BIO_METHOD, BIO_free, BIO_new, ERR_clear_error, EVP_PKEY, X509, X509_free, X509_verify_cert_error_string
+    BIO, BIO_METHOD, BIO_free, BIO_new, ERR_clear_error, EVP_PKEY, X509, X509_NAME, X509_free, X509_verify_cert_error_string
 )
 from granite._core.tls cimport (
     MOST_HANDSHAKE, TICKET_KEY_SIZE, TICKET_NAME_SIZE, Certificate, Certificates, ClientCheck, OlderVersions, RecordSizes, Tickets,

@@ -15,6 +15,7 @@ from tests.arbiter.upgrading import Upgrading
 from tests.granite_process import GraniteProcess
 from tests.server.tls import Records
 
+OLDER = ("--ssl-protocol-min", "tls1.2")
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 
@@ -57,16 +58,18 @@ def start(changing, authority) -> Callable[..., tuple[GraniteProcess, Visitor]]:
     def start(*arguments: str, **options) -> tuple[GraniteProcess, Visitor]:
         files = ("--ssl-certificate", str(authority.chain), "--ssl-keyfile", str(authority.key))
         granite = changing.start(*files, *arguments, **options)
-        visitor = Visitor(granite, authority.trusting())
+        visitor = Visitor(
+            granite, authority.of("1.2" if OLDER[0] in arguments else "1.3").trusting()
+        )
         assert not visitor.visit()[1]
         return granite, visitor
 
     return start
 
 
-@pytest.mark.parametrize("preload", ["--preload", "--no-preload"])
-def test_a_session_is_resumed_by_every_worker_also_by_their_successors(start, preload):
-    granite, visitor = start("--workers", "2", preload)
+@pytest.mark.parametrize("arguments", [("--preload",), ("--no-preload",), ("--preload", *OLDER)])
+def test_a_session_is_resumed_by_every_worker_also_by_their_successors(start, arguments):
+    granite, visitor = start("--workers", "2", *arguments)
     before = visitor.meet(2)
     hang_up(granite)
     assert not visitor.meet(2) & before

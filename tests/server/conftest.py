@@ -27,6 +27,12 @@ OVER_TLS = {
 }
 
 
+# Those that run over TLS 1.2 as well as 1.3: about what both engines have in common.
+OVER_TLS_1_2 = {
+    *("test_back_pressure", "test_certificates_by_name", "test_client_certificates"),
+    *("test_closing", "test_tls", "test_tls_tickets", "test_transfer"),
+}
+
 # Those that run over RSGI too: about what all interfaces have in common.
 OVER_RSGI = {
     *("test_back_pressure", "test_cut_short", "test_overload_rejecting", "test_overload_waiting"),
@@ -47,11 +53,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if others and {"serve", "connect"} & set(metafunc.fixturenames):
         metafunc.parametrize("interface", ["asgi", *others])
     if "connect" in metafunc.fixturenames and module in OVER_TLS:
-        metafunc.parametrize("transport", ["plain", "tls"])
+        older = ["tls1.2"] if module in OVER_TLS_1_2 else []
+        metafunc.parametrize("transport", ["plain", "tls", *older])
+        return
+    given = [str(mark.args[0]) for mark in metafunc.definition.iter_markers("parametrize")]
+    is_for_both = module in OVER_TLS_1_2 and "tls_version" not in given
+    if is_for_both and "authority" in metafunc.fixturenames:
+        metafunc.parametrize("tls_version", ["1.3", "1.2"])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """TLS knows nothing of the loop, nor does WSGI: one is enough."""
+    """TLS knows nothing of the loop, nor does WSGI: one is enough. TLS 1.2 differs below all
+    interfaces.
+    """
     left_out = [item for item in items if _is_left_out(item)]
     if left_out:
         items[:] = [item for item in items if item not in set(left_out)]
@@ -64,7 +78,9 @@ def _is_left_out(item: pytest.Item) -> bool:
     params = item.callspec.params
     given = {str(params.get(name)) for name in ("transport", "loop", "interface")}
     if "uvloop" in given:
-        return not given.isdisjoint({"tls", "wsgi"})
+        return not given.isdisjoint({"tls", "tls1.2", "wsgi"}) or params.get("tls_version") == "1.2"
+    if "tls1.2" in given and not given.isdisjoint({"rsgi", "wsgi"}):
+        return True
     return "wsgi" in given and item.originalname in ASGI_ONLY
 
 
@@ -118,6 +134,17 @@ def log() -> Iterator[Log]:
 
 
 @pytest.fixture
+def tls_version(transport: str) -> str:
+    """The version of TLS that clients of `authority` speak."""
+    return "1.2" if transport == "tls1.2" else "1.3"
+
+
+@pytest.fixture
+def authority(authority: Authority, tls_version: str) -> Authority:
+    return authority.of(tls_version)
+
+
+@pytest.fixture
 def trusting(authority: Authority) -> ssl.SSLContext:
     """What a client needs that trusts the servers' certificate."""
     return authority.trusting()
@@ -131,7 +158,7 @@ def loop() -> str:
 
 @pytest.fixture
 def transport() -> str:
-    """What carries the tests' connections: "plain" TCP or "tls"."""
+    """What carries the tests' connections: "plain" TCP, "tls" or "tls1.2"."""
     return "plain"
 
 
@@ -143,11 +170,16 @@ def interface() -> str:
 
 @pytest.fixture
 def serve(
-    loop: str, log: Log, transport: str, interface: str, request: pytest.FixtureRequest
+    loop: str,
+    log: Log,
+    transport: str,
+    tls_version: str,
+    interface: str,
+    request: pytest.FixtureRequest,
 ) -> Iterator[Serve]:
     """A function that serves an application, without lifespan unless told otherwise."""
     servers: list[TestServer] = []
-    secured = request.getfixturevalue("authority").settings if transport == "tls" else {}
+    secured = request.getfixturevalue("authority").settings if transport.startswith("tls") else {}
     with ExitStack() as stack:
 
         def serve(app: Any, **settings: Any) -> TestServer:
@@ -160,6 +192,7 @@ def serve(
                 "lifespan": "off",
                 "loop": loop,
                 "graceful_timeout": 5.0,
+                "ssl_protocol_min": f"tls{tls_version}",
                 **secured,
                 **settings,
             }
@@ -175,7 +208,7 @@ def serve(
 @pytest.fixture
 def connect(serve: Serve, transport: str, request: pytest.FixtureRequest) -> Iterator[Connect]:
     """A function that opens a connection to a server, or to a new one of the application given."""
-    secured = request.getfixturevalue("authority").trusting() if transport == "tls" else None
+    secured = request.getfixturevalue("authority").trusting() if transport.startswith("tls") else None
     with ExitStack() as stack:
 
         def connect(served: Any, *, receive_buffer: int = 0, **settings: Any) -> Client:

@@ -34,22 +34,51 @@ def write(authority, tmp_path):
     return write
 
 
-def shown(server, name: str | None, context: ssl.SSLContext | None = None) -> str:
-    """Return the common name of the certificate that a client gets who asks for `name`."""
-    if context is None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with (
-        socket.create_connection((server.host, server.port), TIMEOUT) as sock,
-        context.wrap_socket(sock, server_hostname=name) as secured,
-    ):
-        der = secured.getpeercert(binary_form=True)
-    assert der is not None
-    subject = x509.load_der_x509_certificate(der).subject
-    return str(subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
+@pytest.fixture
+def shown(trusting):
+    """A function that returns the common name of the certificate that a client gets who asks for
+    a name.
+    """
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+
+    def shown(server, name: str | None) -> str:
+        with (
+            socket.create_connection((server.host, server.port), TIMEOUT) as sock,
+            trusting.wrap_socket(sock, server_hostname=name) as secured,
+        ):
+            der = secured.getpeercert(binary_form=True)
+        assert der is not None
+        subject = x509.load_der_x509_certificate(der).subject
+        return str(subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value)
+
+    return shown
 
 
-def test_by_name(serve, write, tmp_path):
+@pytest.fixture
+def ask(tls_version):
+    """A function that asks for a name with `openssl s_client`, and returns what that prints."""
+    found = shutil.which("openssl")
+    if found is None:
+        pytest.skip("no openssl command")
+
+    def ask(server, name: str, algorithms: str) -> str:
+        return subprocess.run(
+            [
+                *(found, "s_client", "-connect", f"{server.host}:{server.port}"),
+                *("-sigalgs", algorithms, "-servername", name),
+                f"-tls{tls_version.replace('.', '_')}",
+            ],
+            input="",
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        ).stdout
+
+    return ask
+
+
+def test_by_name(serve, write, tmp_path, shown):
     files = [
         write("default", "default.test"),
         write("wild", "*.a.test", "b.test"),
@@ -107,21 +136,21 @@ def test_by_address(serve, write, trusting):
     ],
 )
 @pytest.mark.parametrize("name", ["a.test", "unknown.test"])
-def test_by_signature_algorithm(serve, write, tmp_path, algorithms, certificate, name):
+def test_by_signature_algorithm(serve, write, tmp_path, algorithms, certificate, name, ask):
     ecdsa = write("ecdsa", "a.test", "*.b.test")
     rsa = write("rsa", "a.test", kind=trustme.KeyType.RSA)
     server = serve(hello, ssl_certificate=[ecdsa, rsa, _ed25519(tmp_path)])
-    done = _s_client(server, name, algorithms)
+    done = ask(server, name, algorithms)
     assert f"CN = {certificate}" in done or f"CN={certificate}" in done
 
 
-def test_no_certificate_that_the_client_can_verify(serve, write, log):
+def test_no_certificate_that_the_client_can_verify(serve, write, log, ask):
     server = serve(hello, ssl_certificate=[write("one", "a.test"), write("two", "a.test")])
-    assert "CN" not in _s_client(server, "a.test", "rsa_pss_rsae_sha256").partition("subject=")[2]
+    assert "CN" not in ask(server, "a.test", "rsa_pss_rsae_sha256").partition("subject=")[2]
     assert any("alert 40 (handshake failure)" in line for line in log.messages)
 
 
-def test_keys_of_their_own(serve, write, authority, tmp_path):
+def test_keys_of_their_own(serve, write, authority, tmp_path, shown):
     """Each certificate has its key at the same place of the other list."""
     chains, keys = [], []
     for name in ("a.test", "b.test"):
@@ -141,7 +170,7 @@ def test_keys_of_their_own(serve, write, authority, tmp_path):
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n", "\nanother line\n"])
 @pytest.mark.parametrize("form", ["PKCS8", "TraditionalOpenSSL"])
-def test_the_password_from_a_file(serve, write, tmp_path, end, form):
+def test_the_password_from_a_file(serve, write, tmp_path, end, form, shown):
     path = write("locked", "a.test")
     key = serialization.load_pem_private_key(path.read_bytes(), None)
     encrypted = key.private_bytes(
@@ -162,35 +191,11 @@ def test_the_password_from_a_file(serve, write, tmp_path, end, form):
         load_context(Config(ssl_certificate=path, ssl_keyfile_password_file=tmp_path / "none"))
 
 
-def test_a_certificate_that_is_not_valid_yet_is_shown_with_a_warning(serve, write, tmp_path, log):
+def test_a_certificate_that_is_not_valid_yet_is_shown_with_a_warning(serve, tmp_path, log, shown):
     path = _self_signed("early", tmp_path)
     server = serve(hello, ssl_certificate=path)
     assert shown(server, None) == "early"
     assert f"TLS: {path}: the certificate is not valid yet" in log.messages
-
-
-def _s_client(server, name: str, algorithms: str) -> str:
-    found = shutil.which("openssl")
-    if found is None:
-        pytest.skip("no openssl command")
-    return subprocess.run(
-        [
-            *(
-                found,
-                "s_client",
-                "-connect",
-                f"{server.host}:{server.port}",
-                "-sigalgs",
-                algorithms,
-            ),
-            *("-servername", name, "-tls1_3"),
-        ],
-        input="",
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    ).stdout
 
 
 def _builder(name: str, key, host: str = "a.test") -> x509.CertificateBuilder:

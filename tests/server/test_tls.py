@@ -1,4 +1,4 @@
-"""TLS 1.3: certificates, handshakes, data both ways, ends, and what a client may do wrong."""
+"""TLS 1.3 and 1.2: certificates, handshakes, data both ways, ends, what clients may do wrong."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from tests.server.loops import both_loops
 from tests.server.tls import Records, openssl
 
 TIMEOUT = 30.0
+
+only_tls_1_3 = pytest.mark.parametrize("tls_version", ["1.3"])
 
 
 @pytest.fixture
@@ -228,6 +230,7 @@ def test_a_client_that_wants_another_protocol_is_refused(secured, records, trust
     assert any("alert 120 (no application protocol)" in line for line in log.messages)
 
 
+@only_tls_1_3
 def test_a_client_of_tls_1_2_is_refused(secured, records, trusting, log):
     trusting.maximum_version = ssl.TLSVersion.TLSv1_2
     client = records(secured(hello), trusting)
@@ -341,6 +344,7 @@ def test_a_record_that_was_tampered_with_ends_the_connection(secured, records, b
     assert any("alert 20 (bad record)" in line for line in log.messages)
 
 
+@only_tls_1_3
 def test_a_key_update_of_the_client(secured, certificate):
     """The command s_client sends KeyUpdate for a line with K (RFC 8446, 4.6.3)."""
     server = secured(hello)
@@ -368,6 +372,7 @@ def test_curl(secured, certificate):
     assert (done.stdout, done.stderr) == ("hello" * 2, "")
 
 
+@only_tls_1_3
 @pytest.mark.parametrize("group", ["X25519", "P-256", "P-384"])
 @pytest.mark.parametrize(
     "suite", ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"]
@@ -392,6 +397,7 @@ def test_every_cipher_suite_and_group_with_an_independent_client(
     assert f"Cipher is {suite}".encode() in done.stdout
 
 
+@only_tls_1_3
 @pytest.mark.parametrize("group", ["prime256v1", "X25519"])
 def test_a_broken_key_share_does_not_disturb_the_applications_own_tls(
     secured, records, trusting, certificate, group
@@ -433,7 +439,7 @@ def test_a_broken_key_share_does_not_disturb_the_applications_own_tls(
     assert good.read(b"Error").endswith(b"SSLWantReadError")
 
 
-def test_the_scope_says_what_was_agreed_on(secured, serve, certificate, trusting):
+def test_the_scope_says_what_was_agreed_on(secured, serve, certificate, trusting, tls_version):
     """The extension "tls" of ASGI, version 0.2."""
     seen = []
 
@@ -451,12 +457,13 @@ def test_the_scope_says_what_was_agreed_on(secured, serve, certificate, trusting
     assert first.pop("server_cert") == ssl.DER_cert_to_PEM_cert(
         ssl.PEM_cert_to_DER_cert(Path(certificate["ssl_certificate"]).read_text().split("\n\n")[0])
     )
-    assert first.pop("cipher_suite") in (0x1301, 0x1302, 0x1303)
+    suites = {"1.3": (0x1301, 0x1302, 0x1303), "1.2": (0xC02B, 0xC02C, 0xCCA9)}
+    assert first.pop("cipher_suite") in suites[tls_version]
     assert first == {
         "client_cert_chain": [],
         "client_cert_name": None,
         "client_cert_error": None,
-        "tls_version": 0x0304,
+        "tls_version": {"1.3": 0x0304, "1.2": 0x0303}[tls_version],
     }
     httpx.get(serve(app).url("/"))
     assert seen[2] is None

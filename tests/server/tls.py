@@ -8,6 +8,7 @@ wait is bounded by the socket's timeout.
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import hmac
 import shutil
@@ -29,6 +30,7 @@ __all__ = [
     "HANDSHAKE",
     "Authority",
     "Forger",
+    "RecordReader",
     "Records",
     "SecureSocket",
     "openssl",
@@ -47,7 +49,11 @@ def openssl() -> str:
 
 
 class Authority:
-    """An authority, and a server's certificate for 127.0.0.1 and localhost in `folder`."""
+    """An authority, and a server's certificate for 127.0.0.1 and localhost in `folder`; where
+    `older` its clients know nothing newer than TLS 1.2.
+    """
+
+    older = False
 
     def __init__(self, folder: Path) -> None:
         self.ca = trustme.CA()
@@ -70,8 +76,16 @@ class Authority:
     def trusting(self) -> ssl.SSLContext:
         """A client's context that trusts this authority alone."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if self.older:
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
         self.ca.configure_trust(context)
         return context
+
+    def of(self, version: str) -> Authority:
+        """Return the same for a version of TLS."""
+        same = copy.copy(self)
+        same.older = version == "1.2"
+        return same
 
 
 class Records:
@@ -205,6 +219,25 @@ class SecureSocket:
         self._sock.shutdown(how)
 
 
+class RecordReader:
+    """Takes whole records from a socket."""
+
+    def __init__(self, sock: socket.socket, data: bytes = b"") -> None:
+        self._sock, self._data = sock, data
+
+    def next(self) -> bytes:
+        """The next record; nothing at the end of the connection."""
+        while len(self._data) < 5 or len(self._data) < 5 + int.from_bytes(self._data[3:5], "big"):
+            piece = self._sock.recv(65536)
+            if not piece:
+                assert not self._data, self._data
+                return b""
+            self._data += piece
+        size = 5 + int.from_bytes(self._data[3:5], "big")
+        record, self._data = self._data[:size], self._data[size:]
+        return record
+
+
 class _Keys:
     """One direction's key of TLS 1.3 (RFC 8446, 7.3), from its traffic secret."""
 
@@ -256,7 +289,7 @@ class Forger:
         own = "CLIENT_TRAFFIC_SECRET_0" if finished else "CLIENT_HANDSHAKE_TRAFFIC_SECRET"
         self.own = _Keys(suite, secrets[own])
         self.peer = _Keys(suite, secrets["SERVER_TRAFFIC_SECRET_0"])
-        self._read = b""
+        self._reader = RecordReader(self.sock)
 
     def seal(self, kind: int, data: bytes, padding: int = 0) -> bytes:
         plain = data + bytes([kind]) + bytes(padding)
@@ -271,14 +304,9 @@ class Forger:
 
     def open(self) -> tuple[int, bytes]:
         """The next record: its kind and data; (0, b"") at the end of the connection."""
-        while len(self._read) < 5 or len(self._read) < 5 + int.from_bytes(self._read[3:5], "big"):
-            piece = self.sock.recv(65536)
-            if not piece:
-                assert not self._read, self._read
-                return 0, b""
-            self._read += piece
-        size = 5 + int.from_bytes(self._read[3:5], "big")
-        record, self._read = self._read[:size], self._read[size:]
+        record = self._reader.next()
+        if not record:
+            return 0, b""
         assert record[0] == DATA, record
         plain = self.peer.aead.decrypt(self.peer.nonce(), record[5:], record[:5]).rstrip(b"\0")
         if plain[-1] == HANDSHAKE and plain[0] == 24:

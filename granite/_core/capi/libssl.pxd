@@ -1,7 +1,7 @@
 """OpenSSL's libssl, and what of libcrypto it is used with; declarations only."""
 
 from libc.stdint cimport uint16_t, uint64_t
-from granite._core.capi.picotls cimport BIO, BIO_METHOD, EVP_PKEY, X509, X509_STORE, X509s
+from granite._core.capi.picotls cimport BIO, BIO_METHOD, EVP_PKEY, X509, X509_NAME, X509_STORE, X509s
 
 cdef extern from "openssl/bio.h":
     int BIO_TYPE_SOURCE_SINK
@@ -85,6 +85,14 @@ cdef extern from "openssl/err.h" nogil:
 cdef extern from "openssl/x509.h" nogil:
     long X509_V_OK
 
+    # A stack of names.
+    ctypedef struct X509_NAMEs "STACK_OF(X509_NAME)":
+        pass
+
+    X509_NAMEs *sk_X509_NAME_new_null()
+    # How many there are then; it takes the name.
+    int sk_X509_NAME_push(X509_NAMEs *stack, X509_NAME *name)
+    X509_NAME *d2i_X509_NAME(X509_NAME **name, const unsigned char **der, long size)
     X509 *d2i_X509(X509 **certificate, const unsigned char **der, long size)
     int X509_digest(const X509 *certificate, const EVP_MD *hash, unsigned char *out, unsigned int *size)
 
@@ -150,6 +158,8 @@ cdef extern from "openssl/ssl.h":
     # Takes a reference.
     int SSL_CTX_set1_verify_cert_store(SSL_CTX *context, X509_STORE *store)
     void SSL_CTX_set_verify(SSL_CTX *context, int mode, void *callback)
+    # Takes the stack, and what was there goes.
+    void SSL_CTX_set0_CA_list(SSL_CTX *context, X509_NAMEs *names)
     void SSL_CTX_set_client_hello_cb(SSL_CTX *context, int (*callback)(SSL *ssl, int *alert, void *arg) noexcept, void *arg)
     void SSL_CTX_set_alpn_select_cb(
         SSL_CTX *context,

@@ -85,9 +85,26 @@ cdef Shown _show(Certificate certificate, ClientCheck clients, Tickets tickets):
         SSL_CTX_set_options(context, SSL_OP_NO_TICKET)
     if clients is not None:
         SSL_CTX_set1_verify_cert_store(context, clients.c_store)
+        if clients.c_names is not NULL:
+            _tell_names(context, clients.names)
         SSL_CTX_set_verify(context, SSL_VERIFY_PEER | (SSL_VERIFY_FAIL_IF_NO_PEER_CERT if clients.required else 0), NULL)
     SSL_CTX_set_client_hello_cb(context, _cb_client_hello, NULL)
     SSL_CTX_set_alpn_select_cb(context, _cb_protocol, NULL)
     SSL_CTX_set_info_callback(context, _cb_info)
     shown.use()
     return shown
+
+
+cdef int _tell_names(SSL_CTX *context, list names) except -1:
+    """Have clients told the names of the authorities (RFC 5246, 7.4.4)."""
+    cdef X509_NAMEs *told = sk_X509_NAME_new_null()
+    cdef X509_NAME *name
+    cdef const unsigned char *der
+    cdef bytes one
+    SSL_CTX_set0_CA_list(context, told)
+    for one in names:
+        der = one
+        name = d2i_X509_NAME(NULL, &der, len(one))
+        if name is NULL or sk_X509_NAME_push(told, name) == 0:
+            raise MemoryError()
+    return 0
