@@ -208,7 +208,9 @@ def serve(
 @pytest.fixture
 def connect(serve: Serve, transport: str, request: pytest.FixtureRequest) -> Iterator[Connect]:
     """A function that opens a connection to a server, or to a new one of the application given."""
-    secured = request.getfixturevalue("authority").trusting() if transport.startswith("tls") else None
+    secured = (
+        request.getfixturevalue("authority").trusting() if transport.startswith("tls") else None
+    )
     with ExitStack() as stack:
 
         def connect(served: Any, *, receive_buffer: int = 0, **settings: Any) -> Client:

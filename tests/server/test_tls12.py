@@ -5,10 +5,14 @@ What it has in common with TLS 1.3 is tested with that, for both.
 
 from __future__ import annotations
 
+import asyncio
+import ctypes
+import queue
 import shutil
 import ssl
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import trustme
@@ -198,6 +202,33 @@ def test_the_server_prefers_and_chacha20_is_for_those_who_do(both, s_client, wan
 )
 def test_the_certificate_is_one_that_the_client_can_use(both, s_client, arguments, key):
     assert f"Cipher is ECDHE-{key}" in s_client(both(), *arguments)
+
+
+def test_what_others_leave_on_the_error_queue_of_openssl(serve, authority, trusting):
+    """It belongs to the thread, and libssl's own errors are looked for there."""
+    with Path("/proc/self/maps").open() as maps:
+        path = next(line.split()[-1] for line in maps if "libcrypto.so" in line)
+    crypto = ctypes.CDLL(path)
+    left: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def leave() -> None:
+        crypto.ERR_new()
+        crypto.ERR_set_error(20, 100, None)
+        left.put(crypto.ERR_peek_error())
+
+    async def app(scope, receive, send):
+        await answer(send, b"hello")
+        asyncio.get_running_loop().call_later(0.01, leave)  # when the answer has left
+
+    server = serve(app, **authority.settings)
+    client = Records(server.host, server.port, trusting)
+    with client.sock:
+        client.handshake()
+        for _ in range(2):
+            client.send(client.seal(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+            assert client.read(b"hello")
+            assert left.get(timeout=30)
+        assert visit(server, authority.trusting())  # another handshake
 
 
 # sessions

@@ -36,6 +36,7 @@ cdef class Tls12(OlderVersions):
     cdef int renew(self, Certificates certificates, ClientCheck clients, Tickets tickets) except -1:
         cdef Certificate certificate
         cdef dict shown = {}
+        ERR_clear_error()
         try:
             for certificate in certificates.all:
                 shown[certificate] = _show(certificate, clients, tickets)

@@ -105,6 +105,7 @@ cdef class Tls12Layer(SecureLayer):
         if self.ended:
             return UNWRAP_OK
         self.pool, self.c_input, self.input_size = pool, data, size
+        ERR_clear_error()               # SSL_get_error() would take what others have left for a failure of this call
         try:
             code = 1 if self.established else self._shake_hands()
             if self.established:
