@@ -56,7 +56,7 @@ def client_hello(serve, authority, trusting):
 
 
 def test_records_begin_small_and_grow(forger):
-    sent = random.Random(1).randbytes(150_000)
+    sent = random.Random(1).randbytes(400_000)  # enough for some pauses, too
 
     async def app(scope, receive, send):
         await answer(send, sent)
