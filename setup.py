@@ -45,6 +45,7 @@ EXTENSIONS: dict[str, tuple[list[str], list[str]]] = {
     "http": ([], []),
     "http1": (["granite_llhttp"], []),
     "http2": ([], ["libnghttp2 >= 1.52"]),
+    "websocket": ([], ["zlib >= 1.2.11"]),
     # Who needs what another one has comes before it.
     "tls": (["granite_fusion", "granite_picotls", "granite_x25519"], []),
     "tls12": ([], ["libssl >= 3.0", "libcrypto >= 3.0"]),
@@ -55,6 +56,14 @@ EXTENSIONS: dict[str, tuple[list[str], list[str]]] = {
     "wsgi": ([], []),
     "conn": ([], []),
     "server": ([], []),
+}
+
+# system package -> what Debian calls it
+_DEBIAN = {
+    "libnghttp2": "libnghttp2-dev",
+    "libcrypto": "libssl-dev",
+    "libssl": "libssl-dev",
+    "zlib": "zlib1g-dev",
 }
 
 DIRECTIVES = {
@@ -120,8 +129,7 @@ def pkg_config(option: str, package: str) -> list[str]:
     except FileNotFoundError:
         sys.exit(f"setup.py: no {tool} to find {package} with (Debian: apt-get install pkg-config)")
     if done.returncode != 0:
-        known = {"libnghttp2": "libnghttp2-dev", "libcrypto": "libssl-dev", "libssl": "libssl-dev"}
-        debian = known[package.split()[0]]
+        debian = _DEBIAN[package.split()[0]]
         sys.exit(f"setup.py: {package} was not found (Debian: apt-get install {debian})")
     return shlex.split(done.stdout)
 

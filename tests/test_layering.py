@@ -17,9 +17,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "granite"
 
-# capi ← buf ← transport ← { net, tls, http1, http2, ws };  scope ← exchange ← task ← { asgi, … };
+# capi ← buf ← transport ← { net, tls, http1, http2, websocket };
+# scope ← exchange ← task ← { asgi, … };
 # anybody who counts → counters; address ← { transport, net, forwarded }; loop ← net;
-# forwarded ← http ← { http1, http2, ws };  tls ← tls12
+# forwarded ← http ← { http1, http2, websocket };  tls ← tls12
 CORE: dict[str, set[str]] = {
     "capi": set(),
     "address": set(),
@@ -48,7 +49,9 @@ CORE: dict[str, set[str]] = {
         *("errorlog", "address", "capi", "buf", "counters", "transport", "scope", "exchange"),
         *("forwarded", "http"),
     },
-    "ws": {"capi", "buf", "counters", "transport", "scope", "exchange", "http"},
+    "websocket": {
+        *("errorlog", "capi", "buf", "counters", "transport", "exchange", "http"),
+    },
     "task": {"errorlog", "capi", "exchange"},
     "asgi": {"capi", "scope", "exchange", "task"},
     "wsgi": {"errorlog", "capi", "counters", "scope", "exchange", "transport"},
@@ -57,7 +60,7 @@ CORE: dict[str, set[str]] = {
     "peers": {"address", "counters"},
     "conn": {
         "errorlog",
-        *("address", "capi", "buf", "counters", "transport", "net", "tls", "http1", "http2", "ws"),
+        *("address", "capi", "buf", "counters", "transport", "net", "tls", "http1", "http2"),
         *("exchange", "http", "peers", "proxy_protocol"),
     },
     "server": {
@@ -79,7 +82,6 @@ CORE: dict[str, set[str]] = {
         "http",
         "http1",
         "http2",
-        "ws",
     },
 }
 
@@ -159,7 +161,7 @@ PYTHON: dict[str, set[str]] = {
     "testing_pytest": {"testing"},
     "_core": set(),
 }
-PROTOCOLS = {"http1", "http2", "ws"}
+PROTOCOLS = {"http1", "http2", "websocket"}
 
 _CIMPORT = re.compile(
     r"^\s*(?:from\s+(granite[\w.]*)\s+c?import\s+(\(.*?\)|[^\n]*)|c?import\s+(granite[\w.]*))",

@@ -11,6 +11,7 @@ missing() {
     command -v "$pkg_config" >/dev/null || echo pkg-config
     "$pkg_config" --atleast-version=3.0 libcrypto 2>/dev/null || echo libssl-dev
     "$pkg_config" --atleast-version=1.52 libnghttp2 2>/dev/null || echo libnghttp2-dev
+    "$pkg_config" --atleast-version=1.2.11 zlib 2>/dev/null || echo zlib1g-dev
     [ -n "${PYTHON:-}" ] || "$here/python.sh" >/dev/null 2>&1 || echo python3 python3-venv python3-dev
     for tool in "$@"; do
         command -v "${tool%%=*}" >/dev/null || echo "${tool#*=}"

@@ -98,11 +98,6 @@ HINTS: dict[str, str] = {
     "--reload-exclude": "use --reload-ignore-patterns or --reload-ignore-paths",
     "--reload-delay": "use --reload-tick, in milliseconds",
     "--http2": "use --http",
-    "--ws-max-size": "use --ws-max-message-size",
-    "--ws-max-queue": "cannot be set in this release",
-    "--ws-ping-interval": "cannot be set in this release",
-    "--ws-ping-timeout": "cannot be set in this release",
-    "--ws-per-message-deflate": "cannot be set in this release",
     "--use-colors": "use --log-color always",
     "--no-use-colors": "use --log-color never",
     "--no-server-header": "use --server-header=",
@@ -124,7 +119,7 @@ HINTS: dict[str, str] = {
     "--quic-bind": "granite does not speak HTTP/3",
     "--read-timeout": "use --request-head-timeout and --request-body-timeout",
     "--server-name": "let the application check the host, such as by a middleware",
-    "--websocket-ping-interval": "cannot be set in this release",
+    "--websocket-ping-interval": "use --ws-ping-interval",
 }
 
 

@@ -23,6 +23,7 @@ from granite.settings import (
     static,
     timeouts,
     tls,
+    websocket,
 )
 from granite.settings.base import Kind, Section, Setting
 
@@ -37,6 +38,7 @@ SECTIONS: tuple[Section, ...] = (
     application.SECTION,
     process.SECTION,
     http.SECTION,
+    websocket.SECTION,
     limits.SECTION,
     overload.SECTION,
     timeouts.SECTION,

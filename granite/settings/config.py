@@ -86,8 +86,6 @@ class Config:
     server_header: str
     http1_keep_alive: bool
     header_map: str
-    ws: bool
-    ws_max_message_size: int
     http2_adaptive_window: bool
     http2_initial_connection_window_size: int
     http2_initial_stream_window_size: int
@@ -97,6 +95,25 @@ class Config:
     http2_max_frame_size: int
     http2_max_headers_size: int
     http2_max_send_buffer_size: int
+    ws: bool
+    ws_origins: tuple[str, ...]
+    ws_max_message_size: int
+    ws_max_frame_size: int
+    ws_max_fragments: int
+    ws_max_queue: int
+    ws_fragment_size: int
+    ws_handshake_timeout: float
+    ws_ping_interval: float
+    ws_ping_timeout: float
+    ws_close_timeout: float
+    ws_per_message_deflate: bool
+    ws_deflate_threshold: int
+    ws_deflate_level: int
+    ws_deflate_mem_level: int
+    ws_deflate_server_context: bool
+    ws_deflate_client_context: bool
+    ws_deflate_server_max_window_bits: int
+    ws_deflate_client_max_window_bits: int
     max_request_line: int
     max_field_size: int
     max_fields: int

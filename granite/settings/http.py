@@ -32,22 +32,6 @@ SECTION = Section(
         "hides them from the application, refuse answers 400, dangerous passes them on.",
     ),
     Setting(
-        "ws",
-        boolean(),
-        True,
-        "Serve WebSocket connections.",
-        aliases=("websockets",),
-        reserved=True,
-    ),
-    Setting(
-        "ws_max_message_size",
-        size(0, 1024**3),
-        16 * 1024**2,
-        "Largest WebSocket message that is accepted; 0 sets no limit.",
-        aliases=("websocket_max_message_size",),
-        reserved=True,
-    ),
-    Setting(
         "http2_adaptive_window",
         boolean(),
         False,

@@ -45,6 +45,8 @@ cdef extern from "Python.h":
     Py_ssize_t PyDict_GET_SIZE(object)
 
     object PyBytes_FromStringAndSize(const char *, Py_ssize_t)
+    PyObject *PyBytes_New "PyBytes_FromStringAndSize"(const char *, Py_ssize_t) except NULL     # a new reference
+    int _PyBytes_Resize(PyObject **, Py_ssize_t) except -1      # the only reference; NULL where it fails
     char *PyBytes_AS_STRING(PyObject *)
     Py_ssize_t PyBytes_GET_SIZE(PyObject *)
     bint PyBytes_CheckExact(PyObject *)
@@ -62,6 +64,8 @@ cdef extern from "Python.h":
     bint PyUnicode_IS_COMPACT_ASCII(PyObject *)
     Py_ssize_t PyUnicode_GET_LENGTH(PyObject *)
     void *PyUnicode_DATA(PyObject *)
+    object PyUnicode_New(Py_ssize_t, unsigned int)
+    const char *PyUnicode_AsUTF8AndSize(object, Py_ssize_t *) except NULL
     bytes PyUnicode_AsLatin1String(object)
     bint PyUnicode_CheckExact(PyObject *)
     object PyUnicode_DecodeLatin1(const char *, Py_ssize_t, const char *)
