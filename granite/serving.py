@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from granite._core.exchange import Interface
     from granite._core.tls import TlsContext
+    from granite._core.http import WebSockets
+    from granite._core.transport import SecureContext
     from granite.interfaces.choice import Application
     from granite.secure import Renewal
     from granite.settings.config import Config
@@ -105,7 +107,16 @@ class Serving:
             on_max_requests=self._on_max_requests,
             access_log=access_log(self._config, self._worker),
             request_ids=_request_ids(self._config),
+            websockets=self._websockets(),
         )
+
+    def _websockets(self) -> WebSockets | None:
+        """Make what turns requests into WebSockets; None for an interface that has none."""
+        if not self._config.ws or self.application.interface == "wsgi":
+            return None
+        from granite._core.websocket import WebSocketContext  # for those who serve them
+
+        return WebSocketContext(self._config)
 
     def _wsgi_interface(self, context: contextvars.Context, stopping: object) -> Interface:
         """Make what calls an application of WSGI."""

@@ -19,6 +19,7 @@ GAUGES = (
     "requests_waiting",
     "blocking_threads",
     "blocking_queue",
+    "websockets_active",
 )
 
 PROTOCOLS = ("http1", "http2", "websocket")
@@ -41,6 +42,7 @@ REASONS = (
     "write_timeout",  # the client took nothing of its response: reset
     "proxy_header",  # of the PROXY protocol: missing, wrong, or from somebody who must not send it
     "tls",  # a handshake that failed, or records that cannot be read
+    "websocket",  # closed, for what came, or for a ping that was not answered
 )
 REJECTIONS = tuple(f"rejected_{reason}" for reason in REASONS)
 
@@ -65,6 +67,8 @@ COUNTERS = (
     "bytes_received",  # as HTTP sees them: without TLS
     "bytes_sent",
     *RESPONSES,
+    "websocket_messages_received",
+    "websocket_messages_sent",
     "static_requests_handled",
     "static_requests_err",
     "tls_handshakes",
@@ -78,6 +82,7 @@ HISTOGRAMS = (
     "latency",  # head of the request complete → last byte of the response handed to the transport
     "queue_time",  # read → the application called
     "loop_lag",  # how much later than asked for a timer of the event loop ran
+    "websocket_round_trip",  # ping → pong
 )
 
 # Upper bounds of a histogram's buckets, in microseconds; the last bucket has none.

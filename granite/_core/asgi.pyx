@@ -1,4 +1,4 @@
-"""The ASGI interface: one HTTP request of the specification's version 2.5 is one exchange.
+"""The ASGI interface: one HTTP request, or WebSocket, of the specification's version 2.5 is one exchange.
 
 Owns the scope and the receive() and send() callables. Knows neither protocol nor transport. Runs on the reactor's thread, which is the
 event loop's. The Task in which the application runs, and how it ends, is the business of `task`.
@@ -13,10 +13,12 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 from granite._core.capi.python cimport (
     METH_NOARGS, METH_O, PyBytes_CheckExact, PyCFunction_New, PyDict_CheckExact, PyDict_Copy, PyDict_GetItemWithError, PyDict_Next,
-    PyDict_SetItem, PyMethodDef, forbid_making, granite_is_text,
+    PyDict_SetItem, PyMethodDef, PyUnicode_CheckExact, forbid_making, granite_is_text,
 )
-from granite._core.exchange cimport Exchange, Protocol, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE
-from granite._core.task cimport TaskExchange, TaskInterface
+from granite._core.exchange cimport (
+    RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE, WEBSOCKET_CLOSED, WEBSOCKET_CONNECTING, WEBSOCKET_OPEN, Exchange, Protocol,
+)
+from granite._core.task cimport TaskExchange, TaskInterface, WebSocketExchange
 from granite._core.task import DONE, PENDING
 
 cdef enum:
@@ -83,6 +85,49 @@ cdef class AsgiInterface(TaskInterface):
         }
         if state is not None:
             self.template[_STATE] = None
+        self.websocket_template = {**self.template, _TYPE: _WEBSOCKET, _SCHEME: _WS, _SUBPROTOCOLS: None}
+        del self.websocket_template[_METHOD]
+        self.websocket_extensions = {_DENIAL: {}, **extensions}
+
+    cdef dict new_scope(self, Exchange exchange, dict template, dict extensions):
+        """The scope of a request or a WebSocket, but for what only one of them has."""
+        cdef dict scope
+        if exchange.server is not self.server:  # which seldom changes
+            self.server = exchange.server
+            PyDict_SetItem(self.template, _SERVER, exchange.server)
+            PyDict_SetItem(self.websocket_template, _SERVER, exchange.server)
+        scope = PyDict_Copy(template)
+        PyDict_SetItem(scope, _ASGI, PyDict_Copy(_ASGI_VERSIONS))
+        if exchange.http_version is not _HTTP11:
+            PyDict_SetItem(scope, _HTTP_VERSION, exchange.http_version)
+        path = _mounted(self.root_path, exchange.path) if self.root_path else exchange.path
+        if exchange.prefix:
+            PyDict_SetItem(scope, _ROOT_PATH, exchange.prefix + self.root_path)
+            path = _mounted(exchange.prefix, path)
+        PyDict_SetItem(scope, _PATH, path)
+        PyDict_SetItem(scope, _RAW_PATH, exchange.raw_path)
+        if exchange.query_string:
+            PyDict_SetItem(scope, _QUERY_STRING, exchange.query_string)
+        PyDict_SetItem(scope, _HEADERS, exchange.headers)
+        PyDict_SetItem(scope, _CLIENT, exchange.client)
+        extensions = PyDict_Copy(extensions)
+        if exchange.trailers is not None:
+            PyDict_SetItem(extensions, _REQUEST_TRAILERS, exchange.trailers)
+        if exchange.tls is not None:
+            PyDict_SetItem(extensions, _TLS, _describe_tls(exchange.tls))
+        if exchange.request_id is not None:
+            PyDict_SetItem(extensions, _REQUEST_ID, exchange.request_id.decode("ascii"))
+        PyDict_SetItem(scope, _EXTENSIONS, extensions)
+        if self.state is not None:
+            PyDict_SetItem(scope, _STATE, PyDict_Copy(self.state))
+        return scope
+
+    cdef Exchange new_websocket(self):
+        cdef AsgiWebSocket exchange = AsgiWebSocket.__new__(AsgiWebSocket)
+        exchange.interface = self
+        exchange.tasks = self
+        self.live += 1
+        return exchange
 
     cdef Exchange new_exchange(self):
         cdef AsgiExchange exchange = AsgiExchange.__new__(AsgiExchange)
@@ -95,46 +140,16 @@ cdef class AsgiInterface(TaskInterface):
 cdef class AsgiExchange(TaskExchange):
     """One request to an ASGI application."""
 
-    cdef dict _scope(self):
+    cdef object _invoke(self):
         cdef AsgiInterface asgi = <AsgiInterface>self.tasks
-        cdef dict scope
-        if self.server is not asgi.server:      # which seldom changes
-            asgi.server = self.server
-            PyDict_SetItem(asgi.template, _SERVER, self.server)
-        scope = PyDict_Copy(asgi.template)
-        PyDict_SetItem(scope, _ASGI, PyDict_Copy(_ASGI_VERSIONS))
-        if self.http_version is not _HTTP11:
-            PyDict_SetItem(scope, _HTTP_VERSION, self.http_version)
+        cdef dict scope = asgi.new_scope(self, asgi.template, asgi.old_extensions if self.http_version is _HTTP10 else asgi.extensions)
         if self.method is not _GET:
             PyDict_SetItem(scope, _METHOD, self.method)
         if self.scheme is not _HTTP:
             PyDict_SetItem(scope, _SCHEME, self.scheme)
-        path = _mounted(asgi.root_path, self.path) if asgi.root_path else self.path
-        if self.prefix:
-            PyDict_SetItem(scope, _ROOT_PATH, self.prefix + asgi.root_path)
-            path = _mounted(self.prefix, path)
-        PyDict_SetItem(scope, _PATH, path)
-        PyDict_SetItem(scope, _RAW_PATH, self.raw_path)
-        if self.query_string:
-            PyDict_SetItem(scope, _QUERY_STRING, self.query_string)
-        PyDict_SetItem(scope, _HEADERS, self.headers)
-        PyDict_SetItem(scope, _CLIENT, self.client)
-        extensions = PyDict_Copy(asgi.old_extensions if self.http_version is _HTTP10 else asgi.extensions)
-        if self.trailers is not None:
-            PyDict_SetItem(extensions, _REQUEST_TRAILERS, self.trailers)
-        if self.tls is not None:
-            PyDict_SetItem(extensions, _TLS, _describe_tls(self.tls))
-        if self.request_id is not None:
-            PyDict_SetItem(extensions, _REQUEST_ID, self.request_id.decode("ascii"))
-        PyDict_SetItem(scope, _EXTENSIONS, extensions)
-        if asgi.state is not None:
-            PyDict_SetItem(scope, _STATE, PyDict_Copy(asgi.state))
-        return scope
-
-    cdef object _invoke(self):
         receive = PyCFunction_New(&_receive_method, self)
         send = PyCFunction_New(&_send_method, self)
-        return self.tasks.app(self._scope(), receive, send)
+        return asgi.app(scope, receive, send)
 
     # receive()
 
@@ -287,5 +302,6 @@ _send_method.ml_doc = "Send a message to the client; the awaitable is done when 
 
 
 include "asgi/extensions.pxi"
+include "asgi/websocket.pxi"
 
 forbid_making(AsgiExchange)

@@ -107,6 +107,7 @@ cdef class Connection(HeadKeeper):
     cdef int _expect_last(self, uint64_t grace) except -1
     cdef uint64_t _first_limit(self) noexcept
     cdef int _await_next(self) except -1
+    cdef int _succeed(self) except -1
     cdef int _on_due(self, uint64_t now) except -1
     cdef int _on_overdue(self, uint64_t now) except -1
     cdef int _log_sent(self, Session session) except -1

@@ -150,9 +150,25 @@ cdef class Connection(HeadKeeper):
         grace = self.host.drain_grace if self.host.draining else LAST_REQUEST_GRACE
         return self._expect_last(grace) if grace else self.shut(True)
 
+    cdef int _succeed(self) except -1:
+        """The session has given the connection away."""
+        cdef Session session = self.session
+        self.session = session.successor
+        self.requests += session.messages
+        self.corked += 1
+        try:
+            session.hand_over()
+        finally:
+            self.corked -= 1
+            session.release()
+        return 0
+
     cdef int _settle(self) except -1:
         cdef Session session = self.session
         cdef int begun
+        if session is not None and session.successor is not None and self.state == HANDLE_OPEN:
+            self._succeed()
+            session = self.session
         self.flush()
         self._log_sent(session)
         if self.state != HANDLE_OPEN or session is None or self.lingering:

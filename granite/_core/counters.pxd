@@ -47,6 +47,7 @@ cdef enum Rejection:                    # why the server turned something away b
     REJECTED_WRITE_TIMEOUT
     REJECTED_PROXY_HEADER
     REJECTED_TLS
+    REJECTED_WEBSOCKET
     REASONS
 
 cdef enum HandshakeFailure:             # what became of a TLS handshake; snapshot.HANDSHAKE_FAILURES has the words
@@ -64,6 +65,7 @@ cdef enum:                              # the fields of a snapshot, in their ord
     REQUESTS_WAITING
     BLOCKING_THREADS
     BLOCKING_QUEUE
+    WEBSOCKETS_ACTIVE
     CONNECTIONS_HANDLED
     CONNECTIONS_ERR
     ACCEPT_PAUSES
@@ -74,7 +76,9 @@ cdef enum:                              # the fields of a snapshot, in their ord
     RESPONSES_HTTP1
     RESPONSES_HTTP2 = RESPONSES_HTTP1 + CLASSES
     RESPONSES_WEBSOCKET = RESPONSES_HTTP2 + CLASSES
-    STATIC_REQUESTS_HANDLED = RESPONSES_WEBSOCKET + CLASSES
+    WEBSOCKET_MESSAGES_RECEIVED = RESPONSES_WEBSOCKET + CLASSES
+    WEBSOCKET_MESSAGES_SENT
+    STATIC_REQUESTS_HANDLED
     STATIC_REQUESTS_ERR
     TLS_HANDSHAKES
     TLS_HANDSHAKES_FAILED
@@ -84,7 +88,8 @@ cdef enum:                              # the fields of a snapshot, in their ord
     LATENCY
     QUEUE_TIME = LATENCY + HISTOGRAM_FIELDS
     LOOP_LAG = QUEUE_TIME + HISTOGRAM_FIELDS
-    FIELDS = LOOP_LAG + HISTOGRAM_FIELDS
+    WEBSOCKET_ROUND_TRIP = LOOP_LAG + HISTOGRAM_FIELDS
+    FIELDS = WEBSOCKET_ROUND_TRIP + HISTOGRAM_FIELDS
 
 cdef struct Histogram:
     int64_t buckets[BOUNDS + 1]

@@ -20,6 +20,16 @@ cdef enum Turn:
     TURN_COME                           # a place is kept for it
     TURN_TAKEN                          # it runs in its place
 
+cdef enum WebSocketState:               # each follows the one before, or any before it
+    WEBSOCKET_CONNECTING                # the handshake has not been answered
+    WEBSOCKET_OPEN
+    WEBSOCKET_CLOSING                   # this end has said that it closes, the other one has not
+    WEBSOCKET_CLOSED                    # nothing comes any more, and nothing goes
+
+cdef inline bint is_close_code(int code) noexcept:
+    """Whether a close frame may have it (RFC 6455, 7.4, and its registry)."""
+    return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
+
 cdef inline bint is_bodyless(int status) noexcept:
     """RFC 9110, 6.4.1 and 15.3.6: these statuses have no content, whatever their fields say."""
     return status == 204 or status == 304 or status == 205
@@ -64,6 +74,14 @@ cdef class RequestIds:
     cdef int enter(self, Exchange exchange, object context) except -1
     cdef bint _is_id(self, bytes given) noexcept
 
+cdef class Handshake:
+    # what a client that asks for a WebSocket says, and what it gets
+    cdef int status                     # with which it is refused, 0: it is not
+    cdef str why
+    cdef list subprotocols              # that the client offers, str
+    cdef bytes accept                   # Sec-WebSocket-Accept; None where the version of HTTP has no such field
+    cdef bytes extensions               # Sec-WebSocket-Extensions of the answer; None: it has none
+
 cdef class Protocol:
     # called by the admission
     cdef int turn_has_come(self, Exchange exchange) except -1
@@ -79,6 +97,10 @@ cdef class Protocol:
     cdef int push(self, Exchange exchange) except -1
     cdef int body_wanted(self, Exchange exchange) except -1
     cdef bint writable(self, Exchange exchange) noexcept
+    # called by an exchange that is a WebSocket's
+    cdef int accept(self, Exchange exchange, str subprotocol, list headers) except -1
+    cdef int send_message(self, Exchange exchange, object message) except -1
+    cdef int close_websocket(self, Exchange exchange, int code, str reason) except -1
 
 cdef class Interface:
     cdef readonly int live              # exchanges that exist
@@ -98,6 +120,7 @@ cdef class Interface:
     cdef int detach(self) except -1
     cdef void export_threads(self, int64_t *snapshot) noexcept
     cdef Exchange new_exchange(self)
+    cdef Exchange new_websocket(self)
     cdef int cancel(self) except -1
     cdef int started(self, Exchange exchange) except -1
     cdef void calling(self, Exchange exchange) noexcept
@@ -122,6 +145,7 @@ cdef class Exchange:
     cdef object client                  # (address, port); the port is 0 where a proxy does not tell it
     cdef object server
     cdef bytes request_id               # None: requests have none
+    cdef Handshake handshake            # of a WebSocket; None: it is a request
     cdef bint secure                    # the connection has TLS, whatever the scheme says
     cdef tuple tls                      # what SecureLayer.describe() says of it; None: it ends in front of the server, or there is none
     cdef object prefix                  # of the path, that a proxy has taken away; None for none
@@ -183,3 +207,7 @@ cdef class Exchange:
     cdef int on_writable(self) except -1
     cdef int on_read_ended(self) except -1
     cdef int on_disconnect(self) except -1
+    # for those of WebSockets
+    cdef int on_message(self, object message) except -1
+    cdef bint wants_messages(self, Py_ssize_t most, size_t size) noexcept
+    cdef int on_websocket_closed(self, int code, str reason) except -1

@@ -46,6 +46,13 @@ class ClientDisconnected(OSError):
     """The client has gone: what send() was given can't be delivered."""
 
 
+cdef class Handshake:
+    """What is known of a handshake of WebSocket. Its protocol judges it, and keeps here what it needs of it."""
+
+    def __cinit__(self):
+        self.subprotocols = []
+
+
 cdef class Protocol:
     """What an exchange may ask of the protocol below it."""
 
@@ -97,6 +104,20 @@ cdef class Protocol:
         """Whether less than the high-water mark is waiting for the socket."""
         return True
 
+    # of WebSockets
+
+    cdef int accept(self, Exchange exchange, str subprotocol, list headers) except -1:
+        """Accept the handshake. From then on the exchange's protocol is that of the WebSocket, which knows the methods below."""
+        raise NotImplementedError
+
+    cdef int send_message(self, Exchange exchange, object message) except -1:
+        """Send a message, a str or bytes, each of the very type."""
+        raise NotImplementedError
+
+    cdef int close_websocket(self, Exchange exchange, int code, str reason) except -1:
+        """Begin the closing handshake. The exchange hears no more of it."""
+        raise NotImplementedError
+
 
 cdef class Interface:
     """Makes the exchanges of one kind of application, and counts them."""
@@ -114,6 +135,10 @@ cdef class Interface:
         pass
 
     cdef Exchange new_exchange(self):
+        raise NotImplementedError
+
+    cdef Exchange new_websocket(self):
+        """An exchange for a WebSocket; only asked for where the server was told that the interface has them."""
         raise NotImplementedError
 
     cdef int cancel(self) except -1:
@@ -426,6 +451,18 @@ cdef class Exchange:
         if not self.body_complete:
             self.take_body()            # a piece of a body of which no more comes
         return 0
+
+    cdef int on_message(self, object message) except -1:
+        """A message has come: a str, or bytes."""
+        raise NotImplementedError
+
+    cdef bint wants_messages(self, Py_ssize_t most, size_t size) noexcept:
+        """Whether fewer than so many messages wait for the application, of less than so many characters and bytes."""
+        return False
+
+    cdef int on_websocket_closed(self, int code, str reason) except -1:
+        """A WebSocket that was open has closed, by whoever: nothing comes any more, nor goes."""
+        raise NotImplementedError
 
 
 cdef bytes _read(int fd, int64_t offset, Py_ssize_t size):

@@ -9,7 +9,7 @@ from granite._core.capi.python cimport (
     PyBytes_CheckExact, PyList_CheckExact, PyList_GET_ITEM, PyList_GET_SIZE, PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE,
 )
 from granite._core.counters cimport Histogram, Rejection
-from granite._core.exchange cimport Exchange, Interface, Protocol, Rejections, is_bodyless
+from granite._core.exchange cimport Exchange, Handshake, Interface, Protocol, Rejections, is_bodyless
 from granite._core.forwarded cimport Forwarded, Forwarding
 from granite._core.scope cimport ScopeCache
 from granite._core.transport cimport Transport
@@ -67,11 +67,20 @@ cdef struct Pace:                       # of a body, over the time in which the 
     uint64_t elapsed                    # ms up to then
     int64_t surplus                     # thousandths of bytes that came beyond what the least rate asks for
 
+cdef class WebSockets:
+    # makes WebSockets of requests: what HTTP knows of that protocol
+    cdef readonly int live              # that are open
+    cdef uint64_t handshake_timeout     # ms that the application may take to answer a handshake, 0 = off
+    cdef Handshake judge(self, list fields, bint is_http1)
+    cdef Session open(self, HttpContext http, Transport transport, Exchange exchange)
+    cdef void export(self, int64_t *snapshot) noexcept
+
 cdef class HttpContext:
     cdef readonly Interface interface
     cdef readonly ScopeCache cache
     cdef readonly Forwarding forwarding
     cdef Rejections rejections
+    cdef WebSockets websockets          # None: requests for one are served like others
     cdef Histogram latency
     cdef AccessLog access_log           # None: requests are not logged
     cdef bint note_first_byte           # which it has to know
@@ -103,7 +112,9 @@ cdef class HttpContext:
     cdef bint check_host(self, object field) noexcept
     cdef int decline(self, Transport transport, const Address *client, int *retry_in) except -1
     cdef int log_declined(self, object client, int status, Rejection reason) except -1
-    cdef Exchange new_exchange(self, Protocol protocol, Transport transport, list headers, const Forwarded *told, int64_t read_at)
+    cdef Exchange new_exchange(
+        self, Protocol protocol, Transport transport, list headers, const Forwarded *told, int64_t read_at, Handshake handshake=*
+    )
     cdef Exchange record(self, Transport transport, list headers, uint32_t forwarded)
     cdef void begin_pace(self, Pace *pace, uint64_t now, size_t size) noexcept
     cdef void note_pace(self, Pace *pace, uint64_t now, size_t size) noexcept
@@ -111,6 +122,7 @@ cdef class HttpContext:
     cdef str late_body(self, const Pace *pace, uint64_t now)
     cdef uint64_t request_deadline(self, Exchange exchange) noexcept
     cdef str late_request(self, Exchange exchange)
+    cdef list fields_of_accept(self, Exchange exchange, str subprotocol, list headers)
     cdef int64_t _most_surplus(self, int64_t size) noexcept
 
 cdef class Session(Protocol):
@@ -123,6 +135,7 @@ cdef class Session(Protocol):
     cdef Exchange unlogged              # the last response, which the socket has not taken yet
     cdef HttpContext http
     cdef Transport transport
+    cdef Session successor              # which has taken the connection over; None: nobody has
 
     cdef int feed(self, const char *base, size_t size) except -1
     cdef int resume(self) except -1
@@ -135,6 +148,7 @@ cdef class Session(Protocol):
     cdef uint64_t deadline(self) noexcept
     cdef int on_due(self, uint64_t now) except -1
     cdef int log_sent(self, size_t lost) except -1
+    cdef int hand_over(self) except -1
     cdef int release(self) except -1
 
 cdef inline bint has_no_content(Exchange exchange) noexcept:

@@ -13,5 +13,11 @@ def check_encoding(value: bytes) -> bool:
 class HttpContext:
     """Settings and caches of one server, for all versions of HTTP that it speaks."""
 
+class WebSockets:
+    """What makes WebSockets of requests."""
+
+    @property
+    def live(self) -> int: ...
+
 class Session:
     """The messages of one connection, or of a part of its life."""

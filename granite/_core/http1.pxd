@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.time cimport time_t
 from granite._core.capi cimport llhttp
 from granite._core.counters cimport CLASSES, Rejection
-from granite._core.exchange cimport Exchange
+from granite._core.exchange cimport Exchange, Handshake
 from granite._core.forwarded cimport Forwarded
 from granite._core.http cimport HttpContext, Pace, Session
 from granite._core.transport cimport Transport
@@ -130,6 +130,7 @@ cdef class RequestReader(LineReader):
     cdef int codings                    # Transfer-Encoding fields seen
     cdef uint32_t forwarded             # fields seen in which a trusted proxy tells of the client
     cdef int connection                 # ASKED_…
+    cdef bint upgrade                   # a WebSocket is offered
     cdef const char *read_base          # what is being parsed, and how many bytes of the message came before it
     cdef size_t raw_size
     cdef size_t head_size               # up to the end of what llhttp has told last, without its line end
@@ -190,7 +191,7 @@ cdef class Http1Session(RequestReader):
     cdef int _leave_queue(self) except -1
     cdef int _answer_declined(self) except -1
     cdef int _begin_body(self) except -1
-    cdef int _make_exchange(self, const Forwarded *told) except -1
+    cdef int _make_exchange(self, const Forwarded *told, Handshake handshake) except -1
     cdef int _drop_rest(self) except -1
     cdef int _set_state(self, SessionState state) except -1
     cdef int _begin(self) except -1

@@ -28,7 +28,7 @@ from granite._core.counters cimport (
     REJECTED_OVERLOAD, REJECTED_REQUESTS_PER_IP, REJECTED_REQUEST_TIMEOUT, Rejection, clock, count_response, observe,
 )
 from granite._core.exchange cimport (
-    RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE, TURN_COME, TURN_WAITING, Exchange, RequestIds, is_bodyless,
+    RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE, TURN_COME, TURN_WAITING, Exchange, Handshake, RequestIds, is_bodyless,
 )
 from granite._core.forwarded cimport Forwarded
 from granite._core.http cimport (
@@ -38,7 +38,7 @@ from granite._core.http cimport (
     is_no_trailer, is_short, length_of, next_element, pair, phrase_of, plain, rejection_of, size_of_fields, take_length,
 )
 from granite._core.scope cimport (
-    NAME_CONNECTION, NAME_EXPECT, NAME_FORWARDED, NAME_HOST, NAME_TRANSFER_ENCODING, NAME_UNDERSCORED,
+    NAME_CONNECTION, NAME_EXPECT, NAME_FORWARDED, NAME_HOST, NAME_TRANSFER_ENCODING, NAME_UNDERSCORED, NAME_UPGRADE,
 )
 from granite._core.transport cimport Transport, name_of
 from granite._core.errorlog import error_log as _log
@@ -56,4 +56,5 @@ include "http1/syntax.pxi"
 include "http1/line.pxi"
 include "http1/reader.pxi"
 include "http1/record.pxi"
+include "http1/upgrade.pxi"
 include "http1/session.pxi"

@@ -1,6 +1,6 @@
 # The RSGI interface.
 
-from granite._core.task cimport TaskExchange, TaskInterface
+from granite._core.task cimport TaskExchange, TaskInterface, WebSocketExchange
 
 cdef class RsgiInterface(TaskInterface):
     pass
@@ -20,3 +20,7 @@ cdef class RsgiExchange(TaskExchange):
     cdef int _respond_file(self, object status, object headers, object file, object start, object end) except -1
     cdef object _respond_stream(self, object status, object headers)
     cdef object _send_piece(self, bytes data)
+
+cdef class RsgiWebSocket(WebSocketExchange):
+    cdef object _poll_accepted(self)
+    cdef int _refuse_or_close(self, object status) except -1

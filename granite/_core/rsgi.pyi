@@ -29,6 +29,9 @@ class RsgiInterface(TaskInterface):
 class RsgiExchange(TaskExchange):
     """One request to an RSGI application."""
 
+class RsgiWebSocket(TaskExchange):
+    """One WebSocket of an RSGI application."""
+
 class Headers:
     """Header fields by their names, in any case. A field that comes several times counts once, with
     its first value, but in items(), values() and get_all().
@@ -51,7 +54,7 @@ class Scope:
     """The request, as the specification's HTTP connection scope."""
 
     @property
-    def proto(self) -> Literal["http"]: ...
+    def proto(self) -> Literal["http", "ws"]: ...
     @property
     def rsgi_version(self) -> str: ...
     @property
@@ -72,6 +75,27 @@ class Scope:
     def authority(self) -> str | None: ...
     @property
     def headers(self) -> Headers: ...
+
+class WebsocketMessage:
+    """A message: `kind` is 0 for the end, 1 for bytes, 2 for a text."""
+
+    @property
+    def kind(self) -> int: ...
+    @property
+    def data(self) -> bytes | str | None: ...
+
+class WebsocketTransport:
+    """Messages of a WebSocket."""
+
+    def receive(self) -> Awaitable[WebsocketMessage]: ...
+    def send_bytes(self, data: _Bytes) -> Awaitable[None]: ...
+    def send_str(self, data: str) -> Awaitable[None]: ...
+
+class WebsocketProtocol:
+    """The specification's WebSocket protocol interface."""
+
+    def accept(self) -> Awaitable[WebsocketTransport]: ...
+    def close(self, status: int | None = None) -> None: ...
 
 _Fields = Iterable[tuple[str, str]]
 _Bytes = bytes | bytearray | memoryview

@@ -1,4 +1,4 @@
-"""The RSGI interface: one HTTP request of the specification's version 1.6 is one exchange.
+"""The RSGI interface: one HTTP request, or WebSocket, of the specification's version 1.6 is one exchange.
 
 Owns the scope, the protocol object and the transport of a stream. Knows neither protocol nor transport below. Runs on the reactor's
 thread, which is the event loop's. The Task in which the application runs, and how it ends, is the business of `task`.
@@ -12,9 +12,11 @@ import os
 
 cimport cython
 from cpython.object cimport PyObject
-from granite._core.capi.python cimport PyBytes_CheckExact, PyUnicode_AsLatin1String, forbid_making
-from granite._core.exchange cimport Exchange, Protocol, RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD
-from granite._core.task cimport TaskExchange, TaskInterface
+from granite._core.capi.python cimport PyBytes_CheckExact, PyUnicode_AsLatin1String, PyUnicode_CheckExact, forbid_making
+from granite._core.exchange cimport (
+    RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE, WEBSOCKET_CLOSED, WEBSOCKET_CONNECTING, WEBSOCKET_OPEN, Exchange, Protocol,
+)
+from granite._core.task cimport TaskExchange, TaskInterface, WebSocketExchange
 from granite._core.exchange import ClientDisconnected
 from granite._core.task import PENDING
 
@@ -22,6 +24,8 @@ cdef enum:
     WHOLE_BODY = 1                      # what an application may wait for
     PIECE_OF_BODY
     DISCONNECT
+    ACCEPTED
+    MESSAGE
 
 cdef object _PENDING = PENDING
 
@@ -55,6 +59,13 @@ cdef class RsgiInterface(TaskInterface):
 
     cdef Exchange new_exchange(self):
         cdef RsgiExchange exchange = RsgiExchange.__new__(RsgiExchange)
+        exchange.interface = self
+        exchange.tasks = self
+        self.live += 1
+        return exchange
+
+    cdef Exchange new_websocket(self):
+        cdef RsgiWebSocket exchange = RsgiWebSocket.__new__(RsgiWebSocket)
         exchange.interface = self
         exchange.tasks = self
         self.live += 1
@@ -227,3 +238,4 @@ cdef bytes _bytes(object data):
 
 include "rsgi/scope.pxi"
 include "rsgi/protocol.pxi"
+include "rsgi/websocket.pxi"

@@ -24,6 +24,7 @@ cdef enum KnownName:
     NAME_EXPECT
     NAME_HOST
     NAME_TRANSFER_ENCODING
+    NAME_UPGRADE
     # What proxies tell: a bit of its own, and so none of those above has it.
     NAME_FORWARDED = 64
     NAME_X_FORWARDED_FOR

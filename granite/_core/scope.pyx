@@ -24,6 +24,7 @@ cdef frozenset _SHAREABLE = frozenset((
 
 cdef dict _KNOWN = {
     b"connection": NAME_CONNECTION, b"expect": NAME_EXPECT, b"host": NAME_HOST, b"transfer-encoding": NAME_TRANSFER_ENCODING,
+    b"upgrade": NAME_UPGRADE,
     b"forwarded": NAME_FORWARDED, b"x-forwarded-for": NAME_X_FORWARDED_FOR, b"x-forwarded-proto": NAME_X_FORWARDED_PROTO,
     b"x-forwarded-host": NAME_X_FORWARDED_HOST, b"x-forwarded-port": NAME_X_FORWARDED_PORT,
     b"x-forwarded-prefix": NAME_X_FORWARDED_PREFIX, b"x-real-ip": NAME_X_REAL_IP,

@@ -6,6 +6,7 @@ from typing import Any
 from granite._core.accesslog import AccessLog
 from granite._core.conn import ConnectionHost
 from granite._core.exchange import Interface, RequestIds
+from granite._core.http import WebSockets
 from granite._core.loop import Loop
 from granite._core.transport import SecureContext
 
@@ -25,6 +26,7 @@ class Server(ConnectionHost):
         access_log: gets each request that has ended, and is closed with the server; None: requests
             are not logged.
         request_ids: gives requests their ids; None: they have none.
+        websockets: makes WebSockets, if the interface has them; None: there are none.
 
     Raises:
         OSError: the event loop's handles can't be made.
@@ -42,6 +44,7 @@ class Server(ConnectionHost):
         on_max_requests: Callable[[], object] | None = None,
         access_log: AccessLog | None = None,
         request_ids: RequestIds | None = None,
+        websockets: WebSockets | None = None,
     ) -> None: ...
     @property
     def access_log(self) -> AccessLog | None: ...

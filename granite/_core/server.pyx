@@ -21,7 +21,7 @@ from granite._core.counters cimport (
 )
 from granite._core.exchange cimport Admission, Interface, Rejections, RequestIds
 from granite._core.forwarded cimport Forwarding
-from granite._core.http cimport HttpContext
+from granite._core.http cimport HttpContext, WebSockets
 from granite._core.http1 cimport Http1Context
 from granite._core.net cimport FULL_SILENCE, HANDLE_OPEN, Board, Listener, Pool, Reactor
 from granite._core.peers cimport Peers
@@ -92,6 +92,7 @@ cdef class Server(ConnectionHost):
         on_max_requests: called once, from the event loop; the server itself goes on.
         access_log: gets each request that has ended, and is closed with the server; None: requests are not logged.
         request_ids: gives requests their ids; None: they have none.
+        websockets: makes WebSockets, if the interface has them; None: there are none.
 
     Raises:
         OSError: the event loop's handles can't be made.
@@ -114,7 +115,7 @@ cdef class Server(ConnectionHost):
 
     def __cinit__(self, loop, Interface interface not None, *, config, context=None, SecureContext secure=None, long long max_requests=0,
                   on_max_requests=None,
-                  AccessLog access_log=None, RequestIds request_ids=None):
+                  AccessLog access_log=None, RequestIds request_ids=None, WebSockets websockets=None):
         if context is None:
             context = contextvars.copy_context()
         self.loop = loop
@@ -139,6 +140,7 @@ cdef class Server(ConnectionHost):
         self.introducers = Networks(config.proxy_protocol_allow_ips or config.forwarded_allow_ips)
         forwarding = Forwarding(self.proxies, config.forwarded_headers)
         self.http = HttpContext(self.interface, forwarding, self.rejections, config, access_log)
+        self.http.websockets = websockets
         self.http1 = Http1Context(self.http, config)
         self.interface.on_overrun = self._on_late_request
         self.reactor = Reactor(loop, context)
@@ -296,6 +298,7 @@ cdef class Server(ConnectionHost):
             "files": self.reactor.pool.files,
             "timers": self.reactor.wheel.linked if self.reactor.wheel is not None else 0,
             "sessions": self.http1.live,
+            "websockets": self.http.websockets.live if self.http.websockets is not None else 0,
             "exchanges": self.interface.live,
             "addresses": self.peers.connected if self.peers is not None else 0,
             "running": self.interface.running,
@@ -328,6 +331,8 @@ cdef class Server(ConnectionHost):
         for i in range(<int>HANDSHAKE_FAILURES):
             values[TLS_HANDSHAKES_FAILED + i] = self.handshakes_failed[i]
         self.interface.export_threads(values)
+        if self.http.websockets is not None:
+            self.http.websockets.export(values)
         export(&self.http.latency, &values[LATENCY])
         export(&self.interface.queue_time, &values[QUEUE_TIME])
         export(&self.loop_lag, &values[LOOP_LAG])

@@ -2,7 +2,10 @@
 
 from cpython.object cimport PyObject
 from granite._core.capi.python cimport PYGEN_ERROR, PySendResult
-from granite._core.exchange cimport Exchange, Interface
+from granite._core.exchange cimport Exchange, Interface, WebSocketState
+
+cdef enum:
+    MOST_REASON = 123                   # bytes of a close frame's reason
 
 cdef enum:
     SENDING                             # what the awaitables of all interfaces wait for: that there is room for more
@@ -47,6 +50,20 @@ cdef class TaskExchange(Exchange):
     cdef object _invoke(self)
     cdef int _complete(self) except -1
     cdef object poll(self, int what)
+
+cdef class WebSocketExchange(TaskExchange):
+    cdef WebSocketState state
+    cdef int code                       # of the close, when it has closed
+    cdef str closing_reason
+    # what the application has not taken
+    cdef object message                 # the first one
+    cdef object more                    # a deque of the others; None: there are none
+    cdef size_t queued                  # characters and bytes of all of them
+    cdef int _accept(self, str subprotocol, list headers) except -1
+    cdef object _send_message(self, object message)
+    cdef int _close(self, int code, str reason) except -1
+    cdef int _set_closed(self, int code, str reason) except -1
+    cdef object _take(self)
 
 cdef class _Done:
     pass

@@ -12,6 +12,7 @@ StopIteration; only when there is really something to wait for is a Future made.
 
 import asyncio
 import sys
+from collections import deque as _deque
 
 cimport cython
 from cpython.object cimport PyObject
@@ -19,7 +20,9 @@ from granite._core.capi.python cimport (
     PYGEN_ERROR, PYGEN_NEXT, PYGEN_RETURN, PyCoro_CheckExact, PyContext_Copy, PyDict_SetItem, PyIter_Send, PyObject_Call,
     PySendResult, Py_DECREF, Py_INCREF, _AsyncType, forbid_making, sendfunc,
 )
-from granite._core.exchange cimport Exchange, Interface, RESPONSE_DONE, RESPONSE_NONE
+from granite._core.exchange cimport (
+    RESPONSE_DONE, RESPONSE_NONE, TURN_TAKEN, WEBSOCKET_CLOSED, WEBSOCKET_CONNECTING, WEBSOCKET_OPEN, Exchange, Interface, Protocol, is_close_code,
+)
 from granite._core.exchange import ClientDisconnected
 from granite._core.errorlog import error_log as _log
 
@@ -364,6 +367,7 @@ cdef int _wake(list futures) except -1:
 
 
 include "task/awaitables.pxi"
+include "task/websocket.pxi"
 
 
 cdef PySendResult _exchange_send(PyObject *self, PyObject *value, PyObject **result) except PYGEN_ERROR:

@@ -4,8 +4,9 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from granite._core.capi.payload cimport Utf8
 from granite._core.capi.zlib cimport z_stream
-from granite._core.exchange cimport Protocol
-from granite._core.transport cimport Transport
+from granite._core.counters cimport Histogram
+from granite._core.exchange cimport Exchange, Handshake, WebSocketState
+from granite._core.http cimport Session, WebSockets
 
 cdef enum:
     MOST_HEAD = 14                      # octets of a frame's head
@@ -47,9 +48,20 @@ cdef struct Deflate:                    # what was agreed on
     uint8_t server_bits
     uint8_t client_bits
 
-cdef class WebSocketContext:
+cdef class OfferedHandshake(Handshake):
+    cdef Deflate deflate                # what was agreed on
+
+cdef class WebSocketContext(WebSockets):
     # what all WebSockets of a server share
-    cdef readonly int live              # that exist
+    cdef frozenset origins              # whose pages may open one; None: all
+    cdef Py_ssize_t max_queue
+    cdef uint64_t ping_interval         # ms, 0 = off, as the others
+    cdef uint64_t ping_timeout
+    cdef uint64_t close_timeout
+    cdef int64_t opened                 # since the start
+    cdef int64_t received               # messages
+    cdef int64_t sent
+    cdef Histogram round_trip           # of pings
     cdef size_t max_message             # bytes, 0: no limit
     cdef size_t max_frame
     cdef uint32_t max_fragments
@@ -74,9 +86,8 @@ cdef class WebSocketContext:
     cdef bytes compress_alone(self, object message, const char *base, size_t size, int bits)
     cdef char *scratch(self) except NULL
 
-cdef class FrameWriter(Protocol):
+cdef class FrameWriter(Session):
     cdef WebSocketContext context
-    cdef Transport transport
     cdef Deflate deflate
     cdef Stream *c_deflater             # while its window is kept
     cdef int write_message(self, object message) except -1
@@ -128,3 +139,28 @@ cdef class FrameReader(FrameWriter):
     cdef int on_pong(self, const char *payload, size_t size) except -1
     cdef int on_close(self, int code, str reason) except -1
     cdef int on_violation(self, int code, str why) except -1
+
+cdef class WebSocketSession(FrameReader):
+    cdef Exchange exchange              # None: it has been told of the end
+    cdef WebSocketState state
+    cdef bint suspended                 # reading is paused because the application does not take its messages
+    cdef bint input_ended               # the client sends no more than what is kept
+    cdef char *c_kept                   # what was read and has not been looked at, for that reason
+    cdef size_t kept_size
+    cdef size_t kept_from
+    cdef bytes late_pong                # what the client was not ready to be answered
+    cdef int64_t pinged_at              # ns: when the ping was sent that is not answered; 0: there is none
+    cdef uint64_t pong_until            # ms: when its answer must have come; 0: whenever
+    cdef uint64_t ping_at               # ms: when the next one is due; 0: never
+    cdef uint64_t until                 # ms: when the client must have closed as well; 0: whenever
+    cdef int _set_state(self, WebSocketState state) except -1
+    cdef int _keep(self, const char *base, size_t size) except -1
+    cdef void _drop_kept(self) noexcept
+    cdef int _pause(self) except -1
+    cdef int _lose(self) except -1
+    cdef int _ping(self, uint64_t now) except -1
+    cdef int _expect_pong(self) except -1
+    cdef int _begin_closing(self, int code, str reason) except -1
+    cdef int _write_close(self, int code, str reason) except -1
+    cdef int _tell(self, int code, str reason) except -1
+    cdef int _finish(self) except -1

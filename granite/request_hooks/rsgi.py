@@ -18,6 +18,9 @@ def wrap(app: Callable[..., Any], around: Around) -> Callable[..., Any]:
     """Return `app` with the hooks around each request."""
 
     async def with_hooks(scope: Any, protocol: Any) -> None:
+        if scope.proto != "http":
+            await app(scope, protocol)
+            return
         response = Response(Request(_as_asgi(scope)))
         with around(response):
             await app(scope, protocol if around.post is None else _Observed(protocol, response))

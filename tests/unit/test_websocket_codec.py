@@ -25,7 +25,7 @@ def context(**changed) -> WebSocketContext:
 
 
 def events(data: bytes, parameters=None, **changed) -> list:
-    return Codec(context(**changed), parameters).feed(data)[1]
+    return Codec(context(**changed), parameters).receive(data)[1]
 
 
 def in_pieces(data: bytes, rng: random.Random, parameters=None, **changed) -> list:
@@ -34,7 +34,7 @@ def in_pieces(data: bytes, rng: random.Random, parameters=None, **changed) -> li
     found: list = []
     while data:
         size = rng.choice((1, 1, 2, 5, 13, 14, 15, 64, 1000, 40_000))
-        count, more = codec.feed(data[:size])
+        count, more = codec.receive(data[:size])
         found += more
         if count < len(data[:size]):
             break
@@ -144,19 +144,19 @@ def test_nothing_is_held_between_two_messages():
     whole = frame(TEXT, deflated(b"a" * 9000)[0], reserved=4) + frame(PING, b"x" * 100)
     assert not codec.holds()
     for end in range(1, len(whole)):
-        codec.feed(whole[end - 1 : end])
-    codec.feed(whole[-1:])
+        codec.receive(whole[end - 1 : end])
+    codec.receive(whole[-1:])
     assert not codec.holds()
 
 
 def test_reading_stops_where_it_is_told_to():
     codec = Codec(context(), None, True)
     data = frame(TEXT, b"a") + frame(TEXT, b"b") + frame(PING)
-    count, found = codec.feed(data)
+    count, found = codec.receive(data)
     assert (count, found) == (7, [("message", "a")])
-    count, found = codec.feed(data[7:])
+    count, found = codec.receive(data[7:])
     assert (count, found) == (7, [("message", "b")])
-    assert codec.feed(data[14:]) == (6, [("ping", b"")])
+    assert codec.receive(data[14:]) == (6, [("ping", b"")])
 
 
 # violations
@@ -201,9 +201,9 @@ def test_what_a_client_may_not_send(name):
 def test_a_text_fails_at_its_first_wrong_octet():
     data = frame(TEXT, b"a" * 100 + b"\xff" + b"b" * 100)
     codec = Codec(context())
-    assert codec.feed(data[:-101])[1] == []
-    assert codec.feed(data[-101:-100])[1] == [("violation", 1007, "a text is no UTF-8")]
-    assert codec.feed(data[-100:]) == (0, [])
+    assert codec.receive(data[:-101])[1] == []
+    assert codec.receive(data[-101:-100])[1] == [("violation", 1007, "a text is no UTF-8")]
+    assert codec.receive(data[-100:]) == (0, [])
 
 
 @pytest.mark.parametrize("code", [1000, 1003, 1007, 1011, 1012, 1014, 3000, 3999, 4000, 4999])
@@ -243,7 +243,7 @@ def test_the_most_fragments():
 
 def test_a_length_is_no_reason_to_take_memory():
     codec = Codec(context(ws_max_message_size=0))
-    assert codec.feed(frame(BINARY, b"abc", length=1 << 60)) == (17, [])
+    assert codec.receive(frame(BINARY, b"abc", length=1 << 60)) == (17, [])
 
 
 # permessage-deflate

@@ -16,6 +16,7 @@ cdef tuple _WORDS = (
     "responses that the client did not take",
     "a PROXY header",
     "TLS",
+    "WebSocket",
 )
 assert len(_WORDS) == REASONS
 

@@ -23,6 +23,10 @@ cdef tuple _MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug"
 cdef str _HTTP = sys.intern("http")
 
 
+# What says something of a body; an answer that accepts a WebSocket has none.
+cdef frozenset _OF_BODIES = frozenset((b"content-length", b"transfer-encoding", b"upgrade"))
+
+
 cdef str phrase_of(int status):
     """The usual words for a status."""
     return _PHRASES.get(status, "")
@@ -63,6 +67,22 @@ cdef bint is_short(Exchange exchange) except -1:
         exchange.declared, exchange.sent, exchange.name(),
     )
     return True
+
+
+cdef class WebSockets:
+    """What HTTP asks of the protocol that takes a connection, or a stream, over."""
+
+    cdef Handshake judge(self, list fields, bint is_http1):
+        """What a request for a WebSocket says, and whether it is as it should be."""
+        raise NotImplementedError
+
+    cdef Session open(self, HttpContext http, Transport transport, Exchange exchange):
+        """The WebSocket of an exchange whose handshake has been accepted, as the session of what carries its bytes."""
+        raise NotImplementedError
+
+    cdef void export(self, int64_t *snapshot) noexcept:
+        """Write what there is to say of WebSockets into a server's snapshot."""
+        pass
 
 
 cdef class HttpContext:
@@ -190,11 +210,14 @@ cdef class HttpContext:
         _log.info("%s: %d, %s", name_of(client), status, _why_declined(reason))
         return 0
 
-    cdef Exchange new_exchange(self, Protocol protocol, Transport transport, list headers, const Forwarded *told, int64_t read_at):
+    cdef Exchange new_exchange(
+        self, Protocol protocol, Transport transport, list headers, const Forwarded *told, int64_t read_at, Handshake handshake=None
+    ):
         """An exchange for a request whose head is complete; its version, its method and its target are still to be filled in."""
-        cdef Exchange exchange = self.interface.new_exchange()
+        cdef Exchange exchange = self.interface.new_exchange() if handshake is None else self.interface.new_websocket()
         cdef RequestIds ids = self.interface.request_ids
         exchange.protocol = protocol
+        exchange.handshake = handshake
         exchange.headers = headers
         exchange.read_at = read_at
         exchange.began_at = clock() if read_at else coarse_clock()
@@ -276,14 +299,39 @@ cdef class HttpContext:
             return f"nothing came of the request's body for {self.timeouts.body / 1000.0:g} s"
         return f"the request's body came with less than {self.timeouts.body_rate} bytes per second"
 
+    # WebSockets
+
+    cdef list fields_of_accept(self, Exchange exchange, str subprotocol, list headers):
+        """The fields of the answer that accepts a handshake: those of the protocol, and the application's."""
+        cdef Handshake handshake = exchange.handshake
+        cdef list fields = []
+        cdef bytes lower
+        if handshake.accept is not None:
+            fields.append((b"sec-websocket-accept", handshake.accept))
+        if subprotocol is not None:
+            fields.append((b"sec-websocket-protocol", subprotocol.encode("ascii")))
+        if handshake.extensions is not None:
+            fields.append((b"sec-websocket-extensions", handshake.extensions))
+        for name, value in checked(headers, False):
+            lower = name.lower()
+            if lower.startswith(b"sec-websocket-"):
+                raise RuntimeError(f"the fields that accept a WebSocket: {lower.decode('latin-1')} is the server's")
+            if lower not in _OF_BODIES:
+                fields.append((name, value))
+        return fields
+
     # requests that take too long
 
     cdef uint64_t request_deadline(self, Exchange exchange) noexcept:
+        if exchange.handshake is not None and self.websockets.handshake_timeout:
+            return exchange.began_at // 1000000 + self.websockets.handshake_timeout
         return exchange.began_at // 1000000 + self.timeouts.request if self.timeouts.request else 0
 
     cdef str late_request(self, Exchange exchange):
         """Why a request is given up that took too long; its call gets a grace from now on."""
         self.interface.overran(exchange)
+        if exchange.handshake is not None:
+            return f"the application did not answer the handshake in time: {exchange.name()}"
         return f"the request took longer than {self.timeouts.request / 1000.0:g} s: {exchange.name()}"
 
 

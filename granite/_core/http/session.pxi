@@ -50,6 +50,10 @@ cdef class Session(Protocol):
         """The response that was waited for has left, but for the last `lost` bytes."""
         return 0
 
+    cdef int hand_over(self) except -1:
+        """Feed the successor with what has come for it; the connection asks for nothing but release() from then on."""
+        return 0
+
     cdef int release(self) except -1:
         """Give it back to where it came from; the connection forgets it."""
         return 0

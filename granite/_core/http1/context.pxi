@@ -62,6 +62,7 @@ cdef class Http1Context:
     cdef int give_back(self, Http1Session session) except -1:
         """Take a session back whose connection is idle or closed."""
         session.transport = None
+        session.successor = None
         session.exchange = session.unlogged = None
         session.fields = None
         session.suspended = session.feeding = False
@@ -99,6 +100,8 @@ cdef class Http1Context:
             refusal.line = self.status_line(status, None)
             refusal.text = phrase_of(status).encode()
             refusal.fields = b"content-type: text/plain\r\ncontent-length: %d\r\n" % len(refusal.text)
+            if status == 426:           # RFC 6455, 4.4; RFC 9110, 15.5.22
+                refusal.fields += b"sec-websocket-version: 13\r\nupgrade: websocket\r\n"
         return refusal
 
     cdef bytes no_tls(self):

@@ -46,6 +46,7 @@ cdef class RequestReader(LineReader):
         self.hosts = self.codings = self.connection = 0
         self.field_lines = 0
         self.forwarded = 0
+        self.upgrade = False
         self.expects_continue = False
         self.fields = []
         return 0
@@ -190,6 +191,9 @@ cdef class RequestReader(LineReader):
                 return self._deny(417, "the client expects something else than 100-continue")
             if has_token(value, size, b"100-continue", 12):
                 self.expects_continue = True
+            return 0
+        if known == NAME_UPGRADE:
+            self.upgrade = self.upgrade or has_token(value, size, b"websocket", 9)
             return 0
         if known & NAME_FORWARDED:
             if self.transport.trusted:

@@ -368,7 +368,7 @@ cdef class ResponseWriter(Session):
         elif context.hsts_line is not None and transport.scheme() == "https":
             more = context.hsts_line
         context.tick()
-        self.seen = 0
+        self.seen = SEEN_UPGRADE if status == 426 else 0
         count_response(context.responses, status)
         start = place = out_reserve(
             transport.pool, &transport.out, END_ROOM + len(refusal.line) + len(context.default_lines) + len(refusal.fields) + len(more) + len(refusal.text)

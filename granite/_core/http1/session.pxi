@@ -79,6 +79,8 @@ cdef class Http1Session(RequestReader):
     cdef int read_ended(self) except -1:
         cdef Exchange exchange = self.exchange
         self.input_ended = True
+        if self.successor is not None:
+            return 0
         if exchange is not None and exchange.turn == TURN_WAITING and self.state == SESSION_COMPLETE:
             return self._leave_queue()
         if exchange is None:
@@ -98,16 +100,25 @@ cdef class Http1Session(RequestReader):
 
     cdef int writable_again(self) except -1:
         cdef Exchange exchange = self.exchange
+        if self.successor is not None:
+            return self.successor.writable_again()
         if exchange is not None and self.dispatched:
             return exchange.on_writable()
         if self.state == SESSION_IDLE and self.c_pending is not NULL:
             return self.transport.resume_soon()
         return 0
 
+    cdef int drain(self) except -1:
+        return self.successor.drain() if self.successor is not None else 0
+
     cdef int closed(self) except -1:
         cdef Exchange exchange = self.exchange
+        cdef Session successor = self.successor
         self.state = SESSION_CLOSING
         self.exchange = None
+        if successor is not None:
+            successor.closed()
+            successor.release()
         if self.unlogged is not None:
             self.log_sent(self.unsent)
         if exchange is None:
@@ -381,6 +392,7 @@ cdef class Http1Session(RequestReader):
 
     cdef int _on_head(self) except -1:
         cdef Forwarded told
+        cdef Handshake handshake = None
         cdef const Forwarded *known = NULL
         cdef const Address *client = self.transport.address()
         if self._check_head():
@@ -403,7 +415,11 @@ cdef class Http1Session(RequestReader):
         self.declined = self.http.decline(self.transport, client, &self.retry_in)
         if self.declined:
             return self._set_state(SESSION_BODY)
-        self._make_exchange(known)
+        if self.upgrade and self.http.websockets is not None and _asks_for_websocket(self):
+            handshake = _judge_upgrade(self)
+            if handshake.status:
+                return self._deny(handshake.status, handshake.why)
+        self._make_exchange(known, handshake)
         return self._begin_body()
 
     cdef int _begin_body(self) except -1:
@@ -412,8 +428,8 @@ cdef class Http1Session(RequestReader):
         self.target_size = 0
         return self._set_state(SESSION_BODY) if self.state == SESSION_HEAD else 0
 
-    cdef int _make_exchange(self, const Forwarded *told) except -1:
-        cdef Exchange exchange = self.http.new_exchange(self, self.transport, self.fields, told, self.read_at)
+    cdef int _make_exchange(self, const Forwarded *told, Handshake handshake) except -1:
+        cdef Exchange exchange = self.http.new_exchange(self, self.transport, self.fields, told, self.read_at, handshake)
         exchange.method = self.method
         exchange.http_version = _HTTP11 if self.http11 else _HTTP10
         exchange.head_only = self.head_only
@@ -453,6 +469,21 @@ cdef class Http1Session(RequestReader):
             return 0
         self.dispatched = True
         return exchange.start()
+
+    cdef int accept(self, Exchange exchange, str subprotocol, list headers) except -1:
+        cdef list fields = self.http.fields_of_accept(exchange, subprotocol, headers)   # may run the application's code
+        if exchange.protocol is not self or self.transport.broken:
+            exchange.disconnected = True
+            return 0
+        _write_accept(self, exchange, fields)
+        return _take_over(self, exchange)
+
+    cdef int hand_over(self) except -1:
+        cdef Session successor = self.successor
+        if self.c_pending is not NULL:
+            self.transport.resume_reading()
+            successor.feed(self.c_pending + self.pending_start, self.pending_size - self.pending_start)
+        return successor.read_ended() if self.input_ended else 0
 
     cdef int body_wanted(self, Exchange exchange) except -1:
         cdef Transport transport = self.transport

@@ -1,18 +1,19 @@
 # What an application reads of a request.
 
 cdef str _HTTP = "http"
+cdef str _WS = "ws"
 cdef str _VERSION = "1.6"
 
 
 @cython.freelist(64)
 cdef class Scope:
-    """The request, as the specification's HTTP connection scope."""
+    """The request, or the WebSocket, as the specification's connection scope."""
 
-    cdef RsgiExchange exchange
+    cdef Exchange exchange
 
     @property
     def proto(self):
-        return _HTTP
+        return _HTTP if self.exchange.handshake is None else _WS
 
     @property
     def rsgi_version(self):

@@ -1,6 +1,6 @@
 # What all WebSockets of a server share: limits, and zlib's streams.
 
-cdef class WebSocketContext:
+cdef class WebSocketContext(WebSockets):
     """Limits of messages, and how they are compressed.
 
     Parameters:
@@ -8,6 +8,13 @@ cdef class WebSocketContext:
     """
 
     def __init__(self, config):
+        self.handshake_timeout = _milliseconds(config.ws_handshake_timeout)
+        self.ping_interval = _milliseconds(config.ws_ping_interval)
+        self.ping_timeout = _milliseconds(config.ws_ping_timeout)
+        self.close_timeout = _milliseconds(config.ws_close_timeout)
+        self.max_queue = config.ws_max_queue
+        if config.ws_origins:
+            self.origins = frozenset([origin.lower().encode("utf-8") for origin in config.ws_origins])
         self.max_message = config.ws_max_message_size
         self.max_frame = config.ws_max_frame_size
         self.max_fragments = config.ws_max_fragments
@@ -34,6 +41,32 @@ cdef class WebSocketContext:
                 zlib.deflateEnd(&self.c_deflaters[bits].z)
                 PyMem_RawFree(self.c_deflaters[bits])
         PyMem_RawFree(self.c_scratch)
+
+    cdef Handshake judge(self, list fields, bint is_http1):
+        cdef OfferedHandshake handshake = OfferedHandshake.__new__(OfferedHandshake)
+        _judge(self, handshake, fields, is_http1)
+        return handshake
+
+    cdef Session open(self, HttpContext http, Transport transport, Exchange exchange):
+        cdef WebSocketSession session = WebSocketSession.__new__(WebSocketSession)
+        session.http = http
+        session.context = self
+        session.transport = transport
+        session.exchange = exchange
+        session.deflate = (<OfferedHandshake>exchange.handshake).deflate
+        session.state = WEBSOCKET_OPEN
+        if self.ping_interval:
+            session.ping_at = transport.now() + self.ping_interval
+        self.live += 1
+        self.opened += 1
+        return session
+
+    cdef void export(self, int64_t *snapshot) noexcept:
+        snapshot[WEBSOCKETS_ACTIVE] = self.live
+        snapshot[RESPONSES_WEBSOCKET] = self.opened     # 101
+        snapshot[WEBSOCKET_MESSAGES_RECEIVED] = self.received
+        snapshot[WEBSOCKET_MESSAGES_SENT] = self.sent
+        export(&self.round_trip, &snapshot[WEBSOCKET_ROUND_TRIP])
 
     cdef char *scratch(self) except NULL:
         """SCRATCH_SIZE bytes that are free until something else is called."""
@@ -108,6 +141,11 @@ cdef class WebSocketContext:
             self.shared_body = body
             self.shared_bits = bits
         return body
+
+
+cdef uint64_t _milliseconds(double seconds) noexcept:
+    """A timeout; one that is not 0 does not become 0, which is none."""
+    return <uint64_t>(seconds * 1000) or (seconds > 0)
 
 
 cdef bint _is_same(object message, object other) except -1:

@@ -1,10 +1,5 @@
 # The way in: frames as they come, and what they are about.
 
-cdef bint is_close_code(int code) noexcept:
-    """Whether a close frame may have it (RFC 6455, 7.4, and its registry)."""
-    return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
-
-
 cdef class FrameReader(FrameWriter):
     """Reads the frames of one WebSocket. What a client may not send ends the reading, by on_violation()."""
 

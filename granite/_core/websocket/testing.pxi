@@ -24,7 +24,7 @@ cdef class Codec(FrameReader):
     Parameters:
         context: the limits, and what is compressed how.
         parameters: what was agreed on: server_takeover, client_takeover, server_bits, client_bits; None: nothing is compressed.
-        pause: read no further than to a message, until feed() is called again.
+        pause: read no further than to a message, until receive() is called again.
     """
 
     cdef list events
@@ -41,7 +41,7 @@ cdef class Codec(FrameReader):
             self.deflate.on = True
             self.deflate.server_takeover, self.deflate.client_takeover, self.deflate.server_bits, self.deflate.client_bits = parameters
 
-    def feed(self, bytes data not None):
+    def receive(self, bytes data not None):
         """Return how many bytes were read, and the events."""
         self.paused = False
         events, self.events = self.events, []

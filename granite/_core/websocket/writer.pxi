@@ -1,6 +1,6 @@
 # The way out: messages as frames, in the transport's queue.
 
-cdef class FrameWriter(Protocol):
+cdef class FrameWriter(Session):
     """Writes frames of one WebSocket."""
 
     cdef int write_message(self, object message) except -1:

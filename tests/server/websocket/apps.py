@@ -1,0 +1,61 @@
+"""Applications of ASGI for WebSockets."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from tests.server.apps import Message, Receive, Scope, Seen, Send
+
+__all__ = ["Recording", "accept", "echo", "messages"]
+
+
+async def accept(receive: Receive, send: Send, **parts: Any) -> None:
+    message = await receive()
+    assert message == {"type": "websocket.connect"}, message
+    await send({"type": "websocket.accept", **parts})
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Send back what comes, until the end."""
+    await accept(receive, send)
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        assert message["type"] == "websocket.receive"
+        parts = {key: value for key, value in message.items() if key != "type"}
+        await send({"type": "websocket.send", **parts})
+
+
+async def messages(receive: Receive) -> list[Message]:
+    """Everything up to the end, which is the last one."""
+    found = [await receive()]
+    while found[-1]["type"] != "websocket.disconnect":
+        found.append(await receive())
+    return found
+
+
+class Recording(Seen):
+    """An application that shows its scope, and all that it receives, to the test; it sends
+    `replies` when it has accepted.
+    """
+
+    def __init__(self, *replies: Message) -> None:
+        super().__init__()
+        self.replies = replies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.put(scope)
+        await accept(receive, send)
+        for reply in self.replies:
+            with contextlib.suppress(OSError):
+                await send(reply)
+        for message in await messages(receive):
+            self.put(message)
+
+    def end(self) -> tuple[int, str]:
+        """The code and the reason of the next message, which is the end."""
+        message = self.get()
+        assert message["type"] == "websocket.disconnect", message
+        return message["code"], message["reason"]
