@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from granite._core.exchange import Interface
-    from granite._core.tls import TlsContext
     from granite._core.http import WebSockets
-    from granite._core.transport import SecureContext
+    from granite._core.tls import TlsContext
     from granite.interfaces.choice import Application
     from granite.secure import Renewal
     from granite.settings.config import Config

@@ -1,5 +1,6 @@
-"""Offers to upgrade the connection that the server does not take: the request is served as if there
-were none, and what follows it is the next request (RFC 9110, section 7.8).
+"""Offers to upgrade the connection that the server does not take, those of WebSockets among them
+where these are off: the request is served as if there were none, and what follows it is the next
+request (RFC 9110, section 7.8).
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def said(path: str, of: str, offers: int = 1) -> bytes:
 @pytest.mark.parametrize("of", BODIES)
 @pytest.mark.parametrize("path", ["/eager", "/late"])
 def test_an_offer_is_ignored(connect, offer, of, path):
-    client = connect(app)
+    client = connect(app, ws=False)
     for _ in range(2):
         client.send(offering(path, offer, of))
         response = client.response()
@@ -74,7 +75,7 @@ def test_an_offer_is_ignored(connect, offer, of, path):
 @pytest.mark.parametrize("path", ["/eager", "/late"])
 @pytest.mark.parametrize("per_byte", [False, True])
 def test_what_follows_an_offer_is_the_next_request(connect, offer, of, path, per_byte):
-    client = connect(app)
+    client = connect(app, ws=False)
     message = offering(path, offer, of) + request("/behind") + offering(path, offer, of)
     (client.send_per_byte if per_byte else client.send)(message)
     assert client.response().body == said(path, of)
@@ -84,7 +85,7 @@ def test_what_follows_an_offer_is_the_next_request(connect, offer, of, path, per
 
 
 def test_the_preface_of_http_2_behind_an_offer_is_not_taken_either(connect):
-    client = connect(app)
+    client = connect(app, ws=False)
     client.send(offering("/a", "h2c", "none") + b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
     assert client.response().body == said("/a", "none")
     assert client.response().status == 505
@@ -92,7 +93,7 @@ def test_the_preface_of_http_2_behind_an_offer_is_not_taken_either(connect):
 
 
 def test_http_1_0_offers_nothing(connect):
-    client = connect(app)
+    client = connect(app, ws=False)
     client.send(b"GET / HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
     assert client.response().body == said("/", "none")
     assert client.ended()

@@ -94,7 +94,7 @@ def test_unpack() -> None:
     assert snapshot.unpack(packed) == numbers
     assert len(packed) == snapshot.SIZE
     assert len(set(snapshot.FIELDS)) == len(snapshot.FIELDS)
-    buckets, total = snapshot.histogram(numbers, "loop_lag")
+    buckets, total = snapshot.histogram(numbers, snapshot.HISTOGRAMS[-1])
     assert len(buckets) == len(snapshot.BOUNDS) + 1
     assert total == numbers[-1]
     assert buckets == numbers[-len(buckets) - 1 : -1]

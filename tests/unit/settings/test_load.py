@@ -141,8 +141,8 @@ def test_what_gives_way_is_said():
 
 
 def test_a_setting_without_effect_is_named():
-    loaded = load({}, {"GRANITE_WS_MAX_MESSAGE_SIZE": "1m", "GRANITE_WS": "yes"})
-    assert texts(loaded) == [("warning", "no effect in this release: ws_max_message_size")]
+    loaded = load({}, {"GRANITE_STATIC_PATH_MOUNT": "/a", "GRANITE_WS": "yes"})
+    assert texts(loaded) == [("warning", "no effect in this release: static_path_mount")]
 
 
 def test_an_unknown_variable_is_warned_about():
