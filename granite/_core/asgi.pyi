@@ -21,3 +21,6 @@ class AsgiInterface(TaskInterface):
 
 class AsgiExchange(TaskExchange):
     """One request to an ASGI application."""
+
+class AsgiWebSocket(TaskExchange):
+    """One WebSocket of an ASGI application."""
