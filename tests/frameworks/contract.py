@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from urllib.parse import urlencode
 
 import pytest
 
 from tests.frameworks import common
 from tests.frameworks.sites import FILE_SIZE, Site
+from tests.server.raw import Client
+from tests.server.websocket.client import WebSocket
 
 
 class Contract:
@@ -254,3 +257,43 @@ class Large:
         told = site.client.post("/upload", content=body(), headers=fields).json()
         assert (told["note"], told["kept"]) == ("large", "file")
         assert told["digest"] == expected.hexdigest()
+
+
+class Sockets:
+    """Frameworks that have WebSockets."""
+
+    failure = 1011  # with which a WebSocket is closed whose application has failed
+
+    def test_messages(self, site: Site):
+        with self.opened(site, "/socket/you", "Sec-WebSocket-Protocol: other, chat") as websocket:
+            assert websocket.answer.get("sec-websocket-protocol") == "chat"
+            assert websocket.message() == "hello you"
+            for message in ("wörld", b"\0\xff", "", "x" * 100_000, b"y" * 100_000):
+                websocket.say(message)
+                assert websocket.message() == message
+            assert websocket.close(1000) == (1000, "")
+        site.process.wait_for("the socket has ended: 1000")
+
+    def test_closed_by_the_application(self, site: Site):
+        with self.opened(site, "/socket/you") as websocket:
+            assert websocket.message() == "hello you"
+            websocket.say("close")
+            assert websocket.answer_close() == (4001, "as you wish")
+
+    def test_failed(self, site: Site):
+        with self.opened(site, "/socket/you") as websocket:
+            websocket.message()
+            websocket.say("fail")
+            assert websocket.answer_close()[0] == self.failure
+
+    def test_refused(self, site: Site):
+        with self.opened(site, "/socket/nobody") as websocket:
+            assert websocket.answer.status == 403
+
+    @contextmanager
+    def opened(self, site: Site, path: str, *fields: str) -> Iterator[WebSocket]:
+        client = Client("127.0.0.1", site.process.port)
+        try:
+            yield WebSocket(client, path, *fields)
+        finally:
+            client.close()

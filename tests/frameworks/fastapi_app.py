@@ -3,7 +3,16 @@ from __future__ import annotations
 import contextlib
 from typing import Annotated, Any
 
-from fastapi import BackgroundTasks, Body, FastAPI, Form, Request, UploadFile
+from fastapi import (
+    BackgroundTasks,
+    Body,
+    FastAPI,
+    Form,
+    Request,
+    UploadFile,
+    WebSocket,
+    WebSocketDisconnect,
+)
 from fastapi.responses import (
     FileResponse,
     JSONResponse,
@@ -100,3 +109,33 @@ async def seen(request: Request) -> dict:
 async def later(gate: str, tasks: BackgroundTasks) -> str:
     tasks.add_task(common.work, gate)
     return "later"
+
+
+@app.websocket("/socket/{name}")
+async def socket(websocket: WebSocket, name: str) -> None:
+    if name == "nobody":
+        await websocket.close()
+        return
+    offered = websocket.scope["subprotocols"]
+    await websocket.accept(subprotocol="chat" if "chat" in offered else None)
+    await websocket.send_text(f"hello {name}")
+    try:
+        await _echo(websocket)
+    except WebSocketDisconnect as gone:
+        common.say(f"the socket has ended: {gone.code}")
+
+
+async def _echo(websocket: WebSocket) -> None:
+    while True:
+        message = await websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message["code"])
+        if message.get("bytes") is not None:
+            await websocket.send_bytes(message["bytes"])
+            continue
+        if message["text"] == "close":
+            await websocket.close(4001, "as you wish")
+            return
+        if message["text"] == "fail":
+            raise common.UnhandledError
+        await websocket.send_text(message["text"])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Litestar, MediaType, Request, Response, get, head, post
+from litestar import Litestar, MediaType, Request, Response, WebSocket, get, head, post, websocket
 from litestar.background_tasks import BackgroundTask
 from litestar.logging import LoggingConfig
 from litestar.middleware.session.client_side import CookieBackendConfig
@@ -92,6 +92,27 @@ async def later(gate: str) -> Response[str]:
     return Response("later", background=BackgroundTask(common.async_work, gate))
 
 
+@websocket("/socket/{whom:str}")
+async def chat(socket: WebSocket, whom: str) -> None:
+    if whom == "nobody":
+        await socket.close()
+        return
+    offered = socket.scope["subprotocols"]
+    await socket.accept(subprotocols="chat" if "chat" in offered else None)
+    await socket.send_text(f"hello {whom}")
+    while (message := await socket.receive())["type"] == "websocket.receive":
+        if message.get("text") == "close":
+            await socket.close(4001, "as you wish")
+            return
+        if message.get("text") == "fail":
+            raise common.UnhandledError
+        if message.get("text") is not None:
+            await socket.send_text(message["text"])
+        else:
+            await socket.send_bytes(message["bytes"])
+    common.say(f"the socket has ended: {message['code']}")
+
+
 async def start() -> None:
     common.say("lifespan: started")
 
@@ -103,7 +124,7 @@ async def shut_down() -> None:
 app = Litestar(
     [
         *(greet, greet_head, echo, upload, stream, download, visits, teapot, fail, moved, seen),
-        later,
+        *(later, chat),
     ],
     middleware=[CookieBackendConfig(secret=common.SECRET.encode()[:32]).middleware],
     exception_handlers={common.TeapotError: short_and_stout},

@@ -13,7 +13,7 @@ from starlette.responses import (
     RedirectResponse,
     StreamingResponse,
 )
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, WebSocketRoute
 
 from tests.frameworks import common
 
@@ -90,6 +90,27 @@ async def inside(request):
     return PlainTextResponse(str(request.url_for("within:inside")))
 
 
+async def socket(websocket):
+    name = websocket.path_params["name"]
+    if name == "nobody":
+        await websocket.close()
+        return
+    offered = websocket.scope["subprotocols"]
+    await websocket.accept(subprotocol="chat" if "chat" in offered else None)
+    await websocket.send_text(f"hello {name}")
+    while (message := await websocket.receive())["type"] == "websocket.receive":
+        if message.get("text") == "close":
+            await websocket.close(4001, "as you wish")
+            return
+        if message.get("text") == "fail":
+            raise common.UnhandledError
+        if message.get("text") is not None:
+            await websocket.send_text(message["text"])
+        else:
+            await websocket.send_bytes(message["bytes"])
+    common.say(f"the socket has ended: {message['code']}")
+
+
 @contextlib.asynccontextmanager
 async def lifespan(app):
     common.say("lifespan: started")
@@ -110,6 +131,7 @@ app = Starlette(
         Route("/moved", moved),
         Route("/seen", seen),
         Route("/later", later, methods=["POST"]),
+        WebSocketRoute("/socket/{name}", socket),
         Mount("/within", routes=[Route("/inside", inside, name="inside")], name="within"),
     ],
     middleware=[Middleware(SessionMiddleware, secret_key=common.SECRET)],

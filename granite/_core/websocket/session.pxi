@@ -214,13 +214,14 @@ cdef class WebSocketSession(FrameReader):
     # frames
 
     cdef bint wants_more(self) noexcept:
-        if self.state == WEBSOCKET_OPEN:
-            return self.exchange.wants_messages(self.context.max_queue, self.http.body_high_water)
+        cdef Exchange exchange = self.exchange
+        if self.state == WEBSOCKET_OPEN and exchange is not None:
+            return exchange.wants_messages(self.context.max_queue, self.http.body_high_water)
         return self.state == WEBSOCKET_CLOSING
 
     cdef int on_message(self, object message) except -1:
         cdef Exchange exchange = self.exchange
-        if self.state != WEBSOCKET_OPEN:
+        if self.state != WEBSOCKET_OPEN or exchange is None:
             return 0                    # it has crossed this end's close frame
         self.context.received += 1
         return exchange.on_message(message)

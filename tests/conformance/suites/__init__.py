@@ -1,3 +1,3 @@
 """The suites, in the order in which they run and are reported."""
 
-NAMES = ("h2spec", "testssl", "clients")
+NAMES = ("h2spec", "autobahn", "testssl", "clients")
