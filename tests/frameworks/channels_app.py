@@ -9,7 +9,7 @@ from django.urls import path
 from tests.frameworks import common, django_app
 
 
-class Socket(AsyncWebsocketConsumer):
+class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]
     async def connect(self):
         name = self.scope["url_route"]["kwargs"]["name"]
         if name == "nobody":

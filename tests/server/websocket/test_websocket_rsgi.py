@@ -114,12 +114,10 @@ def test_what_is_wrong(open_websocket):
         transport = await protocol.accept()
         with pytest.raises(ProtocolError):
             await protocol.accept()
-        for wrong in (1, b"a", None):
-            with pytest.raises(TypeError):
-                await transport.send_str(wrong)
-        for wrong in (1, "a", None):
-            with pytest.raises(TypeError):
-                await transport.send_bytes(wrong)
+        for send, letter in ((transport.send_str, b"a"), (transport.send_bytes, "a")):
+            for wrong in (1, letter, None):
+                with pytest.raises(TypeError):
+                    await send(wrong)
         with pytest.raises(TypeError):
             protocol.close("a")
         with pytest.raises(RuntimeError):
