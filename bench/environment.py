@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench import nginx
 from bench.model import BenchError
-from bench.servers import HANDSHAKES, ROOT, SERVERS
+from bench.servers import HANDSHAKES, ROOT, SERVERS, WEBSOCKETS
 
 HOME = ROOT / ".bench"
 REQUIREMENTS = ROOT / "bench" / "requirements.txt"
@@ -28,6 +28,7 @@ _DEBIAN = {
     "h2load": "nghttp2-client",
     "nginx": "nginx-light",
     "handshakes": "gcc libssl-dev",
+    "websockets": "gcc libc6-dev",
     "openssl": "openssl",
 }
 
@@ -142,21 +143,22 @@ def make_certificate(certificate: Path, key: Path) -> None:
     key.chmod(0o644)  # workers may run as somebody else
 
 
-def _compile_handshakes() -> str | None:
-    """Return the path of the program of ``handshakes.c``, None where it cannot be compiled."""
-    source = ROOT / "bench" / "handshakes.c"
-    if not HANDSHAKES.exists() or HANDSHAKES.stat().st_mtime < source.stat().st_mtime:
+def _compiled(program: Path, *libraries: str) -> str | None:
+    """Return the path of a program of this folder, None where it cannot be compiled."""
+    source = ROOT / "bench" / f"{program.name}.c"
+    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
         _make_home()
-        command = ["cc", "-O2", "-o", str(HANDSHAKES), str(source), "-lssl", "-lcrypto"]
-        if not _succeeds(command):
+        if not _succeeds(["cc", "-O2", "-o", str(program), str(source), *libraries]):
             return None
-    return str(HANDSHAKES)
+    return str(program)
 
 
 def tool(name: str) -> str | None:
     """Return the path of a system tool, None when it is not installed."""
     if name == "handshakes":
-        return _compile_handshakes()
+        return _compiled(HANDSHAKES, "-lssl", "-lcrypto")
+    if name == "websockets":
+        return _compiled(WEBSOCKETS)
     return nginx.find() if name == "nginx" else shutil.which(name)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from bench.model import BenchError, Scenario
 from bench.process import pin
-from bench.servers import HANDSHAKES, ROOT
+from bench.servers import HANDSHAKES, ROOT, WEBSOCKETS
 
 SCRIPTS = ROOT / "bench" / "wrk"
 
@@ -115,11 +115,29 @@ def parse_handshakes(text: str) -> LoadResult:
     )
 
 
+def parse_websockets(text: str) -> LoadResult:
+    """Read the report of ``websockets``; raises BenchError when it is not one."""
+    found = re.search(r"messages (\d+) failed (\d+) seconds ([\d.]+)", text)
+    if found is None:
+        raise BenchError(f"websockets said: {text.strip()[-400:] or 'nothing'}")
+    messages, failed = map(int, found.groups()[:2])
+    return LoadResult(
+        requests=messages,
+        rate=messages / float(found.group(3)),
+        received=0,
+        p50=0.0,
+        p99=0.0,
+        errors={"failed": failed} if failed else {},
+    )
+
+
 def command(scenario: Scenario, port: int, seconds: float) -> list[str]:
     """Return the generator's command line; it runs whole seconds, at least one."""
     duration = max(1, round(seconds))
     if scenario.generator == "handshakes":
         return [str(HANDSHAKES), *scenario.options, str(port), str(duration)]
+    if scenario.generator == "websockets":
+        return [str(WEBSOCKETS), *scenario.options, str(port), str(duration)]
     url = f"{'https' if scenario.tls else 'http'}://127.0.0.1:{port}/"
     if scenario.generator == "h2load":
         return ["h2load", *scenario.options, "-D", str(duration), url]
@@ -145,7 +163,12 @@ def run(scenario: Scenario, port: int, seconds: float, core: int) -> tuple[LoadR
     except subprocess.TimeoutExpired:
         raise BenchError(f"{scenario.generator} did not end in time") from None
     busy = (_children_seconds() - before) / (time.perf_counter() - clock)
-    parse = {"wrk": parse_wrk, "h2load": parse_h2load, "handshakes": parse_handshakes}
+    parse = {
+        "wrk": parse_wrk,
+        "h2load": parse_h2load,
+        "handshakes": parse_handshakes,
+        "websockets": parse_websockets,
+    }
     return parse[scenario.generator](done.stdout + done.stderr), busy
 
 

@@ -68,6 +68,7 @@ class Started:
             extra=extra,
             access_log=access_log,
             tls=scenario.tls,
+            websockets=scenario.generator == "websockets",
         )
         try:
             self.running = Running(SERVERS[name], self.at, settings.server_core)

@@ -58,7 +58,7 @@ class Scenario:
     interface: Interface = "asgi"
     threads: int = 1
     kind: Kind = "load"
-    generator: Literal["wrk", "h2load", "handshakes"] = "wrk"
+    generator: Literal["wrk", "h2load", "handshakes", "websockets"] = "wrk"
     script: str = ""
     options: tuple[str, ...] = ()
     method: str = "GET"

@@ -169,6 +169,16 @@ SCENARIOS: tuple[Scenario, ...] = (
         peers=("granian", "gunicorn"),
     ),
     Scenario(
+        name="websocket",
+        title=f"echo of 64-byte messages over {CONNECTIONS} WebSockets",
+        unit="msg/s",
+        app="raw:socket",
+        generator="websockets",
+        options=(str(CONNECTIONS), "64"),
+        targets={"granian": Target(2.0), "uvicorn": Target(1.2)},
+        peers=("granian", "uvicorn"),
+    ),
+    Scenario(
         name="tls",
         title="raw ASGI hello world over TLS 1.3",
         unit="req/s",

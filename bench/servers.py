@@ -20,6 +20,7 @@ from bench.model import Interface
 ROOT = Path(__file__).resolve().parent.parent
 APPS = ROOT / "bench" / "apps"
 HANDSHAKES = ROOT / ".bench" / "handshakes"
+WEBSOCKETS = ROOT / ".bench" / "websockets"
 LAUNCHERS = ROOT / "bench" / "launchers"
 
 KEEP_ALIVE = 600
@@ -47,6 +48,7 @@ class Launch:
     extra: tuple[str, ...] = ()
     access_log: bool = False
     tls: bool = False
+    websockets: bool = False
 
     def secure(self, certificate: str, key: str) -> tuple[str, ...]:
         """Return these options with their files where TLS is spoken, else nothing."""
@@ -106,7 +108,7 @@ def _granian(at: Launch) -> list[str]:
         *(str(at.peers_bin / "granian"), "--interface", at.interface, *_concurrency(at)),
         *("--host", "127.0.0.1", "--port", str(at.port)),
         *("--workers", "1", "--runtime-threads", "1"),
-        *("--http", "1", "--no-ws"),
+        *("--http", "1", "--ws" if at.websockets else "--no-ws"),
         *(("--log", "--access-log") if at.access_log else ("--no-log", "--no-access-log")),
         *("--backlog", "2048", "--backpressure", str(CONNECTION_LIMIT)),
         *at.secure("--ssl-certificate", "--ssl-keyfile"),
@@ -117,7 +119,8 @@ def _granian(at: Launch) -> list[str]:
 def _uvicorn(at: Launch) -> list[str]:
     return [
         *(str(at.peers_bin / "uvicorn"), "--host", "127.0.0.1", "--port", str(at.port)),
-        *("--loop", at.loop, "--http", "httptools", "--ws", "none"),
+        *("--loop", at.loop, "--http", "httptools"),
+        *("--ws", "websockets-sansio" if at.websockets else "none"),
         *(("--access-log",) if at.access_log else ("--no-access-log", "--log-level", "warning")),
         *("--no-proxy-headers", *at.secure("--ssl-certfile", "--ssl-keyfile")),
         *("--timeout-keep-alive", str(KEEP_ALIVE), at.app),
@@ -173,7 +176,7 @@ SERVERS: dict[str, Server] = {
     for server in (
         Server("granite", _granite, ("granite",), ALL, own_environment=True),
         Server("granian", _granian, ("granian", "uvloop"), ALL),
-        Server("uvicorn", _uvicorn, ("uvicorn", "httptools", "uvloop")),
+        Server("uvicorn", _uvicorn, ("uvicorn", "httptools", "uvloop", "websockets")),
         Server("saltare", _saltare, ("saltare",)),
         Server("fastpysgi", _fastpysgi, ("fastpysgi", "uvloop"), BOTH, spins_when_idle=True),
         Server("gunicorn", _gunicorn, ("gunicorn", "gunicorn_h1c", "uvloop"), BOTH),

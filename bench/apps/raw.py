@@ -94,3 +94,14 @@ async def chunks(scope: Scope, receive: Receive, send: Send) -> None:
     for _ in range(CHUNKS):
         await send({"type": "http.response.body", "body": KIB, "more_body": True})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def socket(scope: Scope, receive: Receive, send: Send) -> None:
+    """Send back each text of a WebSocket; answer requests, for whoever asks whether it serves."""
+    if scope["type"] != "websocket":
+        await hello(scope, receive, send)
+        return
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": message["text"]})

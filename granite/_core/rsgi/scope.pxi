@@ -13,7 +13,7 @@ cdef class Scope:
 
     @property
     def proto(self):
-        return _HTTP if self.exchange.handshake is None else _WS
+        return _WS if isinstance(self.exchange, RsgiWebSocket) else _HTTP
 
     @property
     def rsgi_version(self):

@@ -12,6 +12,7 @@ cdef class WebSocketExchange(TaskExchange):
         protocol.accept(self, subprotocol, headers)
         if self.disconnected:
             raise self._gone()
+        self.handshake = None
         if self.state == WEBSOCKET_CONNECTING:      # a server that drains closes at once
             self.state = WEBSOCKET_OPEN
         if self.turn == TURN_TAKEN:

@@ -12,6 +12,7 @@ from bench.load import (
     fault,
     parse_h2load,
     parse_handshakes,
+    parse_websockets,
     parse_wrk,
 )
 from bench.memory import parse_rollup
@@ -108,6 +109,16 @@ def test_handshakes_are_those_that_were_asked_for(full, resumed, failed, wrong):
         assert name in wrong or failed or not fault(BY_NAME[name], result)
 
 
+def test_messages_over_websockets():
+    result = parse_websockets("messages 9 failed 0 seconds 2.000\n")
+    assert (result.requests, result.rate) == (9, 4.5)
+    assert fault(BY_NAME["websocket"], result) == ""
+    result = parse_websockets("messages 9 failed 2 seconds 2.000\n")
+    assert fault(BY_NAME["websocket"], result) == "2 failed errors"
+    with pytest.raises(BenchError, match="nothing"):
+        parse_websockets("")
+
+
 def test_an_unannounced_close_is_a_fault_only_where_the_connection_should_live():
     assert fault(BY_NAME["close"], _result(read=100)) == ""
     assert fault(BY_NAME["close"], _result(read=101)) == "101 read errors"
@@ -138,7 +149,7 @@ def test_the_table_of_scenarios_names_what_exists(scenario):
     assert set(scenario.targets) | set(scenario.peers) <= set(SERVERS)
     assert not scenario.peers or set(scenario.targets) <= set(scenario.peers)
     scheme = "https" if scenario.tls else "http"
-    if scenario.generator == "handshakes":
+    if scenario.generator in ("handshakes", "websockets"):
         assert command(scenario, 1234, 2)[1:] == [*scenario.options, "1234", "2"]
     else:
         assert command(scenario, 1234, 2)[-1] == f"{scheme}://127.0.0.1:1234/"
