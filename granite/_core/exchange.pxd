@@ -100,6 +100,7 @@ cdef class Protocol:
     # called by an exchange that is a WebSocket's
     cdef int accept(self, Exchange exchange, str subprotocol, list headers) except -1
     cdef int send_message(self, Exchange exchange, object message) except -1
+    cdef int message_awaited(self, Exchange exchange) except -1
     cdef int close_websocket(self, Exchange exchange, int code, str reason) except -1
 
 cdef class Interface:

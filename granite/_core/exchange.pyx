@@ -114,6 +114,10 @@ cdef class Protocol:
         """Send a message, a str or bytes, each of the very type."""
         raise NotImplementedError
 
+    cdef int message_awaited(self, Exchange exchange) except -1:
+        """The application has taken all messages, and waits for another."""
+        return 0
+
     cdef int close_websocket(self, Exchange exchange, int code, str reason) except -1:
         """Begin the closing handshake. The exchange hears no more of it."""
         raise NotImplementedError

@@ -148,11 +148,13 @@ cdef class WebSocketSession(FrameReader):
     cdef char *c_kept                   # what was read and has not been looked at, for that reason
     cdef size_t kept_size
     cdef size_t kept_from
+    cdef int failure                    # the code with which it will be closed when what came before has been taken; 0: none
+    cdef str failure_why
     cdef bytes late_pong                # what the client was not ready to be answered
     cdef int64_t pinged_at              # ns: when the ping was sent that is not answered; 0: there is none
     cdef uint64_t pong_until            # ms: when its answer must have come; 0: whenever
     cdef uint64_t ping_at               # ms: when the next one is due; 0: never
-    cdef uint64_t until                 # ms: when the client must have closed as well; 0: whenever
+    cdef uint64_t until                 # ms: when the client must have closed as well, or what came before a failure have been taken; 0: whenever
     cdef int _set_state(self, WebSocketState state) except -1
     cdef int _keep(self, const char *base, size_t size) except -1
     cdef void _drop_kept(self) noexcept
@@ -164,3 +166,4 @@ cdef class WebSocketSession(FrameReader):
     cdef int _write_close(self, int code, str reason) except -1
     cdef int _tell(self, int code, str reason) except -1
     cdef int _finish(self) except -1
+    cdef int _close_failed(self, int code, str why) except -1

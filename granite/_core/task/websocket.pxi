@@ -54,6 +54,8 @@ cdef class WebSocketExchange(TaskExchange):
         cdef Protocol protocol = self.protocol
         cdef object message = self.message
         if message is None:
+            if protocol is not None:
+                protocol.message_awaited(self)      # which may be the end
             return None
         self.message = None
         self.queued -= len(message)

@@ -23,14 +23,14 @@ cdef class WebSocketSession(FrameReader):
 
     cdef int feed(self, const char *base, size_t size) except -1:
         cdef size_t done
-        if self.state == WEBSOCKET_CLOSED:
+        if self.state == WEBSOCKET_CLOSED or self.failed:
             return 0
         if self.c_kept is not NULL:
             return self._keep(base, size)
         done = self.read(base, size)
-        if done < size and self.state != WEBSOCKET_CLOSED:
+        if done < size and self.state != WEBSOCKET_CLOSED and not self.failed:
             self._keep(base + done, size - done)
-        return self._pause() if not self.wants_more() else 0
+        return self._pause() if not self.wants_more() and not self.failed else 0
 
     cdef int resume(self) except -1:
         """Go on with what was kept while the application did not take its messages."""
@@ -39,7 +39,7 @@ cdef class WebSocketSession(FrameReader):
             return 0
         if kept is not NULL and self.state != WEBSOCKET_CLOSED and self.wants_more():
             self.kept_from += self.read(kept + self.kept_from, self.kept_size - self.kept_from)
-        if self.state == WEBSOCKET_CLOSED or self.kept_from == self.kept_size:
+        if self.state == WEBSOCKET_CLOSED or self.failed or self.kept_from == self.kept_size:
             self._drop_kept()
         if self.c_kept is not NULL or self.state == WEBSOCKET_CLOSED:
             return 0
@@ -119,9 +119,9 @@ cdef class WebSocketSession(FrameReader):
     # deadlines
 
     cdef uint64_t deadline(self) noexcept:
-        if self.state == WEBSOCKET_OPEN:
+        if self.state == WEBSOCKET_OPEN and not self.failure:
             return self.pong_until or self.ping_at
-        return self.until if self.state == WEBSOCKET_CLOSING else 0
+        return self.until if self.state != WEBSOCKET_CLOSED else 0
 
     cdef int on_due(self, uint64_t now) except -1:
         cdef WebSocketContext context = self.context
@@ -129,6 +129,8 @@ cdef class WebSocketSession(FrameReader):
             if self.until and now >= self.until:
                 self._set_state(WEBSOCKET_CLOSED)
                 return self.transport.reset()
+        elif self.state == WEBSOCKET_OPEN and self.failure:
+            return self._close_failed(self.failure, self.failure_why)
         elif self.state == WEBSOCKET_OPEN and self.pong_until:
             if now >= self.pong_until and not self.suspended:
                 return self._fail(CLOSE_INTERNAL_ERROR, f"a ping was not answered for {context.ping_timeout / 1000.0:g} s")
@@ -171,6 +173,9 @@ cdef class WebSocketSession(FrameReader):
             return self.transport.resume_soon()
         return 0
 
+    cdef int message_awaited(self, Exchange exchange) except -1:
+        return self._close_failed(self.failure, self.failure_why) if self.failure and self.state == WEBSOCKET_OPEN else 0
+
     cdef bint writable(self, Exchange exchange) noexcept:
         return self.transport is None or self.transport.unsent() < self.http.write_high_water
 
@@ -181,6 +186,8 @@ cdef class WebSocketSession(FrameReader):
         cdef Transport transport = self.transport
         if self.state != WEBSOCKET_OPEN:
             return 0
+        if self.failure:
+            return self._close_failed(self.failure, self.failure_why)
         self._write_close(code, reason)
         self._set_state(WEBSOCKET_CLOSING)
         self.until = transport.now() + self.context.close_timeout if self.context.close_timeout else 0
@@ -250,8 +257,19 @@ cdef class WebSocketSession(FrameReader):
         return self._finish()
 
     cdef int on_violation(self, int code, str why) except -1:
+        """What came before it is answered as if it had come in time to: it waits until the application has taken that."""
+        cdef Exchange exchange = self.exchange
+        cdef uint64_t limit = self.context.close_timeout
         if self.http.rejections.note(REJECTED_WEBSOCKET):
             _log.info("%s: WebSocket: %s", name_of(self.transport.client()), why)
+        if self.state != WEBSOCKET_OPEN or exchange is None or exchange.wants_messages(1, 1):
+            return self._close_failed(code, why)
+        self.failure = code
+        self.failure_why = why
+        self.until = self.transport.now() + limit if limit else 0
+        return self.transport.rearm()
+
+    cdef int _close_failed(self, int code, str why) except -1:
         if self.state == WEBSOCKET_OPEN:
             self._write_close(code, why)
             self._tell(code, why)

@@ -166,6 +166,41 @@ def test_what_a_client_may_not_send(open_websocket, serve, log, name):
     assert any("WebSocket: a " in message for message in log.messages)
 
 
+@both_loops
+def test_what_came_before_is_answered(open_websocket):
+    websocket = open_websocket(echo)
+    websocket.send(frame(TEXT, b"one") + frame(TEXT, b"two") + frame(BINARY, reserved=1))
+    assert [websocket.message(), websocket.message()] == ["one", "two"]
+    assert websocket.closed()[0] == 1002
+    assert websocket.client.ended()
+
+
+@pytest.mark.parametrize("ends", ["returns", "closes", "waits"])
+def test_an_application_that_takes_no_message_behind_a_violation(open_websocket, ends):
+    gate, seen = Gate(), Seen()
+
+    async def app(scope, receive, send):
+        await accept(receive, send)
+        if ends == "closes":
+            await gate.wait()
+            await send({"type": "websocket.close", "code": 4000})
+        elif ends == "returns":
+            await gate.wait()
+        else:
+            await asyncio.sleep(2)
+            seen.put([(await receive())["type"], (await receive())["code"]])
+
+    websocket = open_websocket(app, ws_close_timeout=0.5 if ends == "waits" else 30.0)
+    websocket.send(frame(TEXT, b"one") + frame(TEXT, b"two", mask=None))
+    if ends != "waits":
+        assert websocket.client.silent()
+        gate.open()
+    assert websocket.closed()[0] == 1002
+    assert websocket.client.ended()
+    if ends == "waits":
+        assert seen.get() == ["websocket.receive", 1002]
+
+
 def test_a_client_that_does_not_answer_a_close(open_websocket):
     async def app(scope, receive, send):
         await accept(receive, send)
