@@ -84,7 +84,7 @@ cdef class WebSocketSession(FrameReader):
 
     cdef int _lose(self) except -1:
         """The client has left without a close frame."""
-        if self.state == WEBSOCKET_CLOSED:
+        if self.state == WEBSOCKET_CLOSED or self.state == WEBSOCKET_OPEN and self.failure:
             return 0
         self._set_state(WEBSOCKET_CLOSED)
         self._tell(CLOSE_ABNORMAL, "")
@@ -106,8 +106,7 @@ cdef class WebSocketSession(FrameReader):
     cdef int closed(self) except -1:
         self.state = WEBSOCKET_CLOSED
         self._drop_kept()
-        self._tell(CLOSE_ABNORMAL, "")
-        return 0
+        return self._tell(self.failure, self.failure_why) if self.failure else self._tell(CLOSE_ABNORMAL, "")
 
     cdef int release(self) except -1:
         self.forget()
