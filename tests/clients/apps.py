@@ -9,6 +9,9 @@ PIECE = bytes(range(256)) * 64
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "websocket":
+        await socket(scope, receive, send)
+        return
     body = b""
     while True:
         message = await receive()
@@ -18,6 +21,17 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         if not message["more_body"]:
             break
     await _ANSWERS.get(scope["path"], told)(scope, body, send)
+
+
+async def socket(scope: Any, receive: Any, send: Any) -> None:
+    """What comes, until it is `close`."""
+    await receive()
+    await send({"type": "websocket.accept", "subprotocol": scope["subprotocols"][-1]})
+    while (message := await receive())["type"] == "websocket.receive":
+        if message.get("text") == "close":
+            await send({"type": "websocket.close", "code": 4001, "reason": "as you wish"})
+            return
+        await send({**message, "type": "websocket.send"})
 
 
 async def told(scope: Any, body: bytes, send: Any) -> None:
