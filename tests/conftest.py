@@ -34,15 +34,13 @@ class RunGranite(Protocol):
     ) -> GraniteProcess: ...
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _quick_collections() -> Iterator[None]:
+@pytest.fixture(scope="module", autouse=True)
+def _quick_collections() -> None:
     """Each server's end has garbage collected, which costs as much as there are objects to look at:
-    a quarter of a second, where all the tests are among them.
+    a quarter of a second, were all the tests and what they leave among them.
     """
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
