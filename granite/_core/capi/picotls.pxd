@@ -47,11 +47,15 @@ cdef extern from "picotls.h" nogil:
         const uint16_t *list
         size_t count
 
+    ctypedef struct _ptls_psk_identities:
+        size_t count
+
     ctypedef struct ptls_on_client_hello_parameters_t:
         ptls_iovec_t server_name
         ptls_iovec_t raw_message
         _ptls_negotiated_protocols negotiated_protocols
         _ptls_signature_algorithms signature_algorithms
+        _ptls_psk_identities psk_identities
         unsigned incompatible_version
 
     ctypedef struct ptls_on_client_hello_t:
@@ -115,6 +119,7 @@ cdef extern from "picotls.h" nogil:
     int PTLS_ERROR_LIBRARY
     int PTLS_ALERT_DECRYPT_ERROR
     int PTLS_ALERT_HANDSHAKE_FAILURE
+    int PTLS_ALERT_MISSING_EXTENSION
     int PTLS_ALERT_NO_APPLICATION_PROTOCOL
     int PTLS_ALERT_LEVEL_WARNING
     int PTLS_ALERT_LEVEL_FATAL

@@ -36,6 +36,9 @@ cdef class TlsLayer(SecureLayer):
         cdef int code
         # The name is told whether there is a certificate for it or not.
         self.certificate = self.context.certificates.choose(params.server_name, params.signature_algorithms.list, params.signature_algorithms.count)
+        # picotls would look only when it has changed keys, and leave its ServerHello away: no client could open that alert.
+        if not params.psk_identities.count and not self.certificate.suits(params.signature_algorithms.list, params.signature_algorithms.count):
+            return PTLS_ALERT_HANDSHAKE_FAILURE if params.signature_algorithms.count else PTLS_ALERT_MISSING_EXTENSION
         ptls_set_context(self.c_tls, &self.certificate.c_context)
         code = ptls_set_negotiated_protocol(self.c_tls, protocol, len(protocol)) if protocol else 0
         if code == 0 and params.server_name.len:
