@@ -100,17 +100,22 @@ async def chat(socket: WebSocket, whom: str) -> None:
     offered = socket.scope["subprotocols"]
     await socket.accept(subprotocols="chat" if "chat" in offered else None)
     await socket.send_text(f"hello {whom}")
-    while (message := await socket.receive())["type"] == "websocket.receive":
-        if message.get("text") == "close":
+    while True:
+        message = await socket.receive()
+        if message["type"] == "websocket.disconnect":
+            common.say(f"the socket has ended: {message['code']}")
+            return
+        assert message["type"] == "websocket.receive"
+        text, data = message.get("text"), message.get("bytes")
+        if text == "close":
             await socket.close(4001, "as you wish")
             return
-        if message.get("text") == "fail":
+        if text == "fail":
             raise common.UnhandledError
-        if message.get("text") is not None:
-            await socket.send_text(message["text"])
-        else:
-            await socket.send_bytes(message["bytes"])
-    common.say(f"the socket has ended: {message['code']}")
+        if text is not None:
+            await socket.send_text(text)
+        elif data is not None:
+            await socket.send_bytes(data)
 
 
 async def start() -> None:
