@@ -35,21 +35,23 @@ cdef extern from *:
     #endif
 
     #if PTLS_OPENSSL_HAVE_X25519MLKEM768
-    #define GRANITE_HYBRIDS &ptls_openssl_x25519mlkem768,
-    #else
-    #define GRANITE_HYBRIDS
-    #endif
-    static ptls_key_exchange_algorithm_t *granite_openssl_exchanges[] = {
-        GRANITE_HYBRIDS &ptls_openssl_x25519, &ptls_openssl_secp256r1, &ptls_openssl_secp384r1, NULL,
+    #define GRANITE_HYBRID(hybrid, x25519) static ptls_key_exchange_algorithm_t hybrid = { \\
+        .id = PTLS_GROUP_X25519MLKEM768, .name = PTLS_GROUP_NAME_X25519MLKEM768, .exchange = granite_hybrid_exchange, .data = (intptr_t)&x25519, \\
     };
+    #define GRANITE_EXCHANGES(hybrid, x25519) { &hybrid, &x25519, &ptls_openssl_secp256r1, &ptls_openssl_secp384r1, NULL }
+    #else
+    #define GRANITE_HYBRID(hybrid, x25519)
+    #define GRANITE_EXCHANGES(hybrid, x25519) { &x25519, &ptls_openssl_secp256r1, &ptls_openssl_secp384r1, NULL }
+    #endif
+    GRANITE_HYBRID(granite_openssl_hybrid, ptls_openssl_x25519)
+    static ptls_key_exchange_algorithm_t *granite_openssl_exchanges[] = GRANITE_EXCHANGES(granite_openssl_hybrid, ptls_openssl_x25519);
 
     #ifdef GRANITE_HAVE_X25519
     static ptls_key_exchange_algorithm_t granite_x25519 = {
         .id = PTLS_GROUP_X25519, .name = PTLS_GROUP_NAME_X25519, .exchange = granite_x25519_exchange,
     };
-    static ptls_key_exchange_algorithm_t *granite_fast_exchanges[] = {
-        GRANITE_HYBRIDS &granite_x25519, &ptls_openssl_secp256r1, &ptls_openssl_secp384r1, NULL,
-    };
+    GRANITE_HYBRID(granite_fast_hybrid, granite_x25519)
+    static ptls_key_exchange_algorithm_t *granite_fast_exchanges[] = GRANITE_EXCHANGES(granite_fast_hybrid, granite_x25519);
     #else
     #define granite_fast_exchanges granite_openssl_exchanges
     #endif
