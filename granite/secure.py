@@ -108,7 +108,7 @@ class KeyMaterial:
         try:
             return Certificate(chain, key, password)
         except ValueError as exc:
-            if password is None and b"ENCRYPTED" in key:
+            if not password and b"ENCRYPTED" in key:
                 raise BootError(
                     f"TLS: {key_path}: the key is encrypted; expected an "
                     "ssl_keyfile_password, got none"

@@ -93,6 +93,10 @@ def test_files_that_cannot_be_used(ca, tmp_path):
         ({"ssl_certificate": old}, "the certificate has expired"),
         ({"ssl_certificate": locked}, "the key is encrypted; expected an ssl_keyfile_password"),
         (
+            {"ssl_certificate": locked, "ssl_keyfile_password_file": empty},
+            "the key is encrypted; expected an ssl_keyfile_password, got none",
+        ),
+        (
             {"ssl_certificate": locked, "ssl_keyfile_password": "x" * 2000},
             "no private key in PEM that can be read with this password",
         ),

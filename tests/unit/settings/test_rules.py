@@ -194,6 +194,22 @@ def test_companions_without_what_they_belong_to(name, value, other):
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ssl_hsts", "max-age=1"),
+        ("ssl_protocol_min", "tls1.2"),
+        ("ssl_handshake_timeout", 5.0),
+        ("ssl_ticket_lifetime", 60.0),
+    ],
+)
+def test_settings_of_tls_without_a_certificate(name, value):
+    _, notes = Config.of({name: value})
+    assert [note.text for note in notes] == [f"{name}: has no effect without ssl_certificate"]
+    _, notes = Config.of({name: value, "ssl_certificate": ("chain.pem",)})
+    assert notes == []
+
+
+@pytest.mark.parametrize(
     ("given", "names"),
     [
         ({"bind": "127.0.0.1:80", "port": 81, "host": "::1"}, ["host", "port"]),
