@@ -13,6 +13,7 @@ import pytest
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import x25519
 
 from granite.errors import BootError
 from granite.secure import load_context
@@ -151,6 +152,20 @@ def test_no_certificate_that_the_client_can_verify(serve, write, log, ask):
     assert "CN" not in done.partition("subject=")[2]
     assert "SSL alert number 40" in done  # which is nothing that the client could not read
     assert any("alert 40 (handshake failure)" in line for line in log.messages)
+
+
+def test_a_client_that_tells_no_algorithms(serve, write):
+    """RFC 8446, 9.2. The alert is in plain text: no keys have been agreed on."""
+    server = serve(hello, ssl_certificate=[write("one", "a.test")])
+    share = x25519.X25519PrivateKey.generate().public_key().public_bytes_raw()
+    extensions = b"\x00\x2b\x00\x03\x02\x03\x04" + b"\x00\x0a\x00\x04\x00\x02\x00\x1d"
+    extensions += b"\x00\x33\x00\x26\x00\x24\x00\x1d\x00\x20" + share
+    body = b"\x03\x03" + bytes(32) + b"\x00" + b"\x00\x02\x13\x01" + b"\x01\x00"
+    body += len(extensions).to_bytes(2, "big") + extensions
+    message = b"\x01" + len(body).to_bytes(3, "big") + body
+    with socket.create_connection((server.host, server.port), TIMEOUT) as sock:
+        sock.sendall(b"\x16\x03\x01" + len(message).to_bytes(2, "big") + message)
+        assert sock.makefile("rb").read(7) == b"\x15\x03\x03\x00\x02\x02\x6d"
 
 
 def test_keys_of_their_own(serve, write, authority, tmp_path, shown):
