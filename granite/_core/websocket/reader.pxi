@@ -249,7 +249,7 @@ cdef class FrameReader(FrameWriter):
 
     cdef int _end_frame(self) except -1:
         if self.opcode & 8:
-            return self._end_control(NULL, 0)
+            return self._end_control(b"", 0)
         if self.final and self.compressed:
             self._inflate(b"\0\0\xff\xff", 4)   # RFC 7692, 7.2.2
             if not self.in_payload:
