@@ -32,7 +32,6 @@ from granite.secure import load_context
 from granite.serving import GRACE
 from granite.serving_async import AsyncServing
 from granite.settings import BY_NAME, SECTIONS
-from granite.settings.rules import refuse_unserved
 
 __all__ = ["Server"]
 
@@ -231,7 +230,6 @@ class Server:
             raise
 
     async def _open(self) -> None:
-        refuse_unserved(self.config)
         for note in self._notes:
             getattr(logger, note.level)("%s", note.text)
         app = self._app

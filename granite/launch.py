@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 
 from granite.arbiter.start import TEMPLATE
-from granite.settings.rules import refuse_unserved
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ def serve(loaded: Loaded, load_target: Callable[[], Any] | None = None) -> int:
     Workers call `load_target`, where it is given, for the application, instead of loading the
     target. Raises UsageError and BootError for what stands in the way of a start.
     """
-    refuse_unserved(loaded.config)
     from granite.arbiter.arbiter import run
 
     return run(loaded, _child_main, load_target)

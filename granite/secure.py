@@ -52,7 +52,8 @@ class KeyMaterial:
         """Return what makes connections secure; raises BootError as `parts()` does."""
         from granite._core.tls import TlsContext
 
-        return TlsContext(*self.parts(warn), older=_older_versions(self._config))
+        http = self._config.http
+        return TlsContext(*self.parts(warn), older=_older_versions(self._config), http=http)
 
     def parts(
         self, warn: Callable[[str], object] | None = None

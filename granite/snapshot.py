@@ -39,10 +39,20 @@ REASONS = (
     "client_gone",  # while it waited
     "body_timeout",  # 408: the body stopped, or was too slow
     "request_timeout",  # 504, or a cut response
-    "write_timeout",  # the client took nothing of its response: reset
+    "write_timeout",  # the client took nothing of its response, or opened no window: reset
     "proxy_header",  # of the PROXY protocol: missing, wrong, or from somebody who must not send it
     "tls",  # a handshake that failed, or records that cannot be read
     "websocket",  # closed, for what came, or for a ping that was not answered
+    # connections of HTTP/2 that were ended
+    "http2_protocol",  # a rule was broken: PROTOCOL_ERROR, FLOW_CONTROL_ERROR, …
+    "http2_resets",  # too many streams were reset
+    "http2_pings",
+    "http2_settings",
+    "http2_empty_frames",
+    "http2_continuations",
+    "http2_fields",  # fields many times larger than http2_max_headers_size
+    "http2_flood",  # PRIORITY, unknown frames, answers that the client does not read
+    "http2_no_pong",  # a PING was not answered
 )
 REJECTIONS = tuple(f"rejected_{reason}" for reason in REASONS)
 

@@ -6,7 +6,7 @@ from granite._core.address cimport Address, Networks
 from granite._core.capi cimport uv
 from granite._core.counters cimport HANDSHAKE_FAILURES, HandshakeFailure
 from granite._core.exchange cimport Rejections
-from granite._core.http cimport HttpContext, Session
+from granite._core.http cimport HttpContext, Session, Version
 from granite._core.http1 cimport Http1Context
 from granite._core.net cimport Board, Listener, Reactor, StreamHandle, WheelNode
 from granite._core.peers cimport Peers
@@ -35,6 +35,8 @@ cdef class ConnectionHost:
     cdef readonly Reactor reactor
     cdef HttpContext http
     cdef readonly Http1Context http1
+    cdef Version http2                  # None: it is not spoken
+    cdef bint only_http2                # HTTP/1.1 is not
     cdef readonly SecureContext secure  # None: connections are plain
     cdef Networks proxies               # peers that are believed what they tell of their clients
     cdef int proxy_versions             # of the PROXY protocol, a set; 0: it is not spoken
@@ -46,7 +48,7 @@ cdef class ConnectionHost:
     cdef Peers peers                    # None: addresses have no limits
     cdef Rejections rejections
     cdef Board board                    # None: connections are not shared out
-    cdef int lingering                  # of these, those that only wait for the client's end
+    cdef int lingering                  # of these, those that only wait for the client's end, and need not be waited for
     cdef int64_t accepted               # connections, since the start
     cdef int64_t failed                 # accept()s that failed, and connections that an error has ended
     cdef int64_t handshakes             # of TLS, that were completed
@@ -86,7 +88,9 @@ cdef class HeadKeeper(AcceptedStream):
     cdef uint32_t head_tried            # how much of it there was when a session looked at it last
     cdef Waiting waiting
     cdef unsigned int requests          # that were begun by sessions which are gone
-    cdef Session _lend(self)
+    cdef Session _lend(self, const char *data, size_t size)
+    cdef Session _lend_http1(self)
+    cdef int _refuse_http1(self) except -1
     cdef int _feed(self, const char *data, size_t size) except -1
     cdef int _on_more_head(self, const char *data, size_t size) except -1
     cdef int _feed_head(self) except -1
@@ -99,6 +103,7 @@ cdef class HeadKeeper(AcceptedStream):
 cdef class Connection(HeadKeeper):
     cdef PyObject *c_next
     cdef PyObject *c_previous
+    cdef uint8_t leaving                # it lingers, and nobody need wait for it
     cdef uint64_t opened_at             # ms
     cdef uint64_t until                 # ms: when what is waited for must have come; 0: whenever
     cdef int accept(self, ConnectionHost host, Listener listener, int fd, const uv.sockaddr_storage *peer) except -1

@@ -19,12 +19,12 @@ cimport cython
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memchr, memcmp, memcpy
 from granite._core.address cimport FAMILY_UNIX, Networks
 from granite._core.buf cimport out_copy
 from granite._core.counters cimport (
     ALERTS, HANDSHAKE_ALERTS, HANDSHAKE_CLOSED, HANDSHAKE_NOT_TLS, HANDSHAKE_OTHER, HANDSHAKE_PLAIN_HTTP, HANDSHAKE_TIMEOUT,
-    REJECTED_CONNECTIONS_PER_IP, REJECTED_PROXY_HEADER, REJECTED_TLS, REJECTED_WRITE_TIMEOUT, HandshakeFailure, clock,
+    REJECTED_BAD_REQUEST, REJECTED_CONNECTIONS_PER_IP, REJECTED_PROXY_HEADER, REJECTED_TLS, REJECTED_WRITE_TIMEOUT, HandshakeFailure, clock,
     granite_alerts,
 )
 from granite._core.exchange cimport Exchange, Interface, Rejections
@@ -348,12 +348,15 @@ cdef class Connection(HeadKeeper):
         StreamHandle._fail(self, exc)
 
     cdef int _on_lingering(self) except -1:
-        self.host.lingering += 1
+        # Of a client that goes on to write, as one of HTTP/2 does with its windows, a reset would take along what it has not read.
+        if self.session is None or not self.session.duplex:
+            self.leaving = True
+            self.host.lingering += 1
         return self.host.check_idle()
 
     cdef int _on_closed(self) except -1:
         cdef ConnectionHost host = self.host
-        cdef Session session = self.session if self.c_head is NULL else self._lend()
+        cdef Session session = self.session if self.c_head is NULL else self._lend_http1()
         self.session = None
         if self.introduction == INTRODUCTION_AWAITED:
             host.introductions.pop(self, None)

@@ -48,6 +48,15 @@ cdef enum Rejection:                    # why the server turned something away b
     REJECTED_PROXY_HEADER
     REJECTED_TLS
     REJECTED_WEBSOCKET
+    REJECTED_HTTP2_PROTOCOL
+    REJECTED_HTTP2_RESETS
+    REJECTED_HTTP2_PINGS
+    REJECTED_HTTP2_SETTINGS
+    REJECTED_HTTP2_EMPTY_FRAMES
+    REJECTED_HTTP2_CONTINUATIONS
+    REJECTED_HTTP2_FIELDS
+    REJECTED_HTTP2_FLOOD
+    REJECTED_HTTP2_NO_PONG
     REASONS
 
 cdef enum HandshakeFailure:             # what became of a TLS handshake; snapshot.HANDSHAKE_FAILURES has the words

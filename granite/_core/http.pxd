@@ -48,6 +48,7 @@ cdef enum:                              # which of its own fields the server nee
 
 cdef struct FieldName:
     PyObject *name                      # bytes; NULL: the slot is empty
+    PyObject *lower                     # the same in lower case; NULL: nobody has asked
     FieldKind kind
 
 cdef struct Timeouts:                   # ms, 0 = off
@@ -105,8 +106,10 @@ cdef class HttpContext:
     cdef tuple method_names             # the usual ones, as bytes
     cdef tuple methods                  # ... and as str
     cdef FieldName names[NAME_SLOTS]    # of responses' fields, by their place in memory: applications have most of them as constants
+    cdef FieldName long_name            # one that is not kept, of which name_of() was asked last
     cdef object last_host               # the Host field that was found to be right last: most requests have the same
     cdef FieldKind kind_of(self, PyObject *name) noexcept
+    cdef const FieldName *name_of(self, PyObject *name) except NULL
     cdef int tick(self) except -1
     cdef object method_of(self, const char *base, size_t size, int *status)
     cdef bint check_host(self, object field) noexcept
@@ -132,6 +135,7 @@ cdef class Session(Protocol):
     cdef size_t unsent                  # bytes that were lost when the connection closed
     # the owner's to look at
     cdef int messages                   # requests that were begun since then
+    cdef bint duplex                    # the client writes while it is answered
     cdef Exchange unlogged              # the last response, which the socket has not taken yet
     cdef HttpContext http
     cdef Transport transport
@@ -150,6 +154,12 @@ cdef class Session(Protocol):
     cdef int log_sent(self, size_t lost) except -1
     cdef int hand_over(self) except -1
     cdef int release(self) except -1
+
+cdef class Version:
+    # a version of HTTP that is loaded only where it is spoken
+    cdef readonly int live              # sessions that connections hold, and what these hold in turn
+    cdef Session session(self, Transport transport)
+    cdef int export(self, int64_t *snapshot) noexcept
 
 cdef inline bint has_no_content(Exchange exchange) noexcept:
     return exchange.head_only or is_bodyless(exchange.status)
@@ -207,6 +217,8 @@ cdef inline PyObject *field_at(PyObject *headers, Py_ssize_t i) noexcept:
         return PyList_GET_ITEM(headers, i) if i < PyList_GET_SIZE(headers) else NULL
     return PyTuple_GET_ITEM(headers, i) if PyTuple_CheckExact(headers) and i < PyTuple_GET_SIZE(headers) else NULL
 
+
+cdef uint64_t milliseconds(double seconds) noexcept
 
 # responses
 cdef str phrase_of(int status)

@@ -19,5 +19,11 @@ class WebSockets:
     @property
     def live(self) -> int: ...
 
+class Version:
+    """A version of HTTP that is loaded only where it is spoken."""
+
+    @property
+    def live(self) -> int: ...
+
 class Session:
     """The messages of one connection, or of a part of its life."""

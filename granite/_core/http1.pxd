@@ -74,6 +74,8 @@ cdef class Http1Context:
     cdef bytes status_line(self, int status, bytes reason)
     cdef Refusal refusal(self, int status)
     cdef bytes no_tls(self)
+    cdef bytes no_http1(self)
+    cdef bytes _farewell(self, int status, bytes text)
     cdef bytes turned_away(self)
 
 cdef class ResponseWriter(Session):

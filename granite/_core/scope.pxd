@@ -18,8 +18,11 @@ cdef struct NameEntry:
 
 cdef enum KnownName:
     NAME_OTHER
+    # those that only HTTP/2 acts on
+    NAME_CONTENT_LENGTH
+    NAME_COOKIE
     NAME_UNDERSCORED                    # has an underscore, which some take for a hyphen
-    # those that a protocol acts on
+    # those that every version acts on
     NAME_CONNECTION
     NAME_EXPECT
     NAME_HOST

@@ -23,6 +23,7 @@ cdef frozenset _SHAREABLE = frozenset((
 ))
 
 cdef dict _KNOWN = {
+    b"content-length": NAME_CONTENT_LENGTH, b"cookie": NAME_COOKIE,
     b"connection": NAME_CONNECTION, b"expect": NAME_EXPECT, b"host": NAME_HOST, b"transfer-encoding": NAME_TRANSFER_ENCODING,
     b"upgrade": NAME_UPGRADE,
     b"forwarded": NAME_FORWARDED, b"x-forwarded-for": NAME_X_FORWARDED_FOR, b"x-forwarded-proto": NAME_X_FORWARDED_PROTO,

@@ -143,6 +143,11 @@ cdef class Server(ConnectionHost):
         self.http.websockets = websockets
         self.http1 = Http1Context(self.http, config)
         self.interface.on_overrun = self._on_late_request
+        if config.http != "1":
+            from granite._core.http2 import Http2Context
+
+            self.http2 = Http2Context(self.http, config)
+            self.only_http2 = config.http == "2"
         self.reactor = Reactor(loop, context)
         self.interface.attach(self.reactor)
         self.reactor.timing = config.metrics
@@ -297,7 +302,7 @@ cdef class Server(ConnectionHost):
             "buffers": self.reactor.pool.live,
             "files": self.reactor.pool.files,
             "timers": self.reactor.wheel.linked if self.reactor.wheel is not None else 0,
-            "sessions": self.http1.live,
+            "sessions": self.http1.live + (self.http2.live if self.http2 is not None else 0),
             "websockets": self.http.websockets.live if self.http.websockets is not None else 0,
             "exchanges": self.interface.live,
             "addresses": self.peers.connected if self.peers is not None else 0,
@@ -330,6 +335,8 @@ cdef class Server(ConnectionHost):
         values[TLS_HANDSHAKES] = self.handshakes
         for i in range(<int>HANDSHAKE_FAILURES):
             values[TLS_HANDSHAKES_FAILED + i] = self.handshakes_failed[i]
+        if self.http2 is not None:
+            self.http2.export(values)
         self.interface.export_threads(values)
         if self.http.websockets is not None:
             self.http.websockets.export(values)

@@ -81,6 +81,7 @@ class TlsContext(SecureContext):
     A client that asks for a name gets a certificate for this name, in default of it one for a
     wildcard, or else any: the first whose signatures it can verify. `engine` is one of engines(),
     None: the best. `older` is what serves clients that know no TLS 1.3; None: they are refused.
+    `http`: the versions to speak, as the setting has them.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class TlsContext(SecureContext):
         clients: ClientCheck | None = None,
         engine: str | None = None,
         older: OlderVersions | None = None,
+        http: str = "1",
     ) -> None: ...
     def renew(self, certificates: list[Certificate], clients: ClientCheck | None = None) -> None:
         """Show these certificates from now on, and judge clients' so. Connections whose handshake

@@ -18,6 +18,7 @@ cdef class SecureLayer:
     cdef OutQueue wire                  # records that wait for the socket
     cdef bint established               # the handshake is complete: wrap() may be called
     cdef bint complete                  # the peer has ended the handshake as well
+    cdef bint http2                     # the handshake has chosen it
     cdef bint closed                    # the peer has been told that nothing more comes: wrap() must not be called
     cdef SecureLayer successor          # after unwrap(), which was this one's: who has the connection from now on; else None
     cdef const char *plain              # what the last unwrap() gave, until release()

@@ -15,7 +15,6 @@ from __future__ import annotations
 from granite import environment
 from granite.arbiter.poller import NEVER
 from granite.errors import UsageError
-from granite.settings.rules import refuse_unserved
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,7 +117,6 @@ class Renewal:
         log = self._held.log
         try:
             loaded = self._loaded.again()
-            refuse_unserved(loaded.config)
         except UsageError as exc:
             log.error(f"the settings stay as they were: {exc}")
             return False

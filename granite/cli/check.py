@@ -20,7 +20,7 @@ from granite.errors import EXIT_OK, GraniteError, LoadError
 from granite.log import write_error
 from granite.settings import SETTINGS
 from granite.settings.load import Loaded, load
-from granite.settings.rules import refuse_unserved, require_target
+from granite.settings.rules import require_target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,7 +80,6 @@ def _check(found: Arguments, outcome: Outcome) -> None:
     outcome.loaded = loaded
     config = loaded.config
     require_target(config)
-    refuse_unserved(config)
 
     from granite import environment
     from granite.cli import checks

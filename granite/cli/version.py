@@ -62,7 +62,7 @@ def collect() -> dict[str, object]:
             "ASGI": True,
             "RSGI": True,
             "WSGI": True,
-            "HTTP/2": False,
+            "HTTP/2": True,
             "WebSocket": False,
         },
         "build": {

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from granite.settings.base import Value
     from granite.settings.config import Config
 
-__all__ = ["Note", "apply", "cpu_count", "refuse_unserved", "require_target"]
+__all__ = ["Note", "apply", "cpu_count", "require_target"]
 
 # An idle worker has about twenty open.
 _FEWEST_FILES = 64
@@ -101,16 +101,6 @@ def apply(values: dict[str, Value], given: Collection[str]) -> list[Note]:
         ]
     _remark(values, notes)
     return notes
-
-
-def refuse_unserved(config: Config) -> None:
-    """Raise UsageError, in one line, for a setting that is valid and not served by this release.
-
-    Serving something else instead, anybody where a certificate was asked for, would be worse than
-    not to start.
-    """
-    if config.http == "2":
-        raise UsageError("http: HTTP/2 is not served by this release; expected auto or 1")
 
 
 def require_target(config: Config) -> None:

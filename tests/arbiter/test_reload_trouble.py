@@ -313,7 +313,6 @@ def test_workers_that_come_with_a_reload_start_once(changing):
         ("workers = 'many'", "workers"),
         ("raise KeyboardInterrupt", "KeyboardInterrupt"),
         ("raise BaseException", "BaseException"),
-        ("http = '2'", "HTTP/2 is not served"),
     ],
 )
 def test_settings_that_are_wrong_leave_everything_as_it_was(changing, text, reason):

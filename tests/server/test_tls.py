@@ -193,13 +193,19 @@ def test_a_client_that_reads_nothing_holds_no_memory(secured, records):
 
 
 @pytest.mark.parametrize(
-    ("protocols", "chosen"),
-    [([], None), (["http/1.1"], "http/1.1"), (["h2", "http/1.1"], "http/1.1")],
+    ("http", "protocols", "chosen"),
+    [
+        ("auto", [], None),
+        ("auto", ["http/1.1"], "http/1.1"),
+        ("auto", ["http/1.1", "h2"], "h2"),
+        ("1", ["h2", "http/1.1"], "http/1.1"),
+        ("2", ["http/1.1", "h2"], "h2"),
+    ],
 )
-def test_alpn(secured, records, trusting, protocols, chosen):
+def test_alpn(secured, records, trusting, http, protocols, chosen):
     if protocols:
         trusting.set_alpn_protocols(protocols)
-    client = records(secured(hello), trusting)
+    client = records(secured(hello, http=http), trusting)
     client.handshake()
     assert client.tls.selected_alpn_protocol() == chosen
 
@@ -223,9 +229,12 @@ def test_the_request_comes_with_the_end_of_the_handshake(secured, records):
     assert client.read(b"hello")
 
 
-def test_a_client_that_wants_another_protocol_is_refused(secured, records, trusting, log):
-    trusting.set_alpn_protocols(["h2"])
-    client = records(secured(hello), trusting)
+@pytest.mark.parametrize(("http", "wanted"), [("1", "h2"), ("2", "http/1.1"), ("auto", "h3")])
+def test_a_client_that_wants_another_protocol_is_refused(
+    secured, records, trusting, log, http, wanted
+):
+    trusting.set_alpn_protocols([wanted])
+    client = records(secured(hello, http=http), trusting)
     with pytest.raises(ssl.SSLError, match=r"(?i)no.application.protocol"):
         client.handshake()
     assert any("alert 120 (no application protocol)" in line for line in log.messages)

@@ -352,7 +352,8 @@ cdef bint _put_version(Lines *lines, Exchange exchange, bint json) except -1:
     if exchange.http_version is _HTTP11:
         return _put_text(lines, b"HTTP/1.1", 8, json) == 0
     _put_text(lines, b"HTTP/", 5, json)
-    return _put_str(lines, exchange.http_version, json) == 0
+    _put_str(lines, exchange.http_version, json)
+    return exchange.http_version != "2" or _put_text(lines, b".0", 2, json) == 0
 
 
 cdef bint _put_request_line(Lines *lines, Exchange exchange, bint json) except -1:

@@ -38,7 +38,7 @@ cdef class ConnectionHost:
         self.connections -= 1
         if self.board is not None:
             self.board.note(self.connections)
-        if connection.lingering:
+        if connection.leaving:
             self.lingering -= 1
         if self.peers is not None:
             self.peers.leave(connection.place)

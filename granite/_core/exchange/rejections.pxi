@@ -17,6 +17,15 @@ cdef tuple _WORDS = (
     "a PROXY header",
     "TLS",
     "WebSocket",
+    "a connection of HTTP/2 that broke its rules",
+    "streams that were reset",
+    "PING frames",
+    "SETTINGS frames",
+    "empty frames",
+    "CONTINUATION frames",
+    "a block of fields many times too large",
+    "a flood of frames",
+    "a PING without an answer",
 )
 assert len(_WORDS) == REASONS
 

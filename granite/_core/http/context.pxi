@@ -124,21 +124,23 @@ cdef class HttpContext:
         self._set_timeouts(config)
 
     def _set_timeouts(self, config):
-        self.timeouts.head = _milliseconds(config.request_head_timeout)
-        self.timeouts.handshake = _milliseconds(config.ssl_handshake_timeout)
-        self.timeouts.keep_alive = _milliseconds(config.keep_alive_timeout)
-        self.timeouts.body = _milliseconds(config.request_body_timeout)
+        self.timeouts.head = milliseconds(config.request_head_timeout)
+        self.timeouts.handshake = milliseconds(config.ssl_handshake_timeout)
+        self.timeouts.keep_alive = milliseconds(config.keep_alive_timeout)
+        self.timeouts.body = milliseconds(config.request_body_timeout)
         self.timeouts.body_rate = config.min_body_rate
-        self.timeouts.body_grace = _milliseconds(config.min_body_rate_grace)
-        self.timeouts.write = _milliseconds(config.write_timeout)
-        self.timeouts.connection = _milliseconds(config.connection_timeout)
-        self.timeouts.request = _milliseconds(config.request_timeout)
-        self.timeouts.grace = _milliseconds(config.request_timeout_grace)
+        self.timeouts.body_grace = milliseconds(config.min_body_rate_grace)
+        self.timeouts.write = milliseconds(config.write_timeout)
+        self.timeouts.connection = milliseconds(config.connection_timeout)
+        self.timeouts.request = milliseconds(config.request_timeout)
+        self.timeouts.grace = milliseconds(config.request_timeout_grace)
 
     def __dealloc__(self):
         cdef int i
         for i in range(NAME_SLOTS):
             Py_XDECREF(self.names[i].name)
+            Py_XDECREF(self.names[i].lower)
+        Py_XDECREF(self.long_name.lower)
 
     cdef int tick(self) except -1:
         """Bring the Date field up to date; it changes once a second (RFC 9110, 6.6.1)."""
@@ -260,9 +262,26 @@ cdef class HttpContext:
             return _kind_of(self, PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name))
         Py_INCREF(name)
         Py_XDECREF(slot.name)
+        Py_XDECREF(slot.lower)
+        slot.lower = NULL
         slot.name = name
         slot.kind = _kind_of(self, PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name))
         return slot.kind
+
+    cdef const FieldName *name_of(self, PyObject *name) except NULL:
+        """The same, and the name in lower case; good until it is asked again."""
+        cdef FieldName *slot = &self.names[(<size_t>name >> 4) % NAME_SLOTS]
+        cdef FieldKind kind = self.kind_of(name)
+        if slot.name is not name:
+            slot = &self.long_name
+            slot.kind = kind
+            Py_XDECREF(slot.lower)
+            slot.lower = NULL
+        if slot.lower is NULL:
+            lower = (<object>name).lower()
+            Py_INCREF(<PyObject *>lower)
+            slot.lower = <PyObject *>lower
+        return slot
 
     # bodies that come slowly
 
@@ -335,6 +354,6 @@ cdef class HttpContext:
         return f"the request took longer than {self.timeouts.request / 1000.0:g} s: {exchange.name()}"
 
 
-cdef uint64_t _milliseconds(double seconds) noexcept:
+cdef uint64_t milliseconds(double seconds) noexcept:
     """A timeout; one that is not 0 does not become 0, which is none."""
     return <uint64_t>(seconds * 1000) or (seconds > 0)

@@ -57,3 +57,15 @@ cdef class Session(Protocol):
     cdef int release(self) except -1:
         """Give it back to where it came from; the connection forgets it."""
         return 0
+
+
+cdef class Version:
+    """A version of HTTP that is loaded only where it is spoken."""
+
+    cdef Session session(self, Transport transport):
+        """A session for a connection that speaks it."""
+        raise NotImplementedError
+
+    cdef int export(self, int64_t *snapshot) noexcept:
+        """Write what it has counted into a server's snapshot."""
+        return 0

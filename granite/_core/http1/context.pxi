@@ -106,11 +106,17 @@ cdef class Http1Context:
 
     cdef bytes no_tls(self):
         """The answer to a request without TLS where only that is spoken."""
-        cdef bytes text = b"This port speaks HTTPS. Your request came over plain HTTP.\n"
+        return self._farewell(400, b"This port speaks HTTPS. Your request came over plain HTTP.\n")
+
+    cdef bytes no_http1(self):
+        """The answer to a request where only HTTP/2 is spoken."""
+        return self._farewell(505, b"This port speaks HTTP/2 only.\n")
+
+    cdef bytes _farewell(self, int status, bytes text):
         self.tick()
-        count_response(self.responses, 400)
+        count_response(self.responses, status)
         return b"%b%bcontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b" % (
-            self.refusal(400).line, self.default_lines, len(text), text
+            self.refusal(status).line, self.default_lines, len(text), text
         )
 
     cdef bytes turned_away(self):

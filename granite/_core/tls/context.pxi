@@ -6,7 +6,7 @@ cdef int _cb_client_hello(ptls_on_client_hello_t *self, ptls_t *tls, ptls_on_cli
     if params.incompatible_version and layer.context.older is None:
         return 0                        # whereupon picotls refuses it
     if params.negotiated_protocols.count:
-        protocol = _protocol_of(params)
+        protocol = _protocol_of(layer.context, params)
         if protocol is None:
             return PTLS_ALERT_NO_APPLICATION_PROTOCOL
     try:
@@ -15,15 +15,11 @@ cdef int _cb_client_hello(ptls_on_client_hello_t *self, ptls_t *tls, ptls_on_cli
         return PTLS_ERROR_NO_MEMORY
 
 
-cdef bytes _protocol_of(ptls_on_client_hello_parameters_t *params):
+cdef bytes _protocol_of(TlsContext context, ptls_on_client_hello_parameters_t *params):
     """What is spoken with a client that names protocols; None: none of them (RFC 7301, 3.2: it is told so)."""
-    cdef size_t i
-    cdef ptls_iovec_t name
-    for i in range(params.negotiated_protocols.count):
-        name = params.negotiated_protocols.list[i]
-        if name.len == 8 and memcmp(name.base, b"http/1.1", 8) == 0:
-            return b"http/1.1"
-    return None
+    if context.speaks_http2 and _offers(params, b"h2", 2):
+        return b"h2"
+    return b"http/1.1" if context.speaks_http1 and _offers(params, b"http/1.1", 8) else None
 
 
 cdef class OlderVersions:
@@ -40,6 +36,15 @@ cdef class OlderVersions:
         raise NotImplementedError
 
 
+cdef bint _offers(ptls_on_client_hello_parameters_t *params, const char *name, size_t size) noexcept:
+    """Whether a client speaks a protocol."""
+    cdef size_t i
+    for i in range(params.negotiated_protocols.count):
+        if params.negotiated_protocols.list[i].len == size and memcmp(params.negotiated_protocols.list[i].base, name, size) == 0:
+            return True
+    return False
+
+
 @cython.final
 cdef class TlsContext(SecureContext):
     """Certificates, and what all connections that show one of them share.
@@ -50,20 +55,27 @@ cdef class TlsContext(SecureContext):
         clients: how clients' certificates are judged; None: they are not asked for any.
         engine: one of engines(); None: the best.
         older: what serves clients that know no TLS 1.3; None: they are refused.
+        http: the versions of HTTP to speak, as the setting has them.
     """
 
     cdef ptls_context_t c_context       # of a connection that has not said whom it wants
     cdef ptls_on_client_hello_t c_on_client_hello
     cdef Certificates certificates
     cdef ClientCheck clients
+    cdef bint speaks_http1
+    cdef bint speaks_http2
     cdef TicketCallback c_ticket
     cdef Tickets tickets                # borrowed by c_ticket
     cdef OlderVersions older
 
-    def __cinit__(self, list certificates not None, ClientCheck clients=None, str engine=None, OlderVersions older=None):
+    def __cinit__(
+        self, list certificates not None, ClientCheck clients=None, str engine=None, OlderVersions older=None, str http="1"
+    ):
         memset(&self.c_context, 0, sizeof(self.c_context))
         _use_ciphers(&self.c_context, engine)
         self.c_on_client_hello.cb = _cb_client_hello
+        self.speaks_http1 = http != "2"
+        self.speaks_http2 = http != "1"
         self.c_context.random_bytes = ptls_openssl_random_bytes
         self.c_context.get_time = &ptls_get_time
         self.c_context.on_client_hello = &self.c_on_client_hello

@@ -40,6 +40,7 @@ cdef class TlsLayer(SecureLayer):
         if not params.psk_identities.count and not self.certificate.suits(params.signature_algorithms.list, params.signature_algorithms.count):
             return PTLS_ALERT_HANDSHAKE_FAILURE if params.signature_algorithms.count else PTLS_ALERT_MISSING_EXTENSION
         ptls_set_context(self.c_tls, &self.certificate.c_context)
+        self.http2 = protocol == b"h2"
         code = ptls_set_negotiated_protocol(self.c_tls, protocol, len(protocol)) if protocol else 0
         if code == 0 and params.server_name.len:
             code = ptls_set_server_name(self.c_tls, <char *>params.server_name.base, params.server_name.len)
@@ -50,6 +51,7 @@ cdef class TlsLayer(SecureLayer):
         cdef bytes name = (<char *>params.server_name.base)[:params.server_name.len] if params.server_name.len else b""
         self.hello = _records_of((<char *>params.raw_message.base)[:params.raw_message.len])
         self.successor = self.context.older.layer(self.context, name, protocol)
+        self.successor.http2 = protocol == b"h2"
         return 0
 
     cdef int judge(self, int code, int reason, X509 *certificate, X509s *chain) except? -1:

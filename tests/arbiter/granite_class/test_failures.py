@@ -15,7 +15,6 @@ from tests.arbiter.granite_class.programs import USUAL, said
         ('Granite("a:b", wokers=2)', 2, "unknown setting 'wokers' (did you mean 'workers'?)"),
         ('Granite("a:b", port="x").serve()', 2, "port: expected an integer from 0 to 65535"),
         ('Granite("a:b", uds="/no/such/s").serve()', 1, "cannot listen on unix:/no/such/s: "),
-        ('Granite("a:b", http="2").serve()', 2, "http: HTTP/2 is not served"),
         ('Granite("no_such:b", port=0).serve()', 3, "cannot load 'no_such:b': there is no mo"),
         (
             "import asyncio\nasync def main(): Granite('a:b').serve()\nasyncio.run(main())",
@@ -23,7 +22,7 @@ from tests.arbiter.granite_class.programs import USUAL, said
             "serve() was called inside of a running event loop",
         ),
     ],
-    ids=["name", "value", "boot", "unserved", "load", "loop"],
+    ids=["name", "value", "boot", "load", "loop"],
 )
 def test_one_line(run_program, code, status, line):
     process = run_program(code, ready=False)

@@ -67,7 +67,7 @@ def test_one_setting(capsys):
     assert "effect" not in shown
     cli.main(["settings", "workers"])
     assert "GRANITE_WORKERS, or WEB_CONCURRENCY" in capsys.readouterr().out
-    cli.main(["settings", "http2_max_frame_size"])
+    cli.main(["settings", "static_path_mount"])
     assert "none in this release" in capsys.readouterr().out
 
 

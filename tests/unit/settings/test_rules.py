@@ -6,7 +6,7 @@ import pytest
 
 from granite.errors import UsageError
 from granite.settings.config import Config
-from granite.settings.rules import cpu_count, refuse_unserved
+from granite.settings.rules import cpu_count
 
 MOUNTS = {"static_path_mount": ("a", "b")}
 
@@ -139,19 +139,6 @@ def test_reload_turns_off_what_replaces_workers(name, value):
     assert note.level == "info"
     assert note.text == f"{name}: has no effect together with reload; it is off"
     assert remarks({name: value}) == []
-
-
-@pytest.mark.parametrize(
-    ("values", "name"),
-    [
-        ({"http": "2"}, "http: HTTP/2 is not served"),
-    ],
-)
-def test_what_is_not_served_is_refused(values, name):
-    with pytest.raises(UsageError) as caught:
-        refuse_unserved(Config(**values))
-    assert str(caught.value).startswith(name)
-    refuse_unserved(Config())
 
 
 @pytest.mark.parametrize(

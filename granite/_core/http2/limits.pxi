@@ -1,0 +1,181 @@
+# What clients may do so often, and what is asked of them meanwhile.
+
+cdef extern from *:
+    """
+    /* For each kind of abuse: how often at once, and how often a second in the long run. */
+    static const unsigned granite_abuses[][2] = {
+        {1000, 33},     /* streams that are reset, by either side, before they are complete */
+        {10000, 1000},  /* PING */
+        {100, 5},       /* SETTINGS */
+        {100, 10},      /* DATA without a byte, and without an end */
+        {1000, 100},    /* PRIORITY, PRIORITY_UPDATE, frames of unknown types, small WINDOW_UPDATEs, fields that are none */
+    };
+    """
+    const unsigned int granite_abuses[][2]
+
+cdef enum:
+    MOST_CONTINUATIONS = 8              # frames of one block of fields
+    MOST_QUEUED = 4096                  # frames that wait in nghttp2 for a client that does not read
+    SMALL_INCREMENT = 256               # octets of a WINDOW_UPDATE below which it is of no use to anybody
+    BOMB = 4                            # times http2_max_headers_size, beyond which fields are no mistake
+    DRAIN_PATIENCE = 1000               # ms that the answer to the PING behind a first GOAWAY may take
+    MOST_WINDOW = 16777216              # bytes up to which a window adapts
+
+cdef tuple _ABUSES = (
+    "too many streams were reset", "too many PING frames", "too many SETTINGS frames", "too many empty frames", "too many frames that carry nothing",
+)
+
+# What the PING frames of the server's own say, by which their answers are told apart.
+cdef bytes _PING_ALIVE = b"granite?"
+cdef bytes _PING_DRAIN = b"granite."
+cdef bytes _PING_SAMPLE = b"granite#"
+
+
+cdef int _cb_nghttp2_begin_frame(nghttp2.nghttp2_session *session, const nghttp2.nghttp2_frame_hd *head, void *user) except -902:
+    return (<LimitedSession>user)._on_begin_frame(head)
+
+
+cdef class LimitedSession(Session):
+    """Keeps the accounts of a connection's client, drains, and asks whether the client is still there.
+
+    Frames are looked at as soon as their heads are known, whatever nghttp2 makes of them.
+    """
+
+    cdef int _check(self, int code) except -1:
+        """What nghttp2 has answered to a call that has no reason to fail."""
+        if code == 0:
+            return 0
+        if code == nghttp2.NGHTTP2_ERR_NOMEM:
+            raise MemoryError()
+        raise RuntimeError(f"nghttp2: {nghttp2.nghttp2_strerror(code).decode('ascii')}")
+
+    cdef int _end(self, uint32_t code, Rejection reason, str why) except -1:
+        """End the connection, by the client's fault."""
+        if self.ending:
+            return 0
+        self.ending = True
+        self.head_until = 0
+        if self.http.rejections.note(reason):
+            _log.info("%s: HTTP/2: %s", name_of(self.transport.client()), why)
+        return self._check(nghttp2.nghttp2_session_terminate_session(self.c_session, code))
+
+    cdef int _account(self, Abuse kind) except -1:
+        """Note something that nobody needs to do often."""
+        cdef Account *account = &self.accounts[<int>kind]
+        cdef uint64_t now
+        cdef uint64_t forgiven
+        account.count += 1
+        if account.count <= granite_abuses[<int>kind][0]:
+            return 0
+        now = self.transport.now()
+        forgiven = min((now - account.at) * granite_abuses[<int>kind][1] // 1000, <uint64_t>account.count)
+        if account.at == 0:
+            forgiven = 0
+        if forgiven or account.at == 0:
+            account.count -= <uint32_t>forgiven
+            account.at = now
+        if account.count <= granite_abuses[<int>kind][0]:
+            return 0
+        return self._end(nghttp2.NGHTTP2_ENHANCE_YOUR_CALM, <Rejection>(<int>REJECTED_HTTP2_RESETS + <int>kind if kind != ABUSE_FLOOD
+                         else <int>REJECTED_HTTP2_FLOOD), _ABUSES[<int>kind])
+
+    cdef int _on_begin_frame(self, const nghttp2.nghttp2_frame_hd *head) except -902:
+        cdef int kind = head.type
+        if kind == nghttp2.NGHTTP2_HEADERS:
+            self.continuations = 0
+            self._on_id(head.stream_id)
+        elif kind == nghttp2.NGHTTP2_DATA:
+            if head.length == 0 and not head.flags & nghttp2.NGHTTP2_FLAG_END_STREAM:
+                self._account(ABUSE_EMPTY_FRAMES)
+        elif kind == nghttp2.NGHTTP2_CONTINUATION:
+            self.continuations += 1
+            if self.continuations > MOST_CONTINUATIONS:
+                self._end(nghttp2.NGHTTP2_ENHANCE_YOUR_CALM, REJECTED_HTTP2_CONTINUATIONS, "too many CONTINUATION frames")
+        elif kind == nghttp2.NGHTTP2_PING:
+            if not head.flags & nghttp2.NGHTTP2_FLAG_ACK:
+                self._account(ABUSE_PINGS)
+        elif kind == nghttp2.NGHTTP2_SETTINGS:
+            if not head.flags & nghttp2.NGHTTP2_FLAG_ACK:
+                self._account(ABUSE_SETTINGS)
+        elif kind != nghttp2.NGHTTP2_WINDOW_UPDATE and kind != nghttp2.NGHTTP2_RST_STREAM and kind != nghttp2.NGHTTP2_GOAWAY:
+            self._account(ABUSE_FLOOD)
+        return 0
+
+    cdef int _on_id(self, int32_t id) except -1:
+        """RFC 9113, 5.1.1: ids only grow. nghttp2 takes whatever comes on a lower one for what is left of a stream that was open."""
+        if id > self.last_id:
+            if id > self.last_id + 2:
+                self.gap, self.gap_end = self.last_id, id
+            self.last_id = id
+        elif self.gap < id < self.gap_end:
+            self._end(nghttp2.NGHTTP2_PROTOCOL_ERROR, REJECTED_HTTP2_PROTOCOL, "a stream was opened with a lower number than one before")
+        return 0
+
+    # PING
+
+    cdef int _ping(self, bytes data) except -1:
+        return self._check(nghttp2.nghttp2_submit_ping(self.c_session, nghttp2.NGHTTP2_FLAG_NONE, <const uint8_t *>PyBytes_AS_STRING(<PyObject *>data)))
+
+    cdef int _on_pong(self, const uint8_t *data) except -1:
+        self.pong_until = 0
+        if memcmp(data, <const char *>_PING_DRAIN, 8) == 0:
+            if self.drain_at:
+                self._last_goaway()
+        elif memcmp(data, <const char *>_PING_SAMPLE, 8) == 0:
+            self._adapt()
+        return 0
+
+    cdef int _on_silence(self, uint64_t now) except -1:
+        """Nothing has come for a while, or no answer to what was asked then."""
+        if self.pong_until:
+            return self._end(nghttp2.NGHTTP2_NO_ERROR, REJECTED_HTTP2_NO_PONG, "a PING was not answered")
+        self.pong_until = now + self.context.ping_timeout
+        self.ping_at = 0
+        return self._ping(_PING_ALIVE)
+
+    # draining
+
+    cdef int drain(self) except -1:
+        """RFC 9113, 6.8: say that no further streams are wanted, and only after a round trip which is the last that counts."""
+        if self.draining:
+            return 0
+        self.draining = True
+        self.drain_at = self.transport.now() + DRAIN_PATIENCE
+        self._check(nghttp2.nghttp2_submit_shutdown_notice(self.c_session))
+        self._ping(_PING_DRAIN)
+        self.transport.rearm()
+        return self._soon()
+
+    cdef int _last_goaway(self) except -1:
+        self.drain_at = 0
+        return self._check(nghttp2.nghttp2_submit_goaway(
+            self.c_session, nghttp2.NGHTTP2_FLAG_NONE, nghttp2.nghttp2_session_get_last_proc_stream_id(self.c_session), nghttp2.NGHTTP2_NO_ERROR,
+            NULL, 0
+        ))
+
+    # windows that adapt: a PING tells how long a round trip is, and the bytes that come until it is answered how much fits into one
+
+    cdef int _sample(self, size_t size) except -1:
+        if self.sampling:
+            self.sampled += size
+        elif self.window < MOST_WINDOW:
+            self.sampling = True
+            self.sampled = size
+            self._ping(_PING_SAMPLE)
+        return 0
+
+    cdef int _adapt(self) except -1:
+        cdef nghttp2.nghttp2_settings_entry entry
+        self.sampling = False
+        if self.sampled < self.window * 2 // 3:
+            return 0
+        self.window = self.stream_window = min(2 * self.sampled, <size_t>MOST_WINDOW)
+        entry.settings_id = nghttp2.NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE
+        entry.value = <uint32_t>self.window
+        self._check(nghttp2.nghttp2_submit_settings(self.c_session, nghttp2.NGHTTP2_FLAG_NONE, &entry, 1))
+        return self._check(nghttp2.nghttp2_session_set_local_window_size(
+            self.c_session, nghttp2.NGHTTP2_FLAG_NONE, 0, <int32_t>self.window
+        ))
+
+    cdef int _soon(self) except -1:
+        raise NotImplementedError

@@ -1,0 +1,406 @@
+# A session: the streams of one connection, as long as it is open.
+
+cdef enum:
+    ERR_TOO_MANY_CONTINUATIONS = -905   # which the header has since 1.61
+    WINDOWS_KEPT = 16                   # windows of the connection of which bodies may wait for the application
+    MOST_ROUNDS = 16                    # writes in a row of what a fast client takes at once
+
+cdef int _cb_nghttp2_begin_headers(nghttp2.nghttp2_session *session, const nghttp2.nghttp2_frame *frame, void *user) except -902:
+    return (<Http2Session>user)._on_begin_headers(frame)
+
+
+cdef int _cb_nghttp2_frame_recv(nghttp2.nghttp2_session *session, const nghttp2.nghttp2_frame *frame, void *user) except -902:
+    return (<Http2Session>user)._on_frame(frame)
+
+
+cdef int _cb_nghttp2_frame_send(nghttp2.nghttp2_session *session, const nghttp2.nghttp2_frame *frame, void *user) except -902:
+    return (<Http2Session>user)._on_frame_sent(frame)
+
+
+cdef int _cb_nghttp2_data_chunk(
+    nghttp2.nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t size, void *user
+) except -902:
+    cdef Http2Stream stream = _stream_of(session, id)
+    if stream is not None:
+        stream._on_data(<const char *>data, size)
+    else:
+        (<Http2Session>user)._received(size)
+    return 0
+
+
+cdef int _cb_nghttp2_stream_close(nghttp2.nghttp2_session *session, int32_t id, uint32_t code, void *user) except -902:
+    cdef Http2Stream stream = _stream_of(session, id)
+    if stream is not None:
+        stream.closed = True
+        stream.code = code
+        (<Http2Session>user)._note(stream, EVENT_CLOSED)
+    return 0
+
+
+cdef class Http2Session(LimitedSession):
+    """The streams of one connection."""
+
+    def __init__(self):
+        raise TypeError("sessions are made by Http2Context")
+
+    def __dealloc__(self):
+        if self.c_session is not NULL:
+            nghttp2.nghttp2_session_del(self.c_session)
+
+    cdef int _open(self, Http2Context context, Transport transport) except -1:
+        cdef nghttp2.nghttp2_settings_entry settings[5]
+        self.context = context
+        self.http = context.http
+        self.transport = transport
+        self.duplex = True
+        self.window, self.stream_window = context.connection_window, context.stream_window
+        self._check(nghttp2.nghttp2_session_server_new2(&self.c_session, context.c_callbacks, <void *>self, context.c_option))
+        settings[0].settings_id, settings[0].value = nghttp2.NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, context.max_streams
+        settings[1].settings_id, settings[1].value = nghttp2.NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, <uint32_t>context.stream_window
+        settings[2].settings_id, settings[2].value = nghttp2.NGHTTP2_SETTINGS_MAX_FRAME_SIZE, <uint32_t>context.max_frame_size
+        settings[3].settings_id, settings[3].value = nghttp2.NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, <uint32_t>context.max_head_size
+        settings[4].settings_id, settings[4].value = nghttp2.NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1
+        self._check(nghttp2.nghttp2_submit_settings(self.c_session, nghttp2.NGHTTP2_FLAG_NONE, settings, 5))
+        self._check(nghttp2.nghttp2_session_set_local_window_size(
+            self.c_session, nghttp2.NGHTTP2_FLAG_NONE, 0, <int32_t>context.connection_window
+        ))
+        return self._write()            # before any answer, which nghttp2 would send first
+
+    # for the connection
+
+    cdef int feed(self, const char *base, size_t size) except -1:
+        cdef ssize_t taken
+        if self.context.ping_interval:
+            self.ping_at = self.transport.now() + self.context.ping_interval
+            self.pong_until = 0
+        self.busy = True
+        try:
+            taken = nghttp2.nghttp2_session_mem_recv(self.c_session, <const uint8_t *>base, size)
+        finally:
+            self.busy = False
+        if taken < 0:
+            return self._on_broken(<int>taken)
+        if nghttp2.nghttp2_session_get_outbound_queue_size(self.c_session) > MOST_QUEUED:
+            self._end(nghttp2.NGHTTP2_ENHANCE_YOUR_CALM, REJECTED_HTTP2_FLOOD, "too much waits for a client that does not read")
+        self._deliver()
+        return self._pump()
+
+    cdef int resume(self) except -1:
+        self._deliver()
+        return self._pump()
+
+    cdef int writable_again(self) except -1:
+        self._pump()
+        return self.transport.flush()
+
+    cdef int read_ended(self) except -1:
+        """No window will open any more, so what does not fit into those that are open can't be sent."""
+        self._pump()
+        return self.transport.shut(False)
+
+    cdef int closed(self) except -1:
+        cdef Http2Stream stream
+        for stream in self._open_streams():
+            stream.closed = True
+            self._note(stream, EVENT_CLOSED)
+        return self._deliver()
+
+    cdef int release(self) except -1:
+        if self.c_session is not NULL:
+            nghttp2.nghttp2_session_del(self.c_session)
+            self.c_session = NULL
+            self.context.live -= 1
+        return 0
+
+    # deadlines
+
+    cdef int settle(self) except -1:
+        cdef uint64_t now = self.transport.now()
+        cdef PyObject *current = self.c_first
+        cdef uint64_t limit
+        if self.streams:
+            self.until = 0
+        elif self.until == 0:
+            limit = self.http.timeouts.keep_alive if self.messages else self.http.timeouts.head
+            self.until = now + limit if limit else 0
+        while self.incomplete and current is not NULL:
+            (<Http2Stream>current)._pace(now)
+            current = (<Http2Stream>current).c_next
+        return 0
+
+    cdef uint64_t deadline(self) noexcept:
+        cdef PyObject *current = self.c_first
+        cdef uint64_t first = earlier(earlier(self.until, self.head_until), earlier(self.drain_at, earlier(self.ping_at, self.pong_until)))
+        if not self.ending:
+            while current is not NULL:
+                first = earlier(first, (<Http2Stream>current)._deadline())
+                current = (<Http2Stream>current).c_next
+        return first
+
+    cdef int on_due(self, uint64_t now) except -1:
+        cdef Http2Stream stream
+        cdef uint64_t deadline
+        for stream in self._open_streams():
+            deadline = stream._deadline()
+            if deadline and now >= deadline and not stream.closed:
+                stream._on_late(now)
+        if self.head_until and now >= self.head_until:
+            self._end(nghttp2.NGHTTP2_PROTOCOL_ERROR, REJECTED_HEAD_TIMEOUT, f"the request's head took longer than {self.http.timeouts.head / 1000.0:g} s")
+        elif self.drain_at and now >= self.drain_at:
+            self._last_goaway()
+        elif (self.ping_at and now >= self.ping_at) or (self.pong_until and now >= self.pong_until):
+            self._on_silence(now)
+        elif self.until and now >= self.until:
+            self.ending = True
+            self._check(nghttp2.nghttp2_session_terminate_session(self.c_session, nghttp2.NGHTTP2_NO_ERROR))
+        self._deliver()
+        return self._pump()
+
+    # streams
+
+    cdef list _open_streams(self):
+        cdef PyObject *current = self.c_first
+        cdef list found = []
+        while current is not NULL:
+            found.append(<object>current)
+            current = (<Http2Stream>current).c_next
+        return found
+
+    cdef int _take(self, Http2Stream stream) except -1:
+        """Keep a stream until _remove()."""
+        Py_INCREF(<PyObject *>stream)
+        stream.c_next = NULL
+        stream.c_previous = self.c_last
+        if self.c_last is not NULL:
+            (<Http2Stream>self.c_last).c_next = <PyObject *>stream
+        else:
+            self.c_first = <PyObject *>stream
+        self.c_last = <PyObject *>stream
+        self.streams += 1
+        return 0
+
+    cdef int _remove(self, Http2Stream stream) except -1:
+        if stream.c_previous is not NULL:
+            (<Http2Stream>stream.c_previous).c_next = stream.c_next
+        else:
+            self.c_first = stream.c_next
+        if stream.c_next is not NULL:
+            (<Http2Stream>stream.c_next).c_previous = stream.c_previous
+        else:
+            self.c_last = stream.c_previous
+        self.streams -= 1
+        self.context.give_back(stream)
+        Py_DECREF(<PyObject *>stream)
+        return 0
+
+    cdef void _note(self, Http2Stream stream, int event) noexcept:
+        stream.events |= event
+        if stream.is_noted:
+            return
+        stream.is_noted = True
+        if self.last_noted is None:
+            self.noted = stream
+        else:
+            self.last_noted.next_noted = stream
+        self.last_noted = stream
+
+    cdef int _deliver(self) except -1:
+        """Deal with what nghttp2 has told."""
+        cdef Http2Stream stream
+        cdef int events
+        if self.delivering:
+            return 0
+        self.delivering = True
+        try:
+            while self.noted is not None:
+                stream = self._next_noted()
+                events, stream.events = stream.events, 0
+                stream._handle(events)
+        finally:
+            self.delivering = False
+        return 0
+
+    cdef Http2Stream _next_noted(self):
+        cdef Http2Stream stream = self.noted
+        self.noted = stream.next_noted
+        if self.noted is None:
+            self.last_noted = None
+        stream.next_noted = None
+        stream.is_noted = False
+        return stream
+
+    # output
+
+    cdef int _soon(self) except -1:
+        """There are frames to be written, which the read callback does at its end, or else the turn of the event loop."""
+        if self.busy or self.transport.corked or self.transport.broken:
+            return 0
+        return self.transport.flush_soon()
+
+    cdef int _pump(self) except -1:
+        """Have nghttp2 write frames, and deal with what follows from that."""
+        cdef Transport transport = self.transport
+        while not transport.broken:
+            self._write()
+            if self.noted is None or self.delivering:
+                break
+            self._deliver()
+        if not transport.broken and not nghttp2.nghttp2_session_want_write(self.c_session) \
+                and not nghttp2.nghttp2_session_want_read(self.c_session):
+            return transport.shut(True)
+        return 0
+
+    cdef int _write(self) except -1:
+        """Have nghttp2 write frames, as long as little waits for the socket."""
+        cdef Transport transport = self.transport
+        cdef size_t most = self.http.write_high_water
+        cdef const uint8_t *data
+        cdef ssize_t size = 0
+        cdef int rounds = 0
+        if self.busy:
+            return 0
+        while not transport.broken:
+            self.busy = True
+            try:
+                while transport.unsent() < most:
+                    size = nghttp2.nghttp2_session_mem_send(self.c_session, &data)
+                    if size <= 0:
+                        break
+                    out_copy(transport.pool, &transport.out, <const char *>data, size)
+            finally:
+                self.busy = False
+            if size < 0:
+                return self._on_broken(<int>size)
+            if transport.unsent() < most:
+                return 0
+            transport.flush()
+            rounds += 1
+            if transport.unsent() >= most:
+                return 0                # writable_again() goes on
+            if rounds == MOST_ROUNDS:   # others have their turn
+                return transport.flush_soon()
+        return 0
+
+    cdef int _on_broken(self, int code) except -1:
+        """nghttp2 can't go on, and says nothing to the client."""
+        cdef Transport transport = self.transport
+        cdef uint32_t error = nghttp2.NGHTTP2_ENHANCE_YOUR_CALM
+        cdef Rejection reason = REJECTED_HTTP2_FLOOD
+        cdef char frame[17]
+        if code == nghttp2.NGHTTP2_ERR_NOMEM:
+            raise MemoryError()
+        if code == ERR_TOO_MANY_CONTINUATIONS:
+            reason = REJECTED_HTTP2_CONTINUATIONS
+        elif code != nghttp2.NGHTTP2_ERR_FLOODED:
+            error, reason = nghttp2.NGHTTP2_PROTOCOL_ERROR, REJECTED_HTTP2_PROTOCOL
+        self.ending = True
+        if self.http.rejections.note(reason):
+            _log.info("%s: HTTP/2: %s", name_of(transport.client()), nghttp2.nghttp2_strerror(code).decode("ascii"))
+        memcpy(frame, b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0", 17)
+        frame[16] = <char>error
+        out_copy(transport.pool, &transport.out, frame, 17)
+        return transport.shut(True)
+
+    # called by nghttp2
+
+    cdef int _on_begin_headers(self, const nghttp2.nghttp2_frame *frame) except -902:
+        cdef Http2Stream stream
+        if frame.headers.cat == nghttp2.NGHTTP2_HCAT_REQUEST:
+            stream = self.context.stream(self, frame.hd.stream_id)
+            self._take(stream)
+            self.incomplete += 1
+            self.until = 0
+            self._await_head()
+            nghttp2.nghttp2_session_set_stream_user_data(self.c_session, frame.hd.stream_id, <void *>stream)
+            self.messages += 1
+            if self.http.max_requests and self.messages >= self.http.max_requests:
+                self.drain()
+            return 0
+        stream = _stream_of(self.c_session, frame.hd.stream_id)
+        if stream is not None:
+            stream.in_trailers = True
+            stream.fields = []
+            stream.field_lines = 0
+            stream.head_size = 0
+        self._await_head()
+        return 0
+
+    cdef int _await_head(self) noexcept:
+        """A block of fields has begun, which holds up all other streams until it ends."""
+        if self.http.timeouts.head:
+            self.head_until = self.transport.now() + self.http.timeouts.head
+        return 0
+
+    cdef int _on_frame(self, const nghttp2.nghttp2_frame *frame) except -902:
+        cdef Http2Stream stream
+        cdef bint ends = frame.hd.flags & nghttp2.NGHTTP2_FLAG_END_STREAM != 0
+        if frame.hd.type == nghttp2.NGHTTP2_HEADERS:
+            self.head_until = 0
+            stream = _stream_of(self.c_session, frame.hd.stream_id)
+            if stream is not None:
+                stream.bytes_in += FRAME_HEAD + frame.hd.length
+                stream._on_head(ends)
+        elif frame.hd.type == nghttp2.NGHTTP2_DATA:
+            stream = _stream_of(self.c_session, frame.hd.stream_id)
+            if stream is not None:
+                stream.bytes_in += FRAME_HEAD + frame.data.padlen
+                if frame.hd.length and frame.hd.length == frame.data.padlen and not ends:
+                    self._account(ABUSE_EMPTY_FRAMES)
+                if ends:
+                    stream._on_end()
+        elif frame.hd.type == nghttp2.NGHTTP2_RST_STREAM:
+            stream = _stream_of(self.c_session, frame.hd.stream_id)
+            if stream is None or not stream.complete or stream.queued:
+                self._account(ABUSE_RESETS)
+        elif frame.hd.type == nghttp2.NGHTTP2_WINDOW_UPDATE:
+            if frame.window_update.window_size_increment < SMALL_INCREMENT:
+                self._account(ABUSE_FLOOD)
+        elif frame.hd.type == nghttp2.NGHTTP2_PING and frame.hd.flags & nghttp2.NGHTTP2_FLAG_ACK:
+            self._on_pong(frame.ping.opaque_data)
+        return 0
+
+    cdef int _on_frame_sent(self, const nghttp2.nghttp2_frame *frame) except -902:
+        cdef Http2Stream stream
+        if frame.hd.type == nghttp2.NGHTTP2_RST_STREAM:
+            return self._on_malformed() if frame.rst_stream.error_code == nghttp2.NGHTTP2_PROTOCOL_ERROR else 0
+        if frame.hd.type == nghttp2.NGHTTP2_GOAWAY and frame.goaway.error_code != nghttp2.NGHTTP2_NO_ERROR and not self.ending:
+            self.ending = True
+            if self.http.rejections.note(REJECTED_HTTP2_PROTOCOL):
+                _log.info("%s: HTTP/2: %s", name_of(self.transport.client()), nghttp2.nghttp2_http2_strerror(frame.goaway.error_code).decode("ascii"))
+            return 0
+        if frame.hd.type != nghttp2.NGHTTP2_HEADERS and frame.hd.type != nghttp2.NGHTTP2_DATA:
+            return 0
+        if frame.hd.type == nghttp2.NGHTTP2_DATA and not frame.hd.flags & nghttp2.NGHTTP2_FLAG_END_STREAM:
+            return 0
+        stream = _stream_of(self.c_session, frame.hd.stream_id)
+        if stream is None:
+            return 0
+        if frame.hd.type == nghttp2.NGHTTP2_HEADERS:
+            stream.bytes_out += FRAME_HEAD + frame.hd.length
+        if frame.hd.flags & nghttp2.NGHTTP2_FLAG_END_STREAM and not stream.ended:
+            # RFC 9113, 8.1: the client need not send the rest of a request that is answered.
+            nghttp2.nghttp2_submit_rst_stream(self.c_session, nghttp2.NGHTTP2_FLAG_NONE, frame.hd.stream_id, nghttp2.NGHTTP2_NO_ERROR)
+        return 0
+
+    cdef int _on_malformed(self) except -1:
+        """A stream was reset by the client's fault, which costs as much as its own reset."""
+        if self.http.rejections.note(REJECTED_BAD_REQUEST):
+            _log.info("%s: HTTP/2: a request is malformed", name_of(self.transport.client()))
+        return self._account(ABUSE_RESETS)
+
+    # the window of the connection
+
+    cdef int _received(self, size_t size) except -1:
+        """Bytes of a body have come; who keeps them has counted them as unread."""
+        self.withheld += size
+        if self.context.adaptive:
+            self._sample(size)
+        return self._release_window()
+
+    cdef int _release_window(self) except -1:
+        """Tell the client of what has come, unless it is more than is to be kept at a time."""
+        cdef size_t size = self.withheld
+        if size == 0 or self.unread > WINDOWS_KEPT * self.window or self.c_session is NULL:
+            return 0
+        self.withheld = 0
+        return self._check(nghttp2.nghttp2_session_consume_connection(self.c_session, size))
