@@ -164,7 +164,7 @@ def _serving(
     logger = logging.getLogger("granite.error")
     logger.addHandler(errors)
     try:
-        settings = {"lifespan": "off", **settings, **(interface or {})}
+        settings = {"lifespan": "off", "http": "1", **settings, **(interface or {})}
         with logged() as lines, TestServer(app, **settings) as server:
             yield server, lines
             _check_alive(

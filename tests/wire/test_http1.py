@@ -82,7 +82,7 @@ def _run(delivery: str, recorder: Recorder, collector: _Collector) -> Run:
         # which the connection must close.
         return len(responses) > len(case.requests) and responses[-1].status == 200
 
-    with TestServer(recorder, lifespan="off", keep_alive_timeout=30.0) as server:
+    with TestServer(recorder, lifespan="off", keep_alive_timeout=30.0, http="1") as server:
         converse(
             (server.host, server.port),
             list(talks.values()),
