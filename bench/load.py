@@ -11,6 +11,7 @@ import resource
 import subprocess
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench.model import BenchError, Scenario
 from bench.process import pin
@@ -140,9 +141,20 @@ def command(scenario: Scenario, port: int, seconds: float) -> list[str]:
         return [str(WEBSOCKETS), *scenario.options, str(port), str(duration)]
     url = f"{'https' if scenario.tls else 'http'}://127.0.0.1:{port}/"
     if scenario.generator == "h2load":
-        return ["h2load", *scenario.options, "-D", str(duration), url]
+        upload = ("-d", str(_upload(scenario.upload))) if scenario.upload else ()
+        version = () if scenario.http2 else ("--h1",)
+        return ["h2load", *version, *scenario.options, *upload, "-D", str(duration), url]
     script = ("-s", str(SCRIPTS / scenario.script)) if scenario.script else ()
     return ["wrk", *scenario.options, "--latency", f"-d{duration}s", *script, url]
+
+
+def _upload(size: int) -> Path:
+    """Return a file of that many bytes, for h2load to send."""
+    file = ROOT / ".bench" / f"upload-{size}"
+    if not file.exists():
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"0123456789abcdef" * (size // 16))
+    return file
 
 
 def run(scenario: Scenario, port: int, seconds: float, core: int) -> tuple[LoadResult, float]:

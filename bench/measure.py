@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench import client, load, memory
 from bench.model import BenchError, Sample, Scenario
+from bench.over_http2 import SlowClient
 from bench.process import Prefix, Running, free_port
 from bench.scenarios import (
     FLAT_REQUESTS,
@@ -69,6 +70,7 @@ class Started:
             access_log=access_log,
             tls=scenario.tls,
             websockets=scenario.generator == "websockets",
+            http2=scenario.http2,
         )
         try:
             self.running = Running(SERVERS[name], self.at, settings.server_core)
@@ -93,7 +95,7 @@ class Started:
         deadline = time.perf_counter() + START_SECONDS
         while True:
             try:
-                return client.first_answer(self.at.port, 1.0, tls=self.at.tls)
+                return client.first_answer(self.at.port, 1.0, tls=self.at.tls, http2=self.at.http2)
             except TimeoutError:
                 if self.running.alive() and time.perf_counter() < deadline:
                     continue
@@ -183,7 +185,9 @@ def memory_per_idle_connection(name: str, scenario: Scenario, settings: Settings
         time.sleep(_SETTLE_SECONDS)
         before, _ = memory.tree_kib(running.pids())
         try:
-            connections = client.IdleConnections(running.port, count, tls=scenario.tls)
+            connections = client.IdleConnections(
+                running.port, count, tls=scenario.tls, http2=scenario.http2
+            )
         except BenchError as error:
             return Sample(name, 0.0, valid=False, note=str(error))
         time.sleep(_SETTLE_SECONDS)
@@ -253,6 +257,24 @@ def start_time(name: str, scenario: Scenario, settings: Settings) -> Sample:
         return Sample(name, started.milliseconds)
 
 
+def beside_a_slow_client(name: str, scenario: Scenario, settings: Settings) -> Sample:
+    """The rate of a client while another one takes its answers slowly ÷ the rate without that: the
+    median of alternating rounds.
+    """
+    ratios = []
+    with Started(name, scenario, settings) as running:
+        load_round(running, scenario, settings, 1)  # warms up
+        for _ in range(_SHARE_ROUNDS):
+            alone = load_round(running, scenario, settings, settings.seconds)
+            with SlowClient(client.connect(running.port, 10, tls=scenario.tls, http2=True)):
+                beside = load_round(running, scenario, settings, settings.seconds)
+            for sample in (alone, beside):
+                if not sample.valid:
+                    return sample
+            ratios.append(beside.value / alone.value)
+    return Sample(name, statistics.median(ratios), details={"rounds": float(len(ratios))})
+
+
 FRESH: dict[str, Callable[[str, Scenario, Settings], Sample]] = {
     "share": share,
     "memory": memory_after_traffic,
@@ -261,5 +283,6 @@ FRESH: dict[str, Callable[[str, Scenario, Settings], Sample]] = {
     "flat": growth,
     "preload": memory_of_preloaded_workers,
     "startup": start_time,
+    "beside": beside_a_slow_client,
 }
 """Kinds of scenario that start the server anew for each sample."""

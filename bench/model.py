@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["load", "share", "memory", "worker", "idle", "flat", "startup", "preload"]
+Kind = Literal["load", "share", "memory", "worker", "idle", "flat", "startup", "preload", "beside"]
 Interface = Literal["asgi", "rsgi", "wsgi"]
 
-MORE_IS_BETTER = ("load", "share")
+MORE_IS_BETTER = ("load", "share", "beside")
 
 
 class BenchError(Exception):
@@ -47,8 +47,9 @@ class Scenario:
     The figure of a share is the rate per core with ``access_log`` and, for granite, the arguments
     ``extra``, divided by the rate without. ``refused``: that is a rate of error responses.
     ``waits``: the application sleeps, so that no core is busy. ``tls``: over TLS 1.3, with an ECDSA
-    certificate on P-256. ``per_cpu``: the figure is a rate per second of the server's processor
-    time, where the load generator cannot ask for as much as the server could do.
+    certificate on P-256. ``http2``: over HTTP/2, with prior knowledge or by ALPN. ``per_cpu``: the
+    figure is a rate per second of the server's processor time, where the load generator cannot ask
+    for as much as the server could do.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Scenario:
     refused: bool = False
     waits: bool = False
     tls: bool = False
+    http2: bool = False
     per_cpu: bool = False
 
 

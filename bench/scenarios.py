@@ -6,6 +6,7 @@ Owns what is measured and the bounds; must not know how. Pure data.
 from __future__ import annotations
 
 from bench.model import Scenario, Target
+from bench.scenarios_http2 import HTTP2_SCENARIOS
 
 CONNECTIONS = 64
 PIPELINE = 16
@@ -43,7 +44,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         unit="req/s",
         app="raw:hello",
         generator="h2load",
-        options=("--h1", *_KEEPALIVE),
+        options=_KEEPALIVE,
         body=13,
         peers=("granian", "uvicorn", "nginx"),
     ),
@@ -237,6 +238,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         peers=("granian", "uvicorn", "hypercorn", "nginx"),
         rounds=2,
     ),
+    *HTTP2_SCENARIOS,
     Scenario(
         name="log",
         title="requests per second of CPU time: access log on ÷ off",

@@ -49,6 +49,7 @@ class Launch:
     access_log: bool = False
     tls: bool = False
     websockets: bool = False
+    http2: bool = False
 
     def secure(self, certificate: str, key: str) -> tuple[str, ...]:
         """Return these options with their files where TLS is spoken, else nothing."""
@@ -108,7 +109,7 @@ def _granian(at: Launch) -> list[str]:
         *(str(at.peers_bin / "granian"), "--interface", at.interface, *_concurrency(at)),
         *("--host", "127.0.0.1", "--port", str(at.port)),
         *("--workers", "1", "--runtime-threads", "1"),
-        *("--http", "1", "--ws" if at.websockets else "--no-ws"),
+        *("--http", "2" if at.http2 else "1", "--ws" if at.websockets else "--no-ws"),
         *(("--log", "--access-log") if at.access_log else ("--no-log", "--no-access-log")),
         *("--backlog", "2048", "--backpressure", str(CONNECTION_LIMIT)),
         *at.secure("--ssl-certificate", "--ssl-keyfile"),

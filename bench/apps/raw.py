@@ -23,6 +23,7 @@ CHUNKS = 100
 HELLO_HEADERS = [(b"content-type", b"text/plain"), (b"content-length", b"13")]
 LARGE_HEADERS = [(b"content-type", b"application/octet-stream"), (b"content-length", b"65536")]
 HUGE_HEADERS = [(b"content-type", b"application/octet-stream"), (b"content-length", b"67108864")]
+MIB_HEADERS = [(b"content-type", b"application/octet-stream"), (b"content-length", b"1048576")]
 CHUNKS_HEADERS = [(b"content-type", b"application/octet-stream")]
 
 
@@ -73,6 +74,16 @@ async def large(scope: Scope, receive: Receive, send: Send) -> None:
         return
     await send({"type": "http.response.start", "status": 200, "headers": LARGE_HEADERS})
     await send({"type": "http.response.body", "body": LARGE})
+
+
+async def mebibyte(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with 1 MiB in pieces of 64 KiB."""
+    if scope["type"] == "lifespan":
+        await lifespan(receive, send)
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": MIB_HEADERS})
+    for left in reversed(range(16)):
+        await send({"type": "http.response.body", "body": LARGE, "more_body": left > 0})
 
 
 async def huge(scope: Scope, receive: Receive, send: Send) -> None:
