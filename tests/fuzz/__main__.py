@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from tests.fuzz.http2 import run_http2_round
 from tests.fuzz.rounds import FindingError, run_round
 
 
@@ -34,6 +35,7 @@ def main() -> int:
         running.write_text(f"{again}\n")  # stays if the process dies
         try:
             connections += run_round(args.seed, number)
+            connections += run_http2_round(args.seed, number)
         except FindingError as finding:
             kept = args.keep / f"{args.seed}-{number}"
             kept.write_bytes(finding.data)
