@@ -1,0 +1,234 @@
+"""How connections end: GOAWAY in two steps, and no stream below the last one is lost."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from tests.http2.wire import (
+    DATA,
+    END_STREAM,
+    GOAWAY,
+    HEADERS,
+    NO_ERROR,
+    PING,
+    PROTOCOL_ERROR,
+    frame,
+)
+from tests.server.apps import Gate, answer, echo_body, eventually, hello
+from tests.server.http2.marks import every_interface, plain_and_tls
+from tests.server.inside import inside
+from tests.server.test_closing import stopping
+
+ALL = 2**31 - 1
+
+
+def drain(server, grace=60.0):
+    """Have the server drain, as a worker does that is replaced."""
+    inside(server, lambda core: core.drain(lambda: None, grace))
+
+
+def rest(client):
+    """Every frame up to the end, without answers to PINGs."""
+    return [found for found in client.frames() if found.kind != PING]
+
+
+@plain_and_tls
+@every_interface
+def test_an_idle_connection_ends(connect, serve, interface):
+    server = serve(hello)
+    used, fresh = connect(server), connect(server)
+    used.ask()
+    fresh.ping()
+    with stopping(server):
+        for client in (used, fresh):
+            client.to_the_end()
+            assert {int.from_bytes(found.payload[4:8], "big") for found in client.goaways()} == {
+                NO_ERROR
+            }
+
+
+@plain_and_tls
+def test_streams_in_flight_are_answered(connect, serve):
+    gate = Gate()
+
+    async def app(scope, receive, send):
+        await gate.wait()
+        await answer(send, b"done")
+
+    server = serve(app, graceful_timeout=600)
+    client = connect(server)
+    stream = client.request()
+    assert gate.reached.wait(30)
+    with stopping(server):
+        client.until(client.goaways)
+        assert client.goaways()[0].last_stream == ALL
+        gate.open()
+        assert client.response(stream).body == b"done"
+        client.to_the_end()
+        *_, last = client.goaways()
+        assert (last.last_stream, last.code) == (stream, NO_ERROR)
+
+
+def test_what_comes_between_the_two_is_answered(wire, serve):
+    """The client may have asked before it knew."""
+    gate = Gate()
+
+    async def app(scope, receive, send):
+        if scope["path"] == "/held":
+            await gate.wait()
+        await answer(send, b"done")
+
+    server = serve(app, graceful_timeout=600)
+    client = wire(server)
+    held = client.request("/held")
+    assert gate.reached.wait(30)
+    drain(server)
+    first = client.read()
+    while first.kind != GOAWAY:
+        first = client.read()
+    assert (first.last_stream, first.code) == (ALL, NO_ERROR)
+    between = client.request("/between")
+    client.send(frame(PING, 0, 0, b"between."))
+    done, last = set(), ALL
+    opened = False
+    for found in client.frames():
+        if found.kind == GOAWAY:
+            last = found.last_stream
+        if found.kind in (DATA, HEADERS) and found.flags & END_STREAM:
+            done.add(found.stream)
+        if between in done and not opened:
+            opened = True
+            gate.open()
+    assert done == {held, between}
+    assert last == between
+    eventually(lambda: server.counters()["connections"] == 0)
+
+
+def test_what_comes_behind_the_second_is_not_begun(wire, serve):
+    """And the client is told so by the number."""
+    gate = Gate()
+    calls = []
+
+    async def app(scope, receive, send):
+        calls.append(scope["path"])
+        if scope["path"] == "/held":
+            await gate.wait()
+        await answer(send, b"done")
+
+    server = serve(app, graceful_timeout=600)
+    client = wire(server)
+    held = client.request("/held")
+    assert gate.reached.wait(30)
+    drain(server)
+    goaways: list[int] = []
+    while len(goaways) < 2:
+        found = client.read()
+        assert found is not None
+        if found.kind == PING and not found.flags:
+            client.send(frame(PING, 1, 0, found.payload))
+        if found.kind == GOAWAY:
+            goaways.append(found.last_stream)
+    assert goaways == [ALL, held]
+    client.request("/late")
+    gate.open()
+    answered = {found.stream for found in client.frames() if found.kind in (DATA, HEADERS)}
+    assert answered == {held}
+    assert calls == ["/held"]
+
+
+def test_a_body_on_its_way_is_read_to_its_end(connect, serve):
+    server = serve(echo_body, graceful_timeout=600)
+    client = connect(server)
+    stream = client.request(method="POST", end=False)
+    client.data(stream, b"hello")
+    client.ping()
+    with stopping(server):
+        client.until(client.goaways)
+        client.data(stream, b"x" * 300_000, end=True)
+        assert client.response(stream).body == b"hello" + b"x" * 300_000
+        client.to_the_end()
+
+
+@every_interface
+def test_the_limit_of_requests(wire, serve, interface):
+    """The connection ends behind its last request, and no other is lost."""
+    server = serve(hello, max_requests_per_connection=5)
+    client = wire(server)
+    streams = [client.request() for _ in range(5)]
+    ended, last = set(), ALL
+    for found in client.frames():
+        if found.kind == GOAWAY:
+            last = found.last_stream
+            assert found.code == NO_ERROR
+        if found.flags & END_STREAM and found.kind in (DATA, HEADERS):
+            ended.add(found.stream)
+    assert last == streams[-1]
+    assert ended == set(streams)
+
+
+def test_more_requests_than_the_limit_at_once(wire, serve):
+    """What is above the last stream has not been begun."""
+    server = serve(hello, max_requests_per_connection=5)
+    client = wire(server)
+    for _ in range(20):
+        client.request()
+    answered, last = set(), ALL
+    for found in client.frames():
+        if found.kind == GOAWAY:
+            last = min(last, found.last_stream)
+        if found.flags & END_STREAM and found.kind in (DATA, HEADERS):
+            answered.add(found.stream)
+    assert answered == set(range(1, last + 1, 2))
+    assert len(answered) >= 5
+
+
+def test_the_goaway_of_a_client(wire, serve):
+    """Its streams are answered, then the connection ends."""
+    gate = Gate()
+
+    async def app(scope, receive, send):
+        await gate.wait()
+        await answer(send, b"done")
+
+    server = serve(app)
+    client = wire(server)
+    stream = client.request()
+    assert gate.reached.wait(30)
+    client.send(frame(GOAWAY, 0, 0, bytes(8)))
+    client.ping()
+    gate.open()
+    assert client.answer(stream)[":status"] == "200"
+    assert client.until(DATA, stream).payload == b"done"
+    rest(client)
+    eventually(lambda: server.counters()["connections"] == 0)
+
+
+def test_an_error_names_the_last_stream(wire):
+    client = wire(hello)
+    for _ in range(3):
+        stream = client.request()
+        client.answer(stream)
+    client.send(frame(DATA, 0, 0, b"x"))
+    goaway = (
+        client.until(GOAWAY)
+        if False
+        else next(found for found in client.frames() if found.kind == GOAWAY)
+    )
+    assert (goaway.code, goaway.last_stream) == (PROTOCOL_ERROR, stream)
+    assert rest(client) == []
+
+
+@pytest.mark.parametrize("ends", ["close", "half", "reset"])
+def test_a_client_that_goes_without_a_word(connect, serve, ends):
+    server = serve(hello)
+    client = connect(server)
+    client.ask()
+    if ends == "half":
+        client.sock.shutdown(socket.SHUT_WR)
+    elif ends == "reset":
+        client.abort()
+    else:
+        client.close()
+    eventually(lambda: server.counters()["connections"] == 0)
