@@ -43,9 +43,9 @@ def run(work: Path) -> Iterator[Case]:
     files = certificate(work)
     tls = "--ssl-certificate", str(files.chain), "--ssl-keyfile", str(files.key)
     for variant, app, arguments, options in (
-        ("plain text", "asgi", (), ()),
+        ("plain text", "asgi", ("--http", "2"), ()),
         ("TLS", "asgi", tls, ("--tls", "--insecure")),
-        ("WSGI", "wsgi", (), ()),
+        ("WSGI", "wsgi", ("--http", "2"), ()),
     ):
         with served(*arguments, app=app) as port:
             yield from _cases(variant, port, options, work)
