@@ -16,7 +16,7 @@ from tests.ports import unused_port
 from tests.server.tls import Authority
 
 # The versions of HTTP that servers speak, and the setting of each.
-VERSIONS = {"HTTP/1.1": "1"}
+VERSIONS = {"HTTP/1.1": "1", "HTTP/2": "auto"}
 
 
 @pytest.fixture(params=VERSIONS)
