@@ -63,9 +63,10 @@ def test_byte_by_byte(open_websocket):
     websocket = open_websocket(echo)
     data = frame(TEXT, b"one") + frame(PING, b"p") + frame(TEXT, b"two", octets=0)
     websocket.client.send_per_byte(data)
-    assert websocket.message() == "one"
-    assert websocket.frame().opcode == PONG
-    assert websocket.message() == "two"
+    answers = [websocket.frame() for _ in range(3)]
+    # The server's own answer may overtake the application's.
+    assert [piece.payload for piece in answers if piece.opcode == TEXT] == [b"one", b"two"]
+    assert [piece.payload for piece in answers if piece.opcode == PONG] == [b"p"]
 
 
 def test_messages_in_frames_that_are_sent(open_websocket):
