@@ -96,6 +96,7 @@ cdef class Http2Session(LimitedSession):
     cdef Http2Stream noted              # the first of those that have an event
     cdef Http2Stream last_noted
     cdef bint busy                      # nghttp2 is being called, and must not be called again
+    cdef bint broken                    # nghttp2 must not be called any more, but to free what it holds
     cdef bint delivering                # events are being dealt with, in their order
     cdef uint64_t until                 # ms: when the next request must have come; 0: whenever
     cdef size_t unread                  # bytes of bodies that applications have not taken
@@ -107,6 +108,7 @@ cdef class Http2Session(LimitedSession):
     cdef int _write(self) except -1
     cdef int _on_broken(self, int code) except -1
     cdef list _open_streams(self)
+    cdef int _close_streams(self) except -1
     cdef int _take(self, Http2Stream stream) except -1
     cdef int _remove(self, Http2Stream stream) except -1
     cdef void _note(self, Http2Stream stream, int event) noexcept

@@ -327,19 +327,22 @@ cdef class StreamResponse(Protocol):
         """There is more for nghttp2 to send."""
         if self.deferred:
             self.deferred = False
-            self.session._check(nghttp2.nghttp2_session_resume_data(self.session.c_session, self.id))
+            # It fails for a stream that has closed, which is about to be told.
+            if nghttp2.nghttp2_session_resume_data(self.session.c_session, self.id) == nghttp2.NGHTTP2_ERR_NOMEM:
+                raise MemoryError()
         return self.session._soon()
 
     cdef bint writable(self, Exchange exchange) noexcept:
         return self.queued < self.context.high_water
 
     cdef int push(self, Exchange exchange) except -1:
-        if self.session is None:
+        cdef Http2Session session = self.session
+        if session is None:
             return 0
-        self.session._write()
-        if self.session.noted is not None:
-            self.transport.flush_soon()     # not from inside of an application's call
-        return self.transport.flush()
+        session._write()
+        if session.noted is not None:
+            session.transport.flush_soon()  # not from inside of an application's call
+        return session.transport.flush()
 
     cdef int cut_short(self, Exchange exchange) except -1:
         exchange.aborted = True

@@ -70,6 +70,8 @@ cdef class Http2Session(LimitedSession):
 
     cdef int feed(self, const char *base, size_t size) except -1:
         cdef ssize_t taken
+        if self.broken:
+            return 0
         if self.context.ping_interval:
             self.ping_at = self.transport.now() + self.context.ping_interval
             self.pong_until = 0
@@ -79,7 +81,8 @@ cdef class Http2Session(LimitedSession):
         finally:
             self.busy = False
         if taken < 0:
-            return self._on_broken(<int>taken)
+            self._on_broken(<int>taken)
+            return self._deliver()
         if nghttp2.nghttp2_session_get_outbound_queue_size(self.c_session) > MOST_QUEUED:
             self._end(nghttp2.NGHTTP2_ENHANCE_YOUR_CALM, REJECTED_HTTP2_FLOOD, "too much waits for a client that does not read")
         self._deliver()
@@ -99,11 +102,16 @@ cdef class Http2Session(LimitedSession):
         return self.transport.shut(False)
 
     cdef int closed(self) except -1:
+        self.ending = self.broken = True
+        self._close_streams()
+        return self._deliver()
+
+    cdef int _close_streams(self) except -1:
         cdef Http2Stream stream
         for stream in self._open_streams():
             stream.closed = True
             self._note(stream, EVENT_CLOSED)
-        return self._deliver()
+        return 0
 
     cdef int release(self) except -1:
         if self.c_session is not NULL:
@@ -240,12 +248,12 @@ cdef class Http2Session(LimitedSession):
     cdef int _pump(self) except -1:
         """Have nghttp2 write frames, and deal with what follows from that."""
         cdef Transport transport = self.transport
-        while not transport.broken:
+        while not transport.broken and not self.broken:
             self._write()
             if self.noted is None or self.delivering:
                 break
             self._deliver()
-        if not transport.broken and not nghttp2.nghttp2_session_want_write(self.c_session) \
+        if not transport.broken and not self.broken and not nghttp2.nghttp2_session_want_write(self.c_session) \
                 and not nghttp2.nghttp2_session_want_read(self.c_session):
             return transport.shut(True)
         return 0
@@ -257,7 +265,7 @@ cdef class Http2Session(LimitedSession):
         cdef const uint8_t *data
         cdef ssize_t size = 0
         cdef int rounds = 0
-        if self.busy:
+        if self.busy or self.broken:
             return 0
         while not transport.broken:
             self.busy = True
@@ -293,12 +301,13 @@ cdef class Http2Session(LimitedSession):
             reason = REJECTED_HTTP2_CONTINUATIONS
         elif code != nghttp2.NGHTTP2_ERR_FLOODED:
             error, reason = nghttp2.NGHTTP2_PROTOCOL_ERROR, REJECTED_HTTP2_PROTOCOL
-        self.ending = True
+        self.ending = self.broken = True
         if self.http.rejections.note(reason):
             _log.info("%s: HTTP/2: %s", name_of(transport.client()), nghttp2.nghttp2_strerror(code).decode("ascii"))
         memcpy(frame, b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0", 17)
         frame[16] = <char>error
         out_copy(transport.pool, &transport.out, frame, 17)
+        self._close_streams()           # what they say, nghttp2 does not take any more
         return transport.shut(True)
 
     # called by nghttp2
