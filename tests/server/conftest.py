@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import pytest
 
 from granite.testing import TestServer
+from tests.server.over_http2 import HTTP1_ONLY, OverHttp2
 from tests.server.over_rsgi import OverRsgi
 from tests.server.over_wsgi import ASGI_ONLY, OverWsgi
 from tests.server.raw import Client
@@ -31,6 +32,13 @@ OVER_TLS = {
 OVER_TLS_1_2 = {
     *("test_back_pressure", "test_certificates_by_name", "test_client_certificates"),
     *("test_closing", "test_tls", "test_tls_tickets", "test_transfer"),
+}
+
+# Those that run over HTTP/2 too: about what applications send, and what becomes of their calls.
+OVER_HTTP2 = {
+    *("test_applications", "test_context", "test_early_hints", "test_failures", "test_headers"),
+    *("test_files_content", "test_lengths", "test_odd", "test_request_id", "test_rsgi_life"),
+    *("test_rsgi_responses", "test_send", "test_start_response", "test_tasks"),
 }
 
 # Those that run over RSGI too: about what all interfaces have in common.
@@ -52,9 +60,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     others = [name for name, over in (("rsgi", OVER_RSGI), ("wsgi", OVER_WSGI)) if module in over]
     if others and {"serve", "connect"} & set(metafunc.fixturenames):
         metafunc.parametrize("interface", ["asgi", *others])
-    if "connect" in metafunc.fixturenames and module in OVER_TLS:
-        older = ["tls1.2"] if module in OVER_TLS_1_2 else []
-        metafunc.parametrize("transport", ["plain", "tls", *older])
+    carriers = [
+        *(["tls"] if module in OVER_TLS else []),
+        *(["tls1.2"] if module in OVER_TLS & OVER_TLS_1_2 else []),
+        *(["http2"] if module in OVER_HTTP2 else []),
+    ]
+    if "connect" in metafunc.fixturenames and carriers:
+        metafunc.parametrize("transport", ["plain", *carriers])
         return
     given = [str(mark.args[0]) for mark in metafunc.definition.iter_markers("parametrize")]
     is_for_both = module in OVER_TLS_1_2 and "tls_version" not in given
@@ -63,8 +75,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """TLS knows nothing of the loop, nor does WSGI: one is enough. TLS 1.2 differs below all
-    interfaces.
+    """TLS knows nothing of the loop, nor does HTTP/2 or WSGI: one is enough. TLS 1.2 differs below
+    all interfaces.
     """
     left_out = [item for item in items if _is_left_out(item)]
     if left_out:
@@ -78,8 +90,13 @@ def _is_left_out(item: pytest.Item) -> bool:
     params = item.callspec.params
     given = {str(params.get(name)) for name in ("transport", "loop", "interface")}
     if "uvloop" in given:
-        return not given.isdisjoint({"tls", "tls1.2", "wsgi"}) or params.get("tls_version") == "1.2"
+        return (
+            not given.isdisjoint({"tls", "tls1.2", "http2", "wsgi"})
+            or params.get("tls_version") == "1.2"
+        )
     if "tls1.2" in given and not given.isdisjoint({"rsgi", "wsgi"}):
+        return True
+    if "http2" in given and item.originalname in HTTP1_ONLY:
         return True
     return "wsgi" in given and item.originalname in ASGI_ONLY
 
@@ -215,7 +232,8 @@ def connect(serve: Serve, transport: str, request: pytest.FixtureRequest) -> Ite
 
         def connect(served: Any, *, receive_buffer: int = 0, **settings: Any) -> Client:
             server = served if isinstance(served, TestServer) else serve(served, **settings)
-            client = Client(server.host, server.port, receive_buffer=receive_buffer)
+            kind: Any = OverHttp2 if transport == "http2" else Client
+            client: Client = kind(server.host, server.port, receive_buffer=receive_buffer)
             stack.callback(client.close)
             if secured is not None:
                 client.sock = SecureSocket(client.sock, secured)  # type: ignore[assignment]
