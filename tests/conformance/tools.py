@@ -20,6 +20,17 @@ def installed_by_go(package: str) -> Path:
     return program
 
 
+def lacking_from_go(package: str) -> str:
+    """Return what there is no program of a Go package without; empty if there is one."""
+    if lacking := without("go"):
+        return lacking
+    try:
+        installed_by_go(package)
+    except subprocess.CalledProcessError:
+        return "a proxy of modules that Go can reach"
+    return ""
+
+
 def go_version(program: Path) -> str:
     """Return the version of the module that a program is from."""
     said = subprocess.run(

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from tests.conformance.model import Case
 from tests.conformance.served import certificate, served
-from tests.conformance.tools import go_version, installed_by_go, without
+from tests.conformance.tools import go_version, installed_by_go, lacking_from_go
 
 TITLE = "h2spec"
 
@@ -25,8 +25,8 @@ _GROUPS = {
 
 
 def missing() -> str:
-    """Go, which installs it."""
-    return without("go")
+    """Go, which installs it, and where from."""
+    return lacking_from_go(_PACKAGE)
 
 
 def about() -> str:
