@@ -145,6 +145,7 @@ cdef class StreamResponse(Protocol):
     cdef bint deferred                  # nghttp2 waits for resume_data()
     cdef bint complete                  # the last piece is there
     cdef bint wants_room                # the high-water mark was reached
+    cdef int interims                   # responses of these that wait for the socket
     cdef list trailers                  # that follow the body
     cdef bint expects_continue          # the client waits for a 100 Continue
     cdef int64_t bytes_out

@@ -38,7 +38,6 @@ HTTP1_ONLY = {
     "test_hints_and_a_100_continue",
     "test_hints_are_counted",
     "test_hints_of_pipelined_requests_keep_their_order",
-    "test_hints_without_end_wait_for_the_client",
     "test_http_1_0_has_no_hints",
     "test_names_are_told_apart_wherever_they_lie",
     "test_one_file_many_times",

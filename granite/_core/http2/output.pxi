@@ -3,6 +3,7 @@
 cdef enum:
     FIRST_FIELDS = 16                   # fields for which there is room at first
     FRAME_HEAD = 9
+    MOST_INTERIMS = 16                  # responses of a stream that may wait for the socket
 
 
 cdef ssize_t _cb_nghttp2_read(
@@ -215,13 +216,16 @@ cdef class StreamResponse(Protocol):
         )
         PyMem_RawFree(c_fields)
         count_response(self.context.responses, status)
-        return self.session._check(code)
+        self.session._check(code)
+        self.interims += 1
+        return 0
 
     cdef int send_interim(self, Exchange exchange, int status, object headers) except -1:
         cdef list fields = checked(headers, False)
         if exchange.response > RESPONSE_HEAD or self.session is None:
             return 0
         self._submit_fields(status, fields)
+        self.wants_room |= self.interims >= MOST_INTERIMS
         return self.push(exchange)      # an application that sends one is going to be busy
 
     # pieces
@@ -333,7 +337,7 @@ cdef class StreamResponse(Protocol):
         return self.session._soon()
 
     cdef bint writable(self, Exchange exchange) noexcept:
-        return self.queued < self.context.high_water
+        return self.queued < self.context.high_water and self.interims < MOST_INTERIMS
 
     cdef int push(self, Exchange exchange) except -1:
         cdef Http2Session session = self.session
@@ -455,7 +459,7 @@ cdef class StreamResponse(Protocol):
         Py_DECREF(owner)
 
     cdef int _has_room(self) except -902:
-        if self.wants_room and self.queued <= self.context.high_water // 2:
+        if self.wants_room and self.queued <= self.context.high_water // 2 and self.interims < MOST_INTERIMS:
             self.wants_room = False
             self.session._note(<Http2Stream>self, EVENT_ROOM)
         return 0

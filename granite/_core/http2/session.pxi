@@ -386,6 +386,9 @@ cdef class Http2Session(LimitedSession):
             return 0
         if frame.hd.type == nghttp2.NGHTTP2_HEADERS:
             stream.bytes_out += FRAME_HEAD + frame.hd.length
+            if stream.interims:
+                stream.interims -= 1
+                stream._has_room()
         if frame.hd.flags & nghttp2.NGHTTP2_FLAG_END_STREAM and not stream.ended:
             # RFC 9113, 8.1: the client need not send the rest of a request that is answered.
             nghttp2.nghttp2_submit_rst_stream(self.c_session, nghttp2.NGHTTP2_FLAG_NONE, frame.hd.stream_id, nghttp2.NGHTTP2_NO_ERROR)

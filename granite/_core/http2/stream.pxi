@@ -20,7 +20,7 @@ cdef class Http2Stream(StreamRequest):
         self.field_lines = 0
         self.head_size = self.unread = self.body_size = 0
         self.forwarded = 0
-        self.error = self.declined = self.retry_in = self.events = 0
+        self.error = self.declined = self.retry_in = self.events = self.interims = 0
         self.in_trailers = self.malformed = self.expects_continue = self.submitted = self.deferred = self.complete = self.wants_room = False
         self.dispatched = self.ended = self.refused = self.closed = self.paced = False
         self.pace.at = self.pace.elapsed = 0
