@@ -10,6 +10,11 @@ import pytest
 from granite.testing import TestServer
 from tests.server.websocket.apps import echo
 
+# asyncio before 3.11 says so of each connection over TLS that the other side has ended.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:unclosed transport <asyncio.sslproto:ResourceWarning"
+)
+
 MESSAGES = ["hello", "grün" * 50_000, b"", b"\0\xff" * 500_000, "x" * 1_000_000]
 SETTINGS = [
     {},
