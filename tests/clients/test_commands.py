@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 
@@ -10,6 +11,9 @@ import pytest
 
 from granite._core.tls import cipher_suites
 from tests.granite_process import PATIENCE
+
+# A client is not preloaded with what the sanitizers' tests are.
+ENVIRON = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
 
 
 @pytest.fixture
@@ -20,7 +24,9 @@ def curl(authority):
 
     def curl(*arguments: str, status: int = 0) -> str:
         command = ["curl", "-sS", "--cacert", str(authority.file), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+        done = subprocess.run(
+            command, env=ENVIRON, capture_output=True, text=True, timeout=PATIENCE
+        )
         assert done.returncode == status, done.stderr
         return done.stdout if status == 0 else done.stderr
 
@@ -37,7 +43,12 @@ def s_client(authority, server):
         command = ["openssl", "s_client", "-connect", f"localhost:{server.port}"]
         command += ["-CAfile", str(authority.file), "-verify_return_error", *arguments]
         done = subprocess.run(
-            command, input=request, capture_output=True, text=True, timeout=PATIENCE
+            command,
+            env=ENVIRON,
+            input=request,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
         )
         return done.stdout + done.stderr
 
