@@ -96,7 +96,10 @@ class Renewal:
 
         self._watch.use(self._loaded)
         self._news.forget_broken()
-        self._reload.at_once(changed_text(paths) if paths else "SIGHUP")
+        reasons = ["SIGHUP"] if asked else []
+        if paths:
+            reasons.append(changed_text(paths))
+        self._reload.at_once(", ".join(reasons))
 
     def stop(self) -> None:
         """Watch no files any more; idempotent."""
