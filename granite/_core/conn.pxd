@@ -35,7 +35,7 @@ cdef class ConnectionHost:
     cdef readonly Reactor reactor
     cdef HttpContext http
     cdef readonly Http1Context http1
-    cdef Version http2                  # None: it is not spoken
+    cdef readonly Version http2         # None: it is not spoken
     cdef bint only_http2                # HTTP/1.1 is not
     cdef readonly SecureContext secure  # None: connections are plain
     cdef Networks proxies               # peers that are believed what they tell of their clients

@@ -20,20 +20,20 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
-from granite._core.address cimport FAMILY_UNIX, Networks
+from granite._core.address cimport FAMILY_UNIX
 from granite._core.buf cimport out_copy
 from granite._core.counters cimport (
     ALERTS, HANDSHAKE_ALERTS, HANDSHAKE_CLOSED, HANDSHAKE_NOT_TLS, HANDSHAKE_OTHER, HANDSHAKE_PLAIN_HTTP, HANDSHAKE_TIMEOUT,
     REJECTED_BAD_REQUEST, REJECTED_CONNECTIONS_PER_IP, REJECTED_PROXY_HEADER, REJECTED_TLS, REJECTED_WRITE_TIMEOUT, HandshakeFailure, clock,
     granite_alerts,
 )
-from granite._core.exchange cimport Exchange, Interface, Rejections
-from granite._core.http cimport HttpContext, Session, Timeouts, earlier
-from granite._core.http1 cimport Http1Context, Http1Session, has_head_end
-from granite._core.net cimport HANDLE_NEW, HANDLE_OPEN, LOOKS, Listener, Reactor, StreamHandle, read_address, turn_away
-from granite._core.peers cimport PEER_NONE, PEER_TURNED_AWAY, Peers
+from granite._core.exchange cimport Exchange, Interface
+from granite._core.http cimport Session, Timeouts, earlier
+from granite._core.http1 cimport Http1Session, has_head_end
+from granite._core.net cimport HANDLE_NEW, HANDLE_OPEN, LOOKS, Listener, StreamHandle, read_address, turn_away
+from granite._core.peers cimport PEER_NONE, PEER_TURNED_AWAY
 from granite._core.proxy_protocol cimport HEADER_PART, HEADER_WRONG, HeaderState, ProxyHeader, is_header, read_header
-from granite._core.transport cimport UNWRAP_ENDED, UNWRAP_OK, SecureContext, SecureLayer, Unwrapped, name_of
+from granite._core.transport cimport UNWRAP_ENDED, UNWRAP_OK, SecureLayer, Unwrapped, name_of
 from granite._core.errorlog import error_log as _log
 
 

@@ -148,6 +148,7 @@ cdef class RequestReader(LineReader):
     cdef size_t scratch_size
     cdef size_t scratch_capacity
 
+    cdef int _set_state(self, SessionState state) except -1
     cdef int _begin_head(self) except -1
     cdef int _begin_fields(self) except -1
     cdef int _append(self, Span *span, const char *base, size_t size) except -1
@@ -165,18 +166,38 @@ cdef class RequestReader(LineReader):
     cdef int _set_host(self) except -1
     cdef Py_ssize_t _host_size(self) except -1
 
-cdef class Http1Session(RequestReader):
-    cdef Http1Session next_spare
+cdef class LoggedSession(RequestReader):
+    cdef int closed_within(self, const char *head, size_t size) except -1
+    cdef int _keep_line(self, const char *base, const char *end) except -1
+    cdef int _log_done(self, Exchange exchange) except -1
+    cdef int _log_cut(self, Exchange exchange) except -1
+
+cdef class RefusingSession(LoggedSession):
     cdef Exchange exchange
-    cdef bint feeding                   # inside feed(): what can be done next is done by its loop
     cdef bint dispatched                # the exchange was started
-    cdef bint input_ended               # the client sends no more
-    cdef bint client_closes             # it asked for the end of the connection
+
+    cdef int refuse(self, int status, str why) except -1
+    cdef int _turn_down(self, Exchange exchange, int status, int retry_after) except -1
+    cdef int _decline(self, Exchange exchange, int status, Rejection reason, int retry_after) except -1
+    cdef int _answer_unserved(self, Exchange exchange, int status, int retry_after) except -1
+    cdef int _leave_queue(self) except -1
+
+cdef class TimedSession(RefusingSession):
     cdef Awaited awaited
     cdef Pace pace                      # of the request's body
-    cdef uint64_t until                 # ms: when the rest of a body must have come; 0: whenever
-    cdef bint suspended                 # reading is paused because the application does not read
     cdef size_t body_size               # without its framing
+    cdef uint64_t until                 # ms: when the rest of a body must have come; 0: whenever
+
+    cdef int _read_on(self) except -1
+    cdef int _await_body(self) except -1
+    cdef int _on_request_late(self, Exchange exchange) except -1
+
+cdef class Http1Session(TimedSession):
+    cdef Http1Session next_spare
+    cdef bint feeding                   # inside feed(): what can be done next is done by its loop
+    cdef bint input_ended               # the client sends no more
+    cdef bint client_closes             # it asked for the end of the connection
+    cdef bint suspended                 # reading is paused because the application does not read
     cdef size_t discarded
     # bytes that came while the last request was being answered
     cdef char *c_pending
@@ -185,17 +206,10 @@ cdef class Http1Session(RequestReader):
     cdef bint resuming                  # they are being parsed
     cdef bint stashed_again             # but not to their end
 
-    cdef int closed_within(self, const char *head, size_t size) except -1
-    cdef int refuse(self, int status, str why) except -1
-    cdef int _turn_down(self, Exchange exchange, int status, int retry_after) except -1
-    cdef int _decline(self, Exchange exchange, int status, Rejection reason, int retry_after) except -1
-    cdef int _answer_unserved(self, Exchange exchange, int status, int retry_after) except -1
-    cdef int _leave_queue(self) except -1
     cdef int _answer_declined(self) except -1
     cdef int _begin_body(self) except -1
     cdef int _make_exchange(self, const Forwarded *told, Handshake handshake) except -1
     cdef int _drop_rest(self) except -1
-    cdef int _set_state(self, SessionState state) except -1
     cdef int _begin(self) except -1
     cdef int _execute(self, const char *base, size_t size) except -1
     cdef const char *_execute_line(self, const char *base, const char *end) except? NULL
@@ -210,11 +224,5 @@ cdef class Http1Session(RequestReader):
     cdef int _on_head(self) except -1
     cdef int _on_body(self, const char *base, size_t size) except -1
     cdef int _go_on_reading(self) except -1
-    cdef int _read_on(self) except -1
-    cdef int _await_body(self) except -1
-    cdef int _on_request_late(self, Exchange exchange) except -1
-    cdef int _keep_line(self, const char *base, const char *end) except -1
-    cdef int _log_done(self, Exchange exchange) except -1
-    cdef int _log_cut(self, Exchange exchange) except -1
 
 cdef bint has_head_end(const char *base, size_t size) noexcept

@@ -13,7 +13,7 @@ to the connections that have a request in progress.
 
 import sys
 
-from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
+from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memmove
@@ -34,11 +34,11 @@ from granite._core.forwarded cimport Forwarded
 from granite._core.http cimport (
     FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_DATE, FIELD_HOP_BY_HOP, FIELD_HSTS, FIELD_INVALID, FIELD_OTHER, FIELD_SERVER,
     FIELD_TRANSFER_ENCODING, FIELD_UPGRADE, HEADER_MAP_DANGEROUS, HEADER_MAP_REFUSE, REDIRECT, SEEN_CLOSE, SEEN_DATE, SEEN_HSTS, SEEN_REQUEST_ID, SEEN_SERVER,
-    SEEN_UPGRADE, FieldKind, HttpContext, Pace, Session, checked, earlier, field_at, has_no_content, has_token, is_continue, is_decodable, is_digit, is_host,
+    SEEN_UPGRADE, FieldKind, HttpContext, Session, checked, earlier, field_at, has_no_content, has_token, is_continue, is_decodable, is_digit, is_host,
     is_no_trailer, is_short, length_of, next_element, pair, phrase_of, plain, rejection_of, size_of_fields, take_length,
 )
 from granite._core.scope cimport (
-    NAME_CONNECTION, NAME_EXPECT, NAME_FORWARDED, NAME_HOST, NAME_TRANSFER_ENCODING, NAME_UNDERSCORED, NAME_UPGRADE,
+    NAME_CONNECTION, NAME_EXPECT, NAME_FORWARDED, NAME_HOST, NAME_UNDERSCORED, NAME_UPGRADE,
 )
 from granite._core.transport cimport Transport, name_of
 from granite._core.errorlog import error_log as _log
@@ -56,5 +56,7 @@ include "http1/syntax.pxi"
 include "http1/line.pxi"
 include "http1/reader.pxi"
 include "http1/record.pxi"
+include "http1/refusals.pxi"
+include "http1/deadlines.pxi"
 include "http1/upgrade.pxi"
 include "http1/session.pxi"

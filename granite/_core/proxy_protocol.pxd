@@ -1,6 +1,5 @@
 # The header that a proxy sends before anything else: the PROXY protocol.
 
-from libc.stdint cimport uint8_t
 from granite._core.address cimport Address
 
 cdef enum:

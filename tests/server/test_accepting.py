@@ -16,7 +16,7 @@ import pytest
 from granite._core.server import Server
 from granite.settings.config import Config
 from granite.testing import TestServer
-from tests.server.apps import Gate, answer, asgi, eventually, hello
+from tests.server.apps import Gate, answer, asgi, eventually, held_up, hello
 from tests.server.descriptors import no_more_files
 from tests.server.inside import counted, inside, wait_for
 from tests.server.loops import both_loops
@@ -83,11 +83,7 @@ def test_released_listeners_can_be_listened_on_again(serve, listening):
 
 def test_release_takes_no_connection_away(serve, listening):
     gate = Gate()
-
-    async def app(scope, receive, send):
-        await gate.wait()
-        await answer(send, b"hello")
-
+    app = held_up(gate, b"hello")
     served = serve(app)
     sock = listening()
     listen(served, sock, 3)
@@ -130,11 +126,7 @@ def test_nothing_is_lost_when_two_servers_share_a_socket_and_one_releases_it(ser
 
 def test_a_server_that_drains_listens_no_more(serve, listening):
     gate = Gate()
-
-    async def app(scope, receive, send):
-        await gate.wait()
-        await answer(send, b"hello")
-
+    app = held_up(gate, b"hello")
     served = serve(app)
     sock = listening()
     client = Client(served.host, served.port)

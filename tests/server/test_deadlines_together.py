@@ -10,10 +10,8 @@ import time
 
 import pytest
 
-from granite import log as granite_log
 from tests.server.apps import answer, body_of, eventually, hello
 from tests.server.inside import inside, wait_for
-from tests.server.logged import Logged
 from tests.server.raw import request
 
 KERNEL = 16 * 1024 * 1024  # more than what the sockets of both sides hold
@@ -21,14 +19,6 @@ KERNEL = 16 * 1024 * 1024  # more than what the sockets of both sides hold
 
 async def much(scope, receive, send):
     await answer(send, b"x" * KERNEL)
-
-
-@pytest.fixture
-def logged(serve, tmp_path):
-    logged = Logged(serve, tmp_path / "access.log")
-    yield logged
-    logged.restore()
-    granite_log.close()
 
 
 # responses that leave late

@@ -12,7 +12,18 @@ import time
 
 import pytest
 
-from tests.server.apps import Gate, Seen, answer, body, body_of, echo_body, eventually, hello, start
+from tests.server.apps import (
+    Gate,
+    Seen,
+    answer,
+    body,
+    body_of,
+    echo_body,
+    eventually,
+    held_up,
+    hello,
+    start,
+)
 from tests.server.inside import counted, wait_for
 from tests.server.loops import both_loops
 from tests.server.raw import chunked, request
@@ -354,11 +365,7 @@ def test_a_connection_of_age_is_closed_when_it_is_idle(connect, serve):
 
 def test_a_connection_of_age_ends_with_the_request_in_progress(connect):
     gate = Gate()
-
-    async def app(scope, receive, send):
-        await gate.wait()
-        await answer(send, b"late")
-
+    app = held_up(gate, b"late")
     client = connect(app, connection_timeout=1)
     client.send(request("/") + request("/behind"))
     assert client.silent(1.6)

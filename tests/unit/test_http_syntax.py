@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from granite._core import http, http1
 from tests.wire import oracle
+
+pytestmark = pytest.mark.c_alone
 
 
 def joined(*pieces: bytes) -> st.SearchStrategy[bytes]:

@@ -22,9 +22,11 @@ cdef tuple _WORDS = (
     "PING frames",
     "SETTINGS frames",
     "empty frames",
+    "fields that are none",
+    "windows opened by nearly nothing",
+    "a flood of frames",
     "CONTINUATION frames",
     "a block of fields many times too large",
-    "a flood of frames",
     "a PING without an answer",
 )
 assert len(_WORDS) == REASONS

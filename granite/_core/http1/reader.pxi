@@ -37,6 +37,14 @@ cdef class RequestReader(LineReader):
     def __dealloc__(self):
         PyMem_RawFree(self.c_scratch)
 
+    cdef int _set_state(self, SessionState state) except -1:
+        if GRANITE_IS_DEBUG:
+            assert state == SESSION_CLOSING or (
+                state == (SESSION_IDLE if self.state == SESSION_COMPLETE else <int>self.state + 1)
+            ) or (state == SESSION_IDLE and self.state == SESSION_HEAD), (self.state, state)
+        self.state = state
+        return 0
+
     cdef int _begin_head(self) except -1:
         self._begin_line()
         self.name.size = self.value.size = 0

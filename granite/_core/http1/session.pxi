@@ -1,7 +1,6 @@
 # A session: the messages of one connection while a request is in progress.
 
 cdef enum:
-    LOG_AHEAD = 16384                   # bytes of responses that are logged before they are written
     FRAMING_SHARE = 16                  # bytes of chunk framing that each byte of a body may bring along
 
 cdef bytes _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -19,7 +18,7 @@ cdef int _cb_llhttp_message_complete(llhttp.llhttp_t *parser) except -1:
     return llhttp.HPE_PAUSED
 
 
-cdef class Http1Session(RequestReader):
+cdef class Http1Session(TimedSession):
     """The messages of one connection while a request is in progress."""
 
     def __init__(self):
@@ -27,14 +26,6 @@ cdef class Http1Session(RequestReader):
 
     def __dealloc__(self):
         PyMem_RawFree(self.c_pending)
-
-    cdef int _set_state(self, SessionState state) except -1:
-        if GRANITE_IS_DEBUG:
-            assert state == SESSION_CLOSING or (
-                state == (SESSION_IDLE if self.state == SESSION_COMPLETE else <int>self.state + 1)
-            ) or (state == SESSION_IDLE and self.state == SESSION_HEAD), (self.state, state)
-        self.state = state
-        return 0
 
     # for the connection
 
@@ -129,81 +120,6 @@ cdef class Http1Session(RequestReader):
     cdef int release(self) except -1:
         return self.context.give_back(self)
 
-    cdef int closed_within(self, const char *head, size_t size) except -1:
-        """The connection has closed, and all that came of a request is this."""
-        if self.http.access_log is None:
-            return 0
-        self._begin_head()
-        self._keep_line(head, head + size)
-        self.raw_size = size
-        return self._log_cut(_record_of(self))
-
-    cdef int refuse(self, int status, str why) except -1:
-        """Answer a request that can't be served, and close."""
-        cdef Transport transport = self.transport
-        cdef Exchange exchange = self.exchange
-        cdef bint answerable = True
-        cdef bint open_ended = False
-        cdef SessionState was = self.state
-        if self.state == SESSION_CLOSING:
-            return 0
-        if self.http.rejections.note(rejection_of(status, was == SESSION_BODY)):
-            _log.info("%s: %d, %s", name_of(transport.client()), status, why)
-        self._set_state(SESSION_CLOSING)
-        self.exchange = None
-        self.keep_alive = False
-        if exchange is not None and self.dispatched:
-            if exchange.response == RESPONSE_HEAD:
-                self.discard_head(exchange)
-            answerable = exchange.response == RESPONSE_NONE
-            open_ended = self._is_open_ended(exchange)
-            exchange.on_disconnect()
-        elif exchange is not None:
-            exchange.withdraw(False)
-        elif was == SESSION_BODY and self.dispatched:
-            answerable = False          # answered already; this is the rest of its body
-        if answerable:
-            self._turn_down(exchange, status, 0)
-        elif exchange is not None:
-            self._log_cut(exchange)
-        if open_ended:
-            return transport.reset()    # let the end not look like the body's
-        if transport.corked == 0:
-            transport.flush()
-        return transport.shut(True)
-
-    cdef int _turn_down(self, Exchange exchange, int status, int retry_after) except -1:
-        """Write an answer of the server's own to a request, for which there need not be an exchange."""
-        cdef size_t queued = self.transport.out.pending
-        cdef RequestIds ids = self.http.interface.request_ids
-        cdef bytes request_id = exchange.request_id if exchange is not None else None
-        if ids is not None and request_id is None:
-            request_id = ids.fresh()
-        self._write_refusal(status, retry_after, self.head_only, request_id)
-        if self.http.access_log is not None:
-            if exchange is None:
-                exchange = _record_of(self)
-                exchange.request_id = request_id
-            exchange.status = status
-            exchange.sent = len(phrase_of(status))
-            exchange.bytes_in = self.raw_size
-            exchange.bytes_out += self.transport.out.pending - queued
-            self.http.access_log.append(exchange)
-        return 0
-
-    cdef int _decline(self, Exchange exchange, int status, Rejection reason, int retry_after) except -1:
-        """Answer a request that could be served another time."""
-        if self.http.rejections.note(reason):
-            self.http.log_declined((exchange if exchange is not None else _record_of(self)).client, status, reason)
-        return self._answer_unserved(exchange, status, retry_after)
-
-    cdef int _answer_unserved(self, Exchange exchange, int status, int retry_after) except -1:
-        """Answer a request whose framing is beyond doubt, so that its connection can go on."""
-        if self.http.draining or (self.expects_continue and self.state != SESSION_COMPLETE):
-            self.keep_alive = False
-        self.dispatched = True          # what comes of its body is of no use
-        return self._turn_down(exchange, status, retry_after)
-
     cdef int _answer_declined(self) except -1:
         """Answer a request that _on_head() has declined, if it has."""
         if not self.declined:
@@ -224,16 +140,6 @@ cdef class Http1Session(RequestReader):
         if self.transport.corked == 0:
             self.transport.flush()
         return self._next() if self.state == SESSION_COMPLETE else self._drop_rest()
-
-    cdef int _leave_queue(self) except -1:
-        """The client has ended its half while its request waited: it has gone, or else hears that it was not served."""
-        cdef Exchange exchange = self.exchange
-        self.exchange = None
-        self.keep_alive = False
-        exchange.withdraw(True)
-        self._turn_down(exchange, 503, self.http.retry_after)
-        self._set_state(SESSION_CLOSING)
-        return self.transport.shut(False)
 
     # parsing
 
@@ -544,108 +450,6 @@ cdef class Http1Session(RequestReader):
             self._go_on_reading()
         if not self.feeding:
             self.transport.resume_soon()
-        return 0
-
-    # deadlines
-
-    cdef int _read_on(self) except -1:
-        self.transport.resume_reading()
-        return self._await_body()
-
-    cdef int _await_body(self) except -1:
-        """The request's body is being read, perhaps: from now on it is the client that takes its time."""
-        cdef Transport transport = self.transport
-        if self.state != SESSION_BODY or self.exchange is None:
-            return 0
-        if self.expects_continue or not transport.reading:
-            self.awaited = AWAITED_NOTHING
-        elif self.awaited != AWAITED_BODY:
-            self.awaited = AWAITED_BODY
-            self.http.begin_pace(&self.pace, transport.now(), self.body_size)
-        return transport.rearm()
-
-    cdef int settle(self) except -1:
-        cdef uint64_t limit
-        if self.state != SESSION_BODY:
-            self.awaited = AWAITED_NOTHING
-        elif self.exchange is not None:
-            return self._await_body()
-        elif self.awaited != AWAITED_REST:
-            limit = earlier(self.http.timeouts.keep_alive, self.http.timeouts.body)
-            self.awaited = AWAITED_REST
-            self.until = self.transport.now() + limit if limit else 0
-        return 0
-
-    cdef uint64_t deadline(self) noexcept:
-        cdef uint64_t first = 0
-        if self.awaited == AWAITED_BODY:
-            first = self.http.pace_deadline(&self.pace)
-        elif self.awaited == AWAITED_REST:
-            first = self.until
-        return earlier(first, self.http.request_deadline(self.exchange)) if self.exchange is not None else first
-
-    cdef int on_due(self, uint64_t now) except -1:
-        cdef Exchange exchange = self.exchange
-        cdef uint64_t deadline = self.http.request_deadline(exchange) if exchange is not None else 0
-        if deadline and now >= deadline:
-            return self._on_request_late(exchange)
-        if self.awaited == AWAITED_REST:
-            return self.transport.drop()
-        return self.refuse(408, self.http.late_body(&self.pace, now))
-
-    cdef int _on_request_late(self, Exchange exchange) except -1:
-        cdef Transport transport = self.transport
-        cdef str why = self.http.late_request(exchange)
-        if exchange.response != RESPONSE_BODY:
-            return self.refuse(504, why)
-        # What waits for the client goes as well: it would not be a response.
-        if self.http.rejections.note(REJECTED_REQUEST_TIMEOUT):
-            _log.info("%s: %s", name_of(transport.client()), why)
-        return transport.reset()
-
-    # the access log
-
-    cdef int _keep_line(self, const char *base, const char *end) except -1:
-        """What came in a request line's place."""
-        cdef const char *found = <const char *>memchr(base, 10, end - base)
-        if found is not NULL:
-            end = found
-        if <size_t>(end - base) > self.context.max_request_line:
-            end = base + self.context.max_request_line
-        self.line = PyBytes_FromStringAndSize(base, end - base)
-        return 0
-
-    cdef int _log_done(self, Exchange exchange) except -1:
-        """A response is complete, and logged when the socket has taken it; of a small one, which is about to be written, that is taken for granted."""
-        cdef Transport transport = self.transport
-        exchange.bytes_in = self.raw_size
-        if self.unlogged is not None:
-            self.log_sent(0)            # this one comes behind it
-        if transport.unsent() > <size_t>(LOG_AHEAD if transport.corked and not transport.broken else 0):
-            self.unlogged = exchange
-        else:
-            self.http.access_log.append(exchange)
-        return 0
-
-    cdef int log_sent(self, size_t lost) except -1:
-        cdef Exchange exchange = self.unlogged
-        self.unlogged = None
-        if lost:
-            exchange.aborted = True
-            exchange.bytes_out = max(exchange.bytes_out - <int64_t>lost, 0)
-        self.http.access_log.append(exchange)
-        return 0
-
-    cdef int _log_cut(self, Exchange exchange) except -1:
-        """A request has no answer, or not all of one, and gets no more."""
-        if self.http.access_log is None:
-            return 0
-        if exchange.response != RESPONSE_BODY:
-            exchange.status = 0
-        exchange.bytes_in = self.raw_size
-        exchange.bytes_out = max(exchange.bytes_out - <int64_t>self.unsent, 0)
-        exchange.aborted = True
-        self.http.access_log.append(exchange)
         return 0
 
 
