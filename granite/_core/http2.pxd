@@ -2,15 +2,18 @@
 
 from cpython.object cimport PyObject
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from granite._core.address cimport Address
 from granite._core.capi cimport nghttp2
 from granite._core.counters cimport CLASSES, Rejection
-from granite._core.exchange cimport Exchange, Protocol
+from granite._core.exchange cimport Exchange, Handshake, Protocol
 from granite._core.http cimport HttpContext, Pace, Session, Version
 from granite._core.transport cimport Transport
 
 cdef enum:
     SPARE_STREAMS = 256                 # streams that a context keeps for reuse
     OWN_PIECES = 4                      # pieces of a response that need no memory of their own
+    MOST_OFFENDERS = 64                 # addresses
+    MOST_PIECES = 20                    # pieces of address space for slots, each as large as all before
 
 cdef enum StreamEvent:                  # what is dealt with when nghttp2 has returned
     EVENT_HEAD = 1                      # the request's head is complete
@@ -18,17 +21,19 @@ cdef enum StreamEvent:                  # what is dealt with when nghttp2 has re
     EVENT_ROOM = 4                      # its queue is nearly empty
     EVENT_CLOSED = 8                    # nghttp2 knows it no more
 
-cdef enum Abuse:                        # what a client may do so often; see ABUSES
+cdef enum Abuse:                        # what a client may do so often; in the order of its rejections, from REJECTED_HTTP2_RESETS on
     ABUSE_RESETS
     ABUSE_PINGS
     ABUSE_SETTINGS
     ABUSE_EMPTY_FRAMES
+    ABUSE_FIELDS
+    ABUSE_WINDOWS
     ABUSE_FLOOD
     ABUSE_KINDS
 
 cdef struct Account:                    # of one kind
     uint32_t count                      # events that are not forgiven yet
-    uint64_t at                         # ms: when it was looked at last
+    uint64_t at                         # ms: up to when was forgiven what the time allows
 
 cdef struct Piece:                      # of a response's body
     PyObject *owner                     # one reference to the bytes, or the OutFile
@@ -36,8 +41,44 @@ cdef struct Piece:                      # of a response's body
     size_t size
     int64_t offset                      # in the file; -1: it is bytes
 
+cdef struct Slot:                       # of a session: where its large blocks lie
+    PyObject *owner                     # one reference to the Slots
+    size_t frames_at                    # behind the session
+    int parts                           # PART_… that are in use
+
+cdef struct SlotPiece:
+    char *base
+    size_t slots
+
+cdef class Slots:
+    cdef SlotPiece c_pieces[MOST_PIECES]
+    cdef int pieces
+    cdef size_t count                   # of slots
+    cdef char **c_free                  # those in no use
+    cdef size_t free                    # how many
+    cdef size_t spare                   # of these, the last ones, which have kept their pages
+    cdef size_t live                    # in use
+    cdef bint _map(self) noexcept
+    cdef Slot *take(self) noexcept
+    cdef void give(self, Slot *slot) noexcept
+    cdef dict figures(self)
+
+cdef struct Offender:
+    Address address
+    uint64_t until                      # ms: when it is forgotten
+
+cdef class Offenders:
+    cdef Offender c_known[MOST_OFFENDERS]
+    cdef int oldest                     # whose place is the next one's
+    cdef uint64_t until                 # ms: when all are forgotten
+    cdef Offender *_find(self, const Address *address, uint64_t now) noexcept
+    cdef int note(self, Transport transport) noexcept
+    cdef bint know(self, Transport transport) noexcept
+
 cdef class Http2Context(Version):
     cdef HttpContext http
+    cdef Offenders offenders
+    cdef Slots slots                    # None: all memory is malloc()'s
     cdef nghttp2.nghttp2_session_callbacks *c_callbacks
     cdef nghttp2.nghttp2_option *c_option
     cdef int64_t responses[CLASSES]     # whose status has been submitted, interim and refusing ones among them
@@ -61,6 +102,9 @@ cdef class LimitedSession(Session):
     cdef Http2Context context
     cdef nghttp2.nghttp2_session *c_session
     cdef bint ending                    # the connection is: nghttp2 was told so
+    cdef bint receiving                 # nghttp2 is being fed
+    cdef uint32_t fault                 # the error with which the client has ended the connection meanwhile; 0: none
+    cdef int last_kind                  # of the frame that came last
     cdef bint draining                  # no further streams are wanted
     cdef Account accounts[ABUSE_KINDS]
     cdef int continuations              # frames of the block of fields that is coming
@@ -77,12 +121,15 @@ cdef class LimitedSession(Session):
     cdef bint sampling
     cdef int _check(self, int code) except -1
     cdef int _end(self, uint32_t code, Rejection reason, str why) except -1
+    cdef int _open_accounts(self) noexcept
+    cdef int _distrust(self) noexcept
     cdef int _account(self, Abuse kind) except -1
     cdef int _on_begin_frame(self, const nghttp2.nghttp2_frame_hd *head) except -902
     cdef int _on_id(self, int32_t id) except -1
     cdef int _ping(self, bytes data) except -1
     cdef int _on_pong(self, const uint8_t *data) except -1
     cdef int _on_silence(self, uint64_t now) except -1
+    cdef int _on_goaway_sent(self) except -1
     cdef int _last_goaway(self) except -1
     cdef int _sample(self, size_t size) except -1
     cdef int _adapt(self) except -1
@@ -92,16 +139,22 @@ cdef class Http2Session(LimitedSession):
     cdef PyObject *c_first              # open streams, the oldest first, one reference each
     cdef PyObject *c_last
     cdef int streams                    # how many
+    cdef int32_t urged                  # the highest id of which the client has said how urgent it is
     cdef int incomplete                 # of these, those whose request is not
     cdef Http2Stream noted              # the first of those that have an event
     cdef Http2Stream last_noted
     cdef bint busy                      # nghttp2 is being called, and must not be called again
     cdef bint broken                    # nghttp2 must not be called any more, but to free what it holds
+    cdef Slot *c_slot                   # where nghttp2's large blocks are; NULL: anywhere
+    cdef bint awake                     # a stream has begun since the connection was idle last
+    cdef uint64_t rest_at               # ms: when the connection rests, unless a stream begins; 0: it does, or it is not idle
     cdef bint delivering                # events are being dealt with, in their order
     cdef uint64_t until                 # ms: when the next request must have come; 0: whenever
     cdef size_t unread                  # bytes of bodies that applications have not taken
     cdef size_t withheld                # bytes that the client is not told of on the connection's window
     cdef int _open(self, Http2Context context, Transport transport) except -1
+    cdef int _new_session(self) except -1
+    cdef void _free(self) noexcept
     cdef int _deliver(self) except -1
     cdef Http2Stream _next_noted(self)
     cdef int _pump(self) except -1
@@ -117,6 +170,8 @@ cdef class Http2Session(LimitedSession):
     cdef int _release_window(self) except -1
     cdef int _on_begin_headers(self, const nghttp2.nghttp2_frame *frame) except -902
     cdef int _on_frame(self, const nghttp2.nghttp2_frame *frame) except -902
+    cdef int _on_rejected(self, uint32_t error) except -1
+    cdef int _on_priority(self, int32_t id) except -1
     cdef int _on_malformed(self) except -1
     cdef int _on_frame_sent(self, const nghttp2.nghttp2_frame *frame) except -902
 
@@ -180,6 +235,7 @@ cdef class StreamRequest(StreamResponse):
     cdef object raw_path
     cdef object path
     cdef object query_string
+    cdef bint is_tunnel                 # an extended CONNECT, whose body is a WebSocket's
     cdef object authority               # the field that it is, as Host
     cdef list fields
     cdef list cookies                   # values; None: one at most, at its place
@@ -209,6 +265,8 @@ cdef class Http2Stream(StreamRequest):
     cdef int events                     # EVENT_…
     cdef bint is_noted
     cdef Exchange exchange              # None once it is answered
+    cdef Tunnel tunnel                  # of the WebSocket to which it belongs; None: to none
+    cdef int urgency                    # of a WebSocket, as the server has decided; URGENCY_OF_CLIENT: it has not
     cdef Exchange unlogged              # that is answered, and whose line of the access log waits for the stream's end
     cdef bint dispatched
     cdef bint ended                     # the client sends no more
@@ -225,6 +283,7 @@ cdef class Http2Stream(StreamRequest):
     cdef int _on_data(self, const char *base, size_t size) except -1
     cdef int _on_end(self) except -1
     cdef int _make_exchange(self) except -1
+    cdef Handshake _judge(self)
     cdef void _request_ends(self) noexcept
     cdef int _pace(self, uint64_t now) noexcept
     cdef uint64_t _deadline(self) noexcept
@@ -238,6 +297,28 @@ cdef class Http2Stream(StreamRequest):
     cdef int _end(self) except -1
     cdef int _drop_body(self) except -1
     cdef int _taken(self) except -1
+    cdef int _give(self, size_t size) except -1
     cdef int _decline(self, Exchange exchange, int status, Rejection reason, int retry_after) except -1
     cdef Exchange _record(self)
     cdef int _log(self, Exchange exchange, bint aborted) except -1
+
+cdef class Tunnel(Transport):
+    # a stream as what carries a WebSocket
+    cdef Http2Stream stream             # None: it has ended
+    cdef Session session                # the WebSocket
+    cdef char *c_input                  # what has come and it has not been fed
+    cdef size_t input_size
+    cdef size_t input_capacity
+    cdef bint end_told                  # it knows that the client sends no more
+    cdef uint64_t until                 # ms: when the client must have ended its half as well; 0: this one goes on
+    cdef int _open(self, Http2Stream stream, Exchange exchange) except -1
+    cdef int take(self, const char *base, size_t size) except -1
+    cdef int _keep(self, const char *base, size_t size) except -1
+    cdef int handle(self, int events) except -1
+    cdef int _feed(self) except -1
+    cdef int _on_room(self) except -1
+    cdef int _give_back(self) except -1
+    cdef int await_end(self) except -1
+    cdef uint64_t deadline(self) noexcept
+    cdef int on_due(self, uint64_t now) except -1
+    cdef int closed(self) except -1

@@ -11,6 +11,8 @@ a range of a file.
 
 Flow control is the application's: a stream's window opens by what the application takes of its body. The connection's opens as bytes come, so that one stream that nobody reads does not hold up the others, up to a
 bound; beyond it, by what is taken.
+
+A stream may belong to a WebSocket (RFC 8441), whose bytes are its body both ways: see http2/tunnel.pxi.
 """
 
 import sys
@@ -18,9 +20,10 @@ import sys
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from cpython.object cimport PyObject
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcmp, memcpy
-from granite._core.address cimport Address
-from granite._core.buf cimport OUT_COPY_LIMIT, OutFile, out_commit, out_copy, out_reserve
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memchr, memcmp, memcpy, memset
+from granite._core.address cimport FAMILY_IPV4, FAMILY_UNIX, Address
+from granite._core.buf cimport OUT_COPY_LIMIT, OutBuf, OutFile, out_commit, out_copy, out_reserve
 from granite._core.capi cimport nghttp2
 from granite._core.capi.octets cimport granite_skip_printable, is_value, number_of
 from granite._core.capi.python cimport (
@@ -28,10 +31,10 @@ from granite._core.capi.python cimport (
 )
 from granite._core.counters cimport (
     REJECTED_BAD_REQUEST, REJECTED_HEAD_TIMEOUT, REJECTED_HTTP2_CONTINUATIONS, REJECTED_HTTP2_FIELDS, REJECTED_HTTP2_FLOOD, REJECTED_HTTP2_NO_PONG, REJECTED_HTTP2_PROTOCOL,
-    REJECTED_HTTP2_RESETS, REJECTED_OVERLOAD, REJECTED_REQUESTS_PER_IP, REJECTED_REQUEST_TIMEOUT, REJECTED_WRITE_TIMEOUT, RESPONSES_HTTP2, Rejection, clock, count_response, observe,
+    REJECTED_HTTP2_RESETS, REJECTED_HTTP2_SETTINGS, REJECTED_OVERLOAD, REJECTED_REQUESTS_PER_IP, REJECTED_REQUEST_TIMEOUT, REJECTED_WRITE_TIMEOUT, RESPONSES_HTTP2, Rejection, clock, count_response, observe,
 )
 from granite._core.exchange cimport (
-    RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE, TURN_COME, TURN_WAITING, Exchange, Protocol, RequestIds, is_bodyless,
+    RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE, TURN_COME, TURN_WAITING, Exchange, Handshake, Protocol, RequestIds, is_bodyless,
 )
 from granite._core.forwarded cimport Forwarded
 from granite._core.http cimport (
@@ -51,10 +54,14 @@ NGHTTP2_VERSION = nghttp2.nghttp2_version(0).version_str.decode("ascii")
 # As the interfaces tell it: by identity.
 cdef str _HTTP2 = sys.intern("2")
 cdef str _HEAD = "HEAD"
+cdef str _CONNECT = "CONNECT"
 
+include "http2/memory.pxi"
 include "http2/context.pxi"
 include "http2/output.pxi"
 include "http2/fields.pxi"
 include "http2/stream.pxi"
+include "http2/tunnel.pxi"
+include "http2/offenders.pxi"
 include "http2/limits.pxi"
 include "http2/session.pxi"

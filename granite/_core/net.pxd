@@ -1,7 +1,7 @@
 # The one extension that links libuv: the reactor, its timer wheel, its handles.
 
 from cpython.object cimport PyObject
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from granite._core.address cimport Address
 from granite._core.buf cimport OutBuf, OutPool, OutQueue, iovec
 from granite._core.capi cimport uv
@@ -15,11 +15,13 @@ cdef enum:
     WHEEL_TICK = 250                    # ms; deadlines are met within two ticks
     LOOKS = 4                           # how often, within its limit, a peer is looked at that takes nothing
     LINGER_TIMEOUT = 2000               # ms that a closed answer waits for the peer's end
+    MOST_DISCARDED = 262144             # bytes that a suspect may go on sending meanwhile
     ACCEPT_PAUSE = 100                  # ms that a listener waits after accept() has failed
     LOOK_AWAY = 5                       # ms for which a heavy worker leaves a socket to others
     MOST_WAITS = 10                     # times that it does so in vain before the least loaded one is not counted on
     SILENCE = 1000000000                # ns for which it is not
     MOST_AT_ONCE = 64                   # connections that a worker takes at once if it has clearly fewer than any other
+    MOST_UNFLUSHED = 64                 # handles whose output waits for the turn's end: as many buffers as a pool keeps
     SLACK = 2                           # connections more than the least loaded worker has that are no reason to do anything
     SLACK_SHARE = 16                    # ... and one more for so many of its connections
     ACCEPT_SILENCE = 1000               # ms between two lines about that
@@ -97,6 +99,7 @@ cdef class Reactor(LoopTurn):
     cdef bint scheduled                 # a turn is queued on the outer loop
     cdef bint stale                     # handles changed since the last uv_run(): run it again
     cdef list soon                      # StreamHandles with work for the end of this turn
+    cdef list unflushed                 # of these, those that have something to write; a few
     cdef list late                      # Deferreds: work for when everything else has been done
     cdef list wakers                    # AsyncHandles, to be closed with it
     cdef object outer                   # the application's event loop
@@ -119,6 +122,7 @@ cdef class Reactor(LoopTurn):
     cdef void closing(self) noexcept
     cdef int _raise_escaped(self) except -1
     cdef int run_soon(self, StreamHandle handle) except -1
+    cdef int flush_later(self, StreamHandle handle) except -1
     cdef int _ask_for_turn(self) except -1
     cdef int _schedule(self) except -1
     cdef int _run(self) except -1
@@ -141,6 +145,7 @@ cdef class StreamWriter(Transport):
     cdef uint8_t shutting               # close when everything has left
     cdef uint8_t linger                 # ... after the peer's end
     cdef uint8_t in_soon
+    cdef uint8_t unflushed              # likewise: one of the reactor's list
     cdef int _write_now(self) except -1
     cdef ssize_t _write_more(self, iovec *vector, unsigned int count) noexcept
     cdef ssize_t _write_file(self, size_t most) except -1
@@ -164,10 +169,12 @@ cdef class StreamHandle(StreamWriter):
     cdef object local
     cdef uint8_t read_ended             # the peer sent its FIN
     cdef uint8_t lingering
+    cdef uint32_t discarded             # bytes that came meanwhile, of a suspect
     cdef int _open(self, Listener listener, int fd, const uv.sockaddr_storage *peer) except -1
     cdef void _on_closing(self) noexcept
     cdef void _closed(self) noexcept
     cdef int start_reading(self) except -1
+    cdef int _discard(self, size_t size) except -1
     cdef int arm(self, uint64_t deadline) except -1
     cdef bint stalled(self, uint64_t limit) noexcept
     cdef bint gone(self) noexcept

@@ -23,7 +23,7 @@ from granite._core.address cimport FAMILY_UNIX, Address, set_ipv4, set_ipv6, tex
 from granite._core.buf cimport OUT_VECTORS, OutBuf, OutFile, OutPool, OutQueue, iovec
 from granite._core.capi cimport uv
 from granite._core.capi.poll cimport POLLIN, poll, pollfd
-from granite._core.capi.python cimport GRANITE_IS_DEBUG, PyContext_Copy, PyContext_Enter, PyContext_Exit, Py_DECREF, Py_INCREF
+from granite._core.capi.python cimport PyContext_Copy, PyContext_Enter, PyContext_Exit, Py_DECREF, Py_INCREF
 from granite._core.counters cimport clock, coarse_clock
 from granite._core.loop cimport Loop
 from granite._core.transport cimport Deferred, LoopTurn, SecureLayer, Transport, Waker, name_of

@@ -23,7 +23,7 @@ from granite._core.exchange cimport Admission, Interface, Rejections, RequestIds
 from granite._core.forwarded cimport Forwarding
 from granite._core.http cimport HttpContext, WebSockets
 from granite._core.http1 cimport Http1Context
-from granite._core.net cimport FULL_SILENCE, HANDLE_OPEN, Board, Listener, Pool, Reactor
+from granite._core.net cimport FULL_SILENCE, Board, Listener, Pool, Reactor
 from granite._core.peers cimport Peers
 from granite._core.proxy_protocol cimport PROXY_V1, PROXY_V2
 from granite._core.transport cimport SecureContext

@@ -56,6 +56,7 @@ cdef class Transport:
     cdef uint8_t secured                # a proxy says that its client came over TLS
     cdef uint8_t redirects              # requests are sent to the same place over TLS
     cdef uint8_t reading                # what comes is read; the transport's to set
+    cdef uint8_t suspect                # the peer floods: shut() does not wait long for its end
 
     cdef size_t unsent(self) noexcept
     cdef int flush(self) except -1

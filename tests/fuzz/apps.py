@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
-__all__ = ["APPLICATIONS", "WSGI_APPLICATIONS"]
+__all__ = ["APPLICATIONS", "WSGI_APPLICATIONS", "with_websockets"]
 
 
 def _start(scope) -> dict:
@@ -72,6 +72,26 @@ async def answers_late(scope, receive, send) -> None:
     await asyncio.sleep(0.001)
     await send(_start(scope))
     await send({"type": "http.response.body", "body": b"late" * 1000})
+
+
+def with_websockets(app):
+    """The application, which echoes what comes by WebSocket, or refuses it."""
+
+    async def both(scope, receive, send) -> None:
+        if scope["type"] == "http":
+            await app(scope, receive, send)
+            return
+        if app is reads_one_piece:
+            await send({"type": "websocket.close"})
+            return
+        if app is answers_late:
+            await asyncio.sleep(0.001)
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({**message, "type": "websocket.send"})
+
+    return both
 
 
 APPLICATIONS = (answers_at_once, echoes, suspends, streams, reads_one_piece, answers_late)

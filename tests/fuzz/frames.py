@@ -36,6 +36,7 @@ from tests.http2.wire import (
     settings,
     window_update,
 )
+from tests.wire import frames
 
 __all__ = ["conversation", "judged"]
 
@@ -80,6 +81,8 @@ def _sound(rng: random.Random) -> list[bytes]:
 
 
 def _request(encoder: hpack.Encoder, stream: int, rng: random.Random) -> list[bytes]:
+    if rng.random() < 0.2:
+        return _websocket(encoder, stream, rng)
     lines = rng.sample(_LINES[: rng.choice((8, 8, 8, len(_LINES)))], rng.randrange(4))
     method = rng.choice(("GET", "POST", "HEAD", "OPTIONS", "CONNECT", "get"))
     block = encoder.encode(request_fields(rng.choice(_PATHS), *lines, method=method))
@@ -98,6 +101,38 @@ def _request(encoder: hpack.Encoder, stream: int, rng: random.Random) -> list[by
             trailers = encoder.encode([("x-sum", "1")])
             parts.append(frame(HEADERS, END_HEADERS | END_STREAM, stream, trailers))
     return parts
+
+
+def _websocket(encoder: hpack.Encoder, stream: int, rng: random.Random) -> list[bytes]:
+    """An extended CONNECT, and messages that frames of DATA cut anywhere."""
+    lines = [f"sec-websocket-version: {rng.choice(('13', '13', '13', '8'))}"]
+    if rng.random() < 0.5:
+        lines.append("sec-websocket-extensions: permessage-deflate")
+    asked = {"method": "CONNECT", "protocol": rng.choice(("websocket", "websocket", "other"))}
+    parts = _head(encoder.encode(request_fields("/", *lines, **asked)), stream, 0, rng)
+    said = b"".join(_said(rng) for _ in range(rng.randrange(5)))
+    while said:
+        size = rng.choice((1, 7, 100, 16384))
+        parts.append(frame(DATA, 0, stream, said[:size]))
+        said = said[size:]
+        if len(parts) > 60:
+            break
+    if rng.random() < 0.5:
+        parts.append(frame(DATA, END_STREAM, stream))
+    return parts
+
+
+def _said(rng: random.Random) -> bytes:
+    """A frame of WebSocket."""
+    opcode = rng.choice((frames.TEXT, frames.BINARY, frames.PING, frames.PONG, frames.CLOSE, 3))
+    payload = rng.choice((b"", b"hello", b"\x03\xe8", bytes(100), b"x" * 5000))
+    return frames.frame(
+        opcode,
+        payload,
+        final=rng.random() < 0.9,
+        reserved=rng.choice((0, 0, 0, 0, 4)),
+        mask=rng.choice((b"mask", b"mask", b"mask", None)),
+    )
 
 
 def _head(block: bytes, stream: int, end: int, rng: random.Random) -> list[bytes]:
@@ -127,7 +162,8 @@ def _other(rng: random.Random) -> bytes:
 
 
 def _drop(parts: list[bytes], rng: random.Random) -> None:
-    del parts[rng.randrange(len(parts))]
+    if len(parts) > 1:
+        del parts[rng.randrange(len(parts))]
 
 
 def _double(parts: list[bytes], rng: random.Random) -> None:

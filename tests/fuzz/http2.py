@@ -10,7 +10,7 @@ import logging
 import random
 
 from granite.testing import TestServer
-from tests.fuzz.apps import APPLICATIONS, WSGI_APPLICATIONS
+from tests.fuzz.apps import APPLICATIONS, WSGI_APPLICATIONS, with_websockets
 from tests.fuzz.frames import conversation, judged
 from tests.fuzz.rounds import FindingError
 from tests.http2.client import Client
@@ -26,7 +26,7 @@ _SETTINGS: tuple[dict, ...] = (
     {"http2_max_concurrent_streams": 2, "body_high_water": 1024, "max_fields": 6},
     {"max_body_size": 4, "http2_max_send_buffer_size": 1024, "http2_adaptive_window": True},
     {"max_requests_per_connection": 2, "header_map": "refuse", "backpressure": 1},
-    {"http": "2", "http2_max_frame_size": 100_000},
+    {"http": "2", "http2_max_frame_size": 100_000, "ws_max_queue": 1, "ws_max_message_size": 4000},
 )
 _INTERFACES: tuple[dict, ...] = ({}, {}, {"interface": "wsgi"}, {"blocking_threads": 4})
 
@@ -35,7 +35,7 @@ def run_http2_round(seed: str, number: int, batches: int = 2) -> int:
     """Run one round; return how many connections it made. Raises FindingError."""
     rng = random.Random(f"http2 {seed} {number}")
     interface = rng.choice(_INTERFACES)
-    app = rng.choice(WSGI_APPLICATIONS if interface else APPLICATIONS)
+    app = rng.choice(WSGI_APPLICATIONS) if interface else with_websockets(rng.choice(APPLICATIONS))
     settings = {"lifespan": "off", **rng.choice(_SETTINGS), **interface}
     errors = _Errors()
     logger = logging.getLogger("granite.error")

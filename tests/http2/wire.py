@@ -6,6 +6,7 @@ timeout. Runs on the test's thread.
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import struct
@@ -32,6 +33,8 @@ TABLE_SIZE, ENABLE_PUSH, MAX_STREAMS, INITIAL_WINDOW, MAX_FRAME, MAX_FIELDS = ra
 ENABLE_CONNECT, NO_RFC7540_PRIORITIES = 8, 9
 
 Fields = Iterable[tuple[str, str]]
+
+_LATER = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Frame(NamedTuple):
@@ -84,9 +87,11 @@ def request_fields(
     method: str = "GET",
     scheme: str = "http",
     authority: str | None = "test",
+    protocol: str | None = None,
 ) -> list[tuple[str, str]]:
     """The fields of a request; those given are lines "name: value"."""
     pseudo = {":method": method, ":scheme": scheme, ":authority": authority, ":path": path}
+    pseudo[":protocol"] = protocol
     pairs = [(name, value) for name, value in pseudo.items() if value is not None]
     for line in fields:
         name, _, value = line.partition(": ")
@@ -138,11 +143,48 @@ class Wire:
         self._buffer = bytearray()
         self._next = 1
         self.received = 0  # octets of DATA
+        self.ended = False  # the server's side, while something was poured
         if values is not None:
             self.send(PREFACE, settings(values))
 
     def send(self, *parts: bytes) -> None:
         self.sock.sendall(b"".join(parts))
+
+    def pour(self, data: bytes) -> Iterator[Frame]:
+        """Send it, and yield the frames that come meanwhile, up to the end of the connection. One
+        thread does both, as before 3.13.1 Python does not guard the objects of OpenSSL.
+        """
+        rest = memoryview(data)
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN | select.POLLOUT)
+        self.sock.setblocking(False)
+        try:
+            while rest and not self.ended:
+                assert poll.poll(TIMEOUT * 1000), "the server neither reads nor writes"
+                self._take_in()
+                while len(self._buffer) >= 9 and len(self._buffer) >= 9 + self._length:
+                    found = self.read()
+                    assert found is not None
+                    yield found
+                try:
+                    rest = rest[self.sock.send(rest) :]
+                except _LATER:
+                    pass
+                except OSError:
+                    self.ended = True
+        finally:
+            self.sock.settimeout(TIMEOUT)
+
+    def _take_in(self) -> None:
+        """Read what has come."""
+        try:
+            while data := self.sock.recv(65536):
+                self._buffer += data
+            self.ended = True
+        except _LATER:
+            pass
+        except OSError:
+            self.ended = True
 
     def headers(
         self, fields: Fields, *, stream: int = 0, end: bool = True, flags: int = END_HEADERS

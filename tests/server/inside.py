@@ -5,8 +5,10 @@ Owns nothing. Called on the test's thread; what it is given runs on the server's
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from granite import snapshot
@@ -44,3 +46,13 @@ def wait_for(served: TestServer, **wanted: int) -> dict[str, int]:
             return numbers
         assert time.monotonic() < deadline, f"expected {wanted}, got {seen}"
         time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def stopping(served: TestServer) -> Iterator[None]:
+    """Stop the server beside what the test does."""
+    thread = threading.Thread(target=served.stop)
+    thread.start()
+    yield
+    thread.join(30)
+    assert not thread.is_alive()

@@ -12,16 +12,22 @@ from collections import deque
 from http.client import responses
 
 from tests.http2.client import Client
+from tests.http2.websocket import opened
 from tests.server.raw import Response
+from tests.server.websocket.client import WebSocket
 
 # Of the modules that run over HTTP/2, those tests that send or read octets of HTTP/1.1, or are
 # about what it alone has: names as they are written, reasons, pipelining, bodies without a length.
 HTTP1_ONLY = {
     "test_a_body_that_is_too_short_ends_visibly",
+    "test_a_client_that_leaves_before_it_is_accepted",
+    "test_a_client_that_goes_on_and_does_not_answer_a_close",
     "test_a_failure_leaves_pipelined_neighbours_alone",
     "test_a_failure_of_one_client_does_not_touch_another",
     "test_a_file_between_pieces_of_the_body",
+    "test_a_handshake_that_is_accepted_during_a_drain",
     "test_a_piece_that_is_too_long_ends_the_response_visibly",
+    "test_a_request_beside_it",
     "test_a_stream_of_a_declared_length",
     "test_a_stream_that_raises_is_cut_short",
     "test_a_stream_to_a_client_that_left_ends_in_oserror",
@@ -45,7 +51,9 @@ HTTP1_ONLY = {
     "test_pipelined",
     "test_pipelined_requests_do_not_take_descriptors",
     "test_pipelined_requests_have_different_ones",
+    "test_refused",
     "test_refused_requests_have_one_too",
+    "test_returned_without_a_word",
     "test_returning_within_the_body_closes_the_connection",
     "test_statuses",
     "test_the_client_has_the_response_when_its_length_is_reached",
@@ -133,12 +141,22 @@ class OverHttp2:
         finally:
             self.sock.settimeout(timeout)
 
+    def websocket(self, target: str = "/", *fields: str, behind: bytes = b"") -> WebSocket:
+        """A WebSocket on a stream; the names of fields become lower case."""
+        lines = [name.lower() + rest for name, rest in map(_parted, fields)]
+        return opened(self._client, target, *lines, behind=behind)
+
     def reset(self) -> None:
         """Close without a goodbye."""
         self._client.abort()
 
     def close(self) -> None:
         self._client.close()
+
+
+def _parted(field: str) -> tuple[str, str]:
+    name, colon, value = field.partition(":")
+    return name, colon + value
 
 
 def _as_raw(status: int, fields: list[tuple[str, str]]) -> Response:

@@ -20,6 +20,7 @@ cdef extern from "nghttp2/nghttp2.h":
 
         NGHTTP2_ERR_WOULDBLOCK
         NGHTTP2_ERR_DEFERRED
+        NGHTTP2_ERR_CANCEL
         NGHTTP2_ERR_NOMEM
         NGHTTP2_ERR_CALLBACK_FAILURE
         NGHTTP2_ERR_BAD_CLIENT_MAGIC
@@ -109,6 +110,10 @@ cdef extern from "nghttp2/nghttp2.h":
         uint8_t opaque_data[8]
     ctypedef struct nghttp2_window_update:
         int32_t window_size_increment
+    ctypedef struct nghttp2_extension:
+        void *payload
+    ctypedef struct nghttp2_ext_priority_update:
+        int32_t stream_id
     ctypedef union nghttp2_frame:
         nghttp2_frame_hd hd
         nghttp2_headers headers
@@ -117,6 +122,7 @@ cdef extern from "nghttp2/nghttp2.h":
         nghttp2_goaway goaway
         nghttp2_ping ping
         nghttp2_window_update window_update
+        nghttp2_extension ext
 
     ctypedef union nghttp2_data_source:
         int fd
@@ -126,6 +132,10 @@ cdef extern from "nghttp2/nghttp2.h":
     ctypedef struct nghttp2_data_provider:
         nghttp2_data_source source
         nghttp2_data_source_read_callback read_callback
+
+    ctypedef struct nghttp2_extpri:
+        uint32_t urgency
+        int inc
 
     ctypedef struct nghttp2_settings_entry:
         int32_t settings_id
@@ -143,6 +153,8 @@ cdef extern from "nghttp2/nghttp2.h":
     ctypedef int (*nghttp2_on_header_callback2)(
         nghttp2_session *, const nghttp2_frame *, nghttp2_rcbuf *, nghttp2_rcbuf *, uint8_t, void *) except -902
 
+    ctypedef int (*nghttp2_unpack_extension_callback)(nghttp2_session *, void **, const nghttp2_frame_hd *, void *) except -902
+
     int nghttp2_session_callbacks_new(nghttp2_session_callbacks **)
     void nghttp2_session_callbacks_del(nghttp2_session_callbacks *)
     void nghttp2_session_callbacks_set_send_data_callback(nghttp2_session_callbacks *, nghttp2_send_data_callback)
@@ -153,19 +165,28 @@ cdef extern from "nghttp2/nghttp2.h":
     void nghttp2_session_callbacks_set_on_frame_send_callback(nghttp2_session_callbacks *, nghttp2_on_frame_send_callback)
     void nghttp2_session_callbacks_set_on_stream_close_callback(nghttp2_session_callbacks *, nghttp2_on_stream_close_callback)
     void nghttp2_session_callbacks_set_on_begin_headers_callback(nghttp2_session_callbacks *, nghttp2_on_begin_headers_callback)
+    void nghttp2_session_callbacks_set_unpack_extension_callback(nghttp2_session_callbacks *, nghttp2_unpack_extension_callback)
     void nghttp2_session_callbacks_set_on_header_callback2(nghttp2_session_callbacks *, nghttp2_on_header_callback2)
     void nghttp2_session_callbacks_set_on_invalid_header_callback2(nghttp2_session_callbacks *, nghttp2_on_header_callback2)
 
     int nghttp2_option_new(nghttp2_option **)
     void nghttp2_option_del(nghttp2_option *)
     void nghttp2_option_set_no_auto_window_update(nghttp2_option *, int)
+    void nghttp2_option_set_user_recv_extension_type(nghttp2_option *, uint8_t)
     void nghttp2_option_set_builtin_recv_extension_type(nghttp2_option *, uint8_t)
     void nghttp2_option_set_no_closed_streams(nghttp2_option *, int)
     void nghttp2_option_set_max_settings(nghttp2_option *, size_t)
     void nghttp2_option_set_max_outbound_ack(nghttp2_option *, size_t)
     void nghttp2_option_set_max_send_header_block_length(nghttp2_option *, size_t)
 
-    int nghttp2_session_server_new2(nghttp2_session **, const nghttp2_session_callbacks *, void *, const nghttp2_option *)
+    ctypedef struct nghttp2_mem:
+        void *mem_user_data
+        void *(*malloc)(size_t size, void *user) noexcept
+        void (*free)(void *block, void *user) noexcept
+        void *(*calloc)(size_t count, size_t size, void *user) noexcept
+        void *(*realloc)(void *block, size_t size, void *user) noexcept
+
+    int nghttp2_session_server_new3(nghttp2_session **, const nghttp2_session_callbacks *, void *, const nghttp2_option *, nghttp2_mem *)
     void nghttp2_session_del(nghttp2_session *)
     ssize_t nghttp2_session_mem_send(nghttp2_session *, const uint8_t **) except? -902
     ssize_t nghttp2_session_mem_recv(nghttp2_session *, const uint8_t *, size_t) except? -902
@@ -182,6 +203,7 @@ cdef extern from "nghttp2/nghttp2.h":
     int32_t nghttp2_session_get_remote_window_size(nghttp2_session *)
     int32_t nghttp2_session_get_stream_remote_window_size(nghttp2_session *, int32_t)
     int32_t nghttp2_session_get_last_proc_stream_id(nghttp2_session *)
+    int nghttp2_session_change_extpri_stream_priority(nghttp2_session *, int32_t, const nghttp2_extpri *, int)
     int nghttp2_submit_settings(nghttp2_session *, uint8_t, const nghttp2_settings_entry *, size_t)
     int nghttp2_submit_response(nghttp2_session *, int32_t, const nghttp2_nv *, size_t, const nghttp2_data_provider *)
     int32_t nghttp2_submit_headers(nghttp2_session *, uint8_t, int32_t, const void *, const nghttp2_nv *, size_t, void *)

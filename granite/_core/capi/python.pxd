@@ -20,8 +20,11 @@ cdef extern from "Python.h":
         int ml_flags
         const char *ml_doc
 
+    ctypedef PyObject *(*iternextfunc)(PyObject *) noexcept
+
     ctypedef struct _AsyncType "PyTypeObject":
         PyAsyncMethods *tp_as_async
+        iternextfunc tp_iternext
 
     const int METH_O
     const int METH_FASTCALL

@@ -2,7 +2,7 @@
 
 cdef enum:
     MOST_SETTINGS = 32                  # entries of one SETTINGS frame
-    MOST_ACKS = 256                     # answers to PING and SETTINGS that wait for a client which does not read
+    MOST_ACKS = 1024                    # answers to PING and SETTINGS that wait for a client which does not read
     MOST_HEAD = 1048576                 # bytes of a response's fields
 
 
@@ -15,7 +15,9 @@ cdef class Http2Context(Version):
     """
 
     def __init__(self, HttpContext http, config):
+        cdef int kind
         self.http = http
+        self.offenders = Offenders.__new__(Offenders)
         self.connection_window = config.http2_initial_connection_window_size
         self.stream_window = config.http2_initial_stream_window_size
         self.max_streams = config.http2_max_concurrent_streams
@@ -26,10 +28,13 @@ cdef class Http2Context(Version):
         self.ping_timeout = milliseconds(config.http2_keep_alive_timeout)
         self.adaptive = config.http2_adaptive_window
         self.high_water = config.http2_max_send_buffer_size
+        if not GRANITE_IS_SANITIZED and sysconf(_SC_PAGESIZE) == PAGE:
+            self.slots = Slots.__new__(Slots)
         if nghttp2.nghttp2_session_callbacks_new(&self.c_callbacks) or nghttp2.nghttp2_option_new(&self.c_option):
             raise MemoryError()
         nghttp2.nghttp2_session_callbacks_set_on_begin_headers_callback(self.c_callbacks, _cb_nghttp2_begin_headers)
         nghttp2.nghttp2_session_callbacks_set_on_begin_frame_callback(self.c_callbacks, _cb_nghttp2_begin_frame)
+        nghttp2.nghttp2_session_callbacks_set_unpack_extension_callback(self.c_callbacks, _cb_nghttp2_unpack_extension)
         nghttp2.nghttp2_session_callbacks_set_on_header_callback2(self.c_callbacks, _cb_nghttp2_header)
         nghttp2.nghttp2_session_callbacks_set_on_invalid_header_callback2(self.c_callbacks, _cb_nghttp2_invalid_header)
         nghttp2.nghttp2_session_callbacks_set_on_frame_recv_callback(self.c_callbacks, _cb_nghttp2_frame_recv)
@@ -43,12 +48,19 @@ cdef class Http2Context(Version):
         nghttp2.nghttp2_option_set_max_outbound_ack(self.c_option, MOST_ACKS)
         nghttp2.nghttp2_option_set_max_send_header_block_length(self.c_option, MOST_HEAD)
         nghttp2.nghttp2_option_set_builtin_recv_extension_type(self.c_option, nghttp2.NGHTTP2_PRIORITY_UPDATE)
+        for kind in range(nghttp2.NGHTTP2_CONTINUATION + 1, 256):
+            if kind != nghttp2.NGHTTP2_PRIORITY_UPDATE:     # of others it would not tell
+                nghttp2.nghttp2_option_set_user_recv_extension_type(self.c_option, kind)
 
     def __dealloc__(self):
         if self.c_callbacks is not NULL:
             nghttp2.nghttp2_session_callbacks_del(self.c_callbacks)
         if self.c_option is not NULL:
             nghttp2.nghttp2_option_del(self.c_option)
+
+    def memory(self):
+        """Of slots: how many sessions use, how many keep their pages for others, and how many pages are in memory; None: there are none."""
+        return self.slots.figures() if self.slots is not None else None
 
     cdef Session session(self, Transport transport):
         cdef Http2Session session = Http2Session.__new__(Http2Session)

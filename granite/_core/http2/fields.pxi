@@ -9,7 +9,7 @@ cdef int _cb_nghttp2_header(
     cdef nghttp2.nghttp2_vec v = nghttp2.nghttp2_rcbuf_get_buf(value)
     if stream is not None:
         stream._on_field(<const char *>n.base, n.len, <const char *>v.base, v.len)
-    return 0
+    return _verdict(user)
 
 
 cdef int _cb_nghttp2_invalid_header(
@@ -17,12 +17,12 @@ cdef int _cb_nghttp2_invalid_header(
     void *user
 ) except -902:
     cdef StreamRequest stream = _stream_of(session, frame.hd.stream_id)
-    (<LimitedSession>user)._account(ABUSE_FLOOD)
+    (<LimitedSession>user)._account(ABUSE_FIELDS)
     if stream is not None and not stream.malformed:
         # RFC 9113, 8.1.1: nghttp2 would leave the field out.
         stream.malformed = True
         nghttp2.nghttp2_submit_rst_stream(session, nghttp2.NGHTTP2_FLAG_NONE, frame.hd.stream_id, nghttp2.NGHTTP2_PROTOCOL_ERROR)
-    return 0
+    return _verdict(user)
 
 
 cdef class StreamRequest(StreamResponse):
@@ -73,15 +73,20 @@ cdef class StreamRequest(StreamResponse):
             return self._on_target(value, value_size)
         if name[1] == 109:              # :method
             found = self.http.method_of(value, value_size, &status)
-            if status:
+            if status == 501 and value_size == 7 and memcmp(value, b"CONNECT", 7) == 0:
+                found = _CONNECT        # with a path it is an extended one (RFC 8441, 4), without one refused as it has none
+            elif status:
                 return self._deny(status, found)
             self.method = found
         elif name[1] == 97:             # :authority
             self.authority = self.http.cache.field(b"host", 4, value, value_size, &known)
             if not self.http.check_host(self.authority):
                 return self._deny(400, "the value of :authority is no host with a port")
-        elif name[1] == 112:            # :protocol, for which no setting of ours has asked
-            return self._deny(501, "the method is one that the server does not offer")
+        elif name[1] == 112:            # :protocol; nghttp2 lets it pass where the settings have offered it
+            if value[:value_size].lower() != b"websocket":
+                return self._deny(501, "the protocol of a CONNECT is one that the server does not offer")
+            self.is_tunnel = True
+            self.session.incomplete -= 1        # which has no end that anybody waits for
         return 0
 
     cdef int _on_target(self, const char *base, size_t size) except -1:

@@ -5,10 +5,12 @@ cdef extern from *:
     /* For each kind of abuse: how often at once, and how often a second in the long run. */
     static const unsigned granite_abuses[][2] = {
         {1000, 33},     /* streams that are reset, by either side, before they are complete */
-        {10000, 1000},  /* PING */
+        {1000, 100},    /* PING */
         {100, 5},       /* SETTINGS */
         {100, 10},      /* DATA without a byte, and without an end */
-        {1000, 100},    /* PRIORITY, PRIORITY_UPDATE, frames of unknown types, small WINDOW_UPDATEs, fields that are none */
+        {1000, 100},    /* fields that are none */
+        {1000, 100},    /* WINDOW_UPDATE by nearly nothing */
+        {1000, 100},    /* PRIORITY, PRIORITY_UPDATE, frames of unknown types in a row */
     };
     """
     const unsigned int granite_abuses[][2]
@@ -18,11 +20,13 @@ cdef enum:
     MOST_QUEUED = 4096                  # frames that wait in nghttp2 for a client that does not read
     SMALL_INCREMENT = 256               # octets of a WINDOW_UPDATE below which it is of no use to anybody
     BOMB = 4                            # times http2_max_headers_size, beyond which fields are no mistake
+    OFFENDERS_SHARE = 16                # the part of what is allowed at once that is left to offenders
     DRAIN_PATIENCE = 1000               # ms that the answer to the PING behind a first GOAWAY may take
     MOST_WINDOW = 16777216              # bytes up to which a window adapts
 
 cdef tuple _ABUSES = (
-    "too many streams were reset", "too many PING frames", "too many SETTINGS frames", "too many empty frames", "too many frames that carry nothing",
+    "too many streams were reset", "too many PING frames", "too many SETTINGS frames", "too many empty frames", "too many fields that are none",
+    "too many WINDOW_UPDATE frames by nearly nothing", "too many frames that carry nothing",
 )
 
 # What the PING frames of the server's own say, by which their answers are told apart.
@@ -32,7 +36,19 @@ cdef bytes _PING_SAMPLE = b"granite#"
 
 
 cdef int _cb_nghttp2_begin_frame(nghttp2.nghttp2_session *session, const nghttp2.nghttp2_frame_hd *head, void *user) except -902:
-    return (<LimitedSession>user)._on_begin_frame(head)
+    (<LimitedSession>user)._on_begin_frame(head)
+    return _verdict(user)
+
+
+cdef int _cb_nghttp2_unpack_extension(
+    nghttp2.nghttp2_session *session, void **payload, const nghttp2.nghttp2_frame_hd *head, void *user
+) except -902:
+    return nghttp2.NGHTTP2_ERR_CANCEL   # RFC 9113, 5.5: it is ignored
+
+
+cdef inline int _verdict(void *session) noexcept:
+    """What a callback answers that may have found the client at fault: nghttp2 stops at once then."""
+    return nghttp2.NGHTTP2_ERR_CALLBACK_FAILURE if (<LimitedSession>session).fault else 0
 
 
 cdef class LimitedSession(Session):
@@ -57,7 +73,25 @@ cdef class LimitedSession(Session):
         self.head_until = 0
         if self.http.rejections.note(reason):
             _log.info("%s: HTTP/2: %s", name_of(self.transport.client()), why)
+        if self.receiving:
+            self.fault = code           # of which _on_broken() tells the client, whatever else came with it
+            return 0
+        if code == nghttp2.NGHTTP2_ENHANCE_YOUR_CALM:
+            self.context.offenders.note(self.transport)
         return self._check(nghttp2.nghttp2_session_terminate_session(self.c_session, code))
+
+    cdef int _open_accounts(self) noexcept:
+        cdef int kind
+        for kind in range(<int>ABUSE_KINDS):
+            self.accounts[kind].at = self.transport.now()
+        return self._distrust() if self.context.offenders.know(self.transport) else 0
+
+    cdef int _distrust(self) noexcept:
+        """The client was here before, and flooded the server: little of what is due is left to it."""
+        cdef int kind
+        for kind in range(<int>ABUSE_KINDS):
+            self.accounts[kind].count = granite_abuses[kind][0] - granite_abuses[kind][0] // OFFENDERS_SHARE
+        return 0
 
     cdef int _account(self, Abuse kind) except -1:
         """Note something that nobody needs to do often."""
@@ -69,18 +103,17 @@ cdef class LimitedSession(Session):
             return 0
         now = self.transport.now()
         forgiven = min((now - account.at) * granite_abuses[<int>kind][1] // 1000, <uint64_t>account.count)
-        if account.at == 0:
-            forgiven = 0
-        if forgiven or account.at == 0:
+        if forgiven:
             account.count -= <uint32_t>forgiven
             account.at = now
         if account.count <= granite_abuses[<int>kind][0]:
             return 0
-        return self._end(nghttp2.NGHTTP2_ENHANCE_YOUR_CALM, <Rejection>(<int>REJECTED_HTTP2_RESETS + <int>kind if kind != ABUSE_FLOOD
-                         else <int>REJECTED_HTTP2_FLOOD), _ABUSES[<int>kind])
+        return self._end(nghttp2.NGHTTP2_ENHANCE_YOUR_CALM, <Rejection>(<int>REJECTED_HTTP2_RESETS + <int>kind), _ABUSES[<int>kind])
 
     cdef int _on_begin_frame(self, const nghttp2.nghttp2_frame_hd *head) except -902:
         cdef int kind = head.type
+        cdef int before = self.last_kind
+        self.last_kind = kind
         if kind == nghttp2.NGHTTP2_HEADERS:
             self.continuations = 0
             self._on_id(head.stream_id)
@@ -97,7 +130,10 @@ cdef class LimitedSession(Session):
         elif kind == nghttp2.NGHTTP2_SETTINGS:
             if not head.flags & nghttp2.NGHTTP2_FLAG_ACK:
                 self._account(ABUSE_SETTINGS)
-        elif kind != nghttp2.NGHTTP2_WINDOW_UPDATE and kind != nghttp2.NGHTTP2_RST_STREAM and kind != nghttp2.NGHTTP2_GOAWAY:
+        elif kind == nghttp2.NGHTTP2_PRIORITY or kind == nghttp2.NGHTTP2_PRIORITY_UPDATE:
+            self._account(ABUSE_FLOOD)
+        elif kind > nghttp2.NGHTTP2_CONTINUATION and before > nghttp2.NGHTTP2_CONTINUATION:
+            # Clients may have one of a reserved type before each frame that means something, lest servers forget to ignore it.
             self._account(ABUSE_FLOOD)
         return 0
 
@@ -142,9 +178,12 @@ cdef class LimitedSession(Session):
         self.draining = True
         self.drain_at = self.transport.now() + DRAIN_PATIENCE
         self._check(nghttp2.nghttp2_submit_shutdown_notice(self.c_session))
-        self._ping(_PING_DRAIN)
         self.transport.rearm()
         return self._soon()
+
+    cdef int _on_goaway_sent(self) except -1:
+        """The PING has to come behind the first GOAWAY, so that whoever answers has read that; nghttp2 sends it ahead of all that waits."""
+        return self._ping(_PING_DRAIN) if self.drain_at else 0
 
     cdef int _last_goaway(self) except -1:
         self.drain_at = 0

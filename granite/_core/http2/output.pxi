@@ -174,6 +174,9 @@ cdef class StreamResponse(Protocol):
 
     cdef int _end_head(self, Exchange exchange, int64_t size, bint more) except -1:
         """Submit the head, whose length may be known only now."""
+        if exchange.handshake is not None and exchange.status < 300:
+            # RFC 8441, 5.
+            raise RuntimeError(f"over HTTP/2 a response with a status of 2xx accepts a WebSocket: expected one from 300 on that refuses it, got {exchange.status}")
         count_response(self.context.responses, exchange.status)
         if exchange.status == 205:
             self._put_length(0)
@@ -331,6 +334,7 @@ cdef class StreamResponse(Protocol):
         """There is more for nghttp2 to send."""
         if self.deferred:
             self.deferred = False
+            self.moved_at = self.transport.now()    # nothing was to be taken until now
             # It fails for a stream that has closed, which is about to be told.
             if nghttp2.nghttp2_session_resume_data(self.session.c_session, self.id) == nghttp2.NGHTTP2_ERR_NOMEM:
                 raise MemoryError()
@@ -378,6 +382,8 @@ cdef class StreamResponse(Protocol):
             seconds = b"%d" % retry_after
             self.owners.append(seconds)
             self._put(b"retry-after", 11, PyBytes_AS_STRING(<PyObject *>seconds), PyBytes_GET_SIZE(<PyObject *>seconds))
+        if status == 426:               # RFC 6455, 4.4
+            self._put(b"sec-websocket-version", 21, b"13", 2)
         self.complete = True
         if not head_only:
             self._add_piece(text, PyBytes_AS_STRING(<PyObject *>text), len(text), -1)

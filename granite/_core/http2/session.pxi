@@ -4,13 +4,15 @@ cdef enum:
     ERR_TOO_MANY_CONTINUATIONS = -905   # which the header has since 1.61
     WINDOWS_KEPT = 16                   # windows of the connection of which bodies may wait for the application
     MOST_ROUNDS = 16                    # writes in a row of what a fast client takes at once
+    REST_AFTER = 1000                   # ms without a stream after which a connection is one that rests
 
 cdef int _cb_nghttp2_begin_headers(nghttp2.nghttp2_session *session, const nghttp2.nghttp2_frame *frame, void *user) except -902:
     return (<Http2Session>user)._on_begin_headers(frame)
 
 
 cdef int _cb_nghttp2_frame_recv(nghttp2.nghttp2_session *session, const nghttp2.nghttp2_frame *frame, void *user) except -902:
-    return (<Http2Session>user)._on_frame(frame)
+    (<Http2Session>user)._on_frame(frame)
+    return _verdict(user)
 
 
 cdef int _cb_nghttp2_frame_send(nghttp2.nghttp2_session *session, const nghttp2.nghttp2_frame *frame, void *user) except -902:
@@ -44,27 +46,49 @@ cdef class Http2Session(LimitedSession):
         raise TypeError("sessions are made by Http2Context")
 
     def __dealloc__(self):
-        if self.c_session is not NULL:
-            nghttp2.nghttp2_session_del(self.c_session)
+        self._free()
 
     cdef int _open(self, Http2Context context, Transport transport) except -1:
-        cdef nghttp2.nghttp2_settings_entry settings[5]
+        cdef nghttp2.nghttp2_settings_entry settings[6]
         self.context = context
         self.http = context.http
         self.transport = transport
         self.duplex = True
         self.window, self.stream_window = context.connection_window, context.stream_window
-        self._check(nghttp2.nghttp2_session_server_new2(&self.c_session, context.c_callbacks, <void *>self, context.c_option))
+        self._new_session()
+        self._open_accounts()
         settings[0].settings_id, settings[0].value = nghttp2.NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, context.max_streams
         settings[1].settings_id, settings[1].value = nghttp2.NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, <uint32_t>context.stream_window
         settings[2].settings_id, settings[2].value = nghttp2.NGHTTP2_SETTINGS_MAX_FRAME_SIZE, <uint32_t>context.max_frame_size
         settings[3].settings_id, settings[3].value = nghttp2.NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, <uint32_t>context.max_head_size
         settings[4].settings_id, settings[4].value = nghttp2.NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1
-        self._check(nghttp2.nghttp2_submit_settings(self.c_session, nghttp2.NGHTTP2_FLAG_NONE, settings, 5))
+        settings[5].settings_id, settings[5].value = nghttp2.NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1
+        self._check(nghttp2.nghttp2_submit_settings(
+            self.c_session, nghttp2.NGHTTP2_FLAG_NONE, settings, 6 if self.http.websockets is not None else 5
+        ))
         self._check(nghttp2.nghttp2_session_set_local_window_size(
             self.c_session, nghttp2.NGHTTP2_FLAG_NONE, 0, <int32_t>context.connection_window
         ))
         return self._write()            # before any answer, which nghttp2 would send first
+
+    cdef int _new_session(self) except -1:
+        cdef nghttp2.nghttp2_mem memory
+        if self.context.slots is not None:
+            self.c_slot = self.context.slots.take()
+        memory.mem_user_data = self.c_slot
+        memory.malloc, memory.free = _cb_nghttp2_malloc, _cb_nghttp2_free
+        memory.calloc, memory.realloc = _cb_nghttp2_calloc, _cb_nghttp2_realloc
+        self.awake = True
+        return self._check(nghttp2.nghttp2_session_server_new3(
+            &self.c_session, self.context.c_callbacks, <void *>self, self.context.c_option, &memory if self.c_slot is not NULL else NULL
+        ))
+
+    cdef void _free(self) noexcept:
+        nghttp2.nghttp2_session_del(self.c_session)
+        self.c_session = NULL
+        if self.c_slot is not NULL:
+            (<Slots>self.c_slot.owner).give(self.c_slot)
+            self.c_slot = NULL
 
     # for the connection
 
@@ -75,11 +99,11 @@ cdef class Http2Session(LimitedSession):
         if self.context.ping_interval:
             self.ping_at = self.transport.now() + self.context.ping_interval
             self.pong_until = 0
-        self.busy = True
+        self.busy = self.receiving = True
         try:
             taken = nghttp2.nghttp2_session_mem_recv(self.c_session, <const uint8_t *>base, size)
         finally:
-            self.busy = False
+            self.busy = self.receiving = False
         if taken < 0:
             self._on_broken(<int>taken)
             return self._deliver()
@@ -115,9 +139,17 @@ cdef class Http2Session(LimitedSession):
 
     cdef int release(self) except -1:
         if self.c_session is not NULL:
-            nghttp2.nghttp2_session_del(self.c_session)
-            self.c_session = NULL
+            self._free()
             self.context.live -= 1
+        return 0
+
+    cdef int drain(self) except -1:
+        cdef Http2Stream stream
+        LimitedSession.drain(self)
+        if self.http.draining and not self.busy:
+            for stream in self._open_streams():
+                if stream.tunnel is not None:
+                    stream.tunnel.session.drain()
         return 0
 
     # deadlines
@@ -131,6 +163,9 @@ cdef class Http2Session(LimitedSession):
         elif self.until == 0:
             limit = self.http.timeouts.keep_alive if self.messages else self.http.timeouts.head
             self.until = now + limit if limit else 0
+        if self.awake and not self.streams:
+            self.awake = False
+            self.rest_at = now + REST_AFTER
         while self.incomplete and current is not NULL:
             (<Http2Stream>current)._pace(now)
             current = (<Http2Stream>current).c_next
@@ -138,7 +173,8 @@ cdef class Http2Session(LimitedSession):
 
     cdef uint64_t deadline(self) noexcept:
         cdef PyObject *current = self.c_first
-        cdef uint64_t first = earlier(earlier(self.until, self.head_until), earlier(self.drain_at, earlier(self.ping_at, self.pong_until)))
+        cdef uint64_t first = earlier(earlier(self.until, self.rest_at), earlier(self.drain_at, earlier(self.ping_at, self.pong_until)))
+        first = earlier(first, self.head_until)
         if not self.ending:
             while current is not NULL:
                 first = earlier(first, (<Http2Stream>current)._deadline())
@@ -148,6 +184,10 @@ cdef class Http2Session(LimitedSession):
     cdef int on_due(self, uint64_t now) except -1:
         cdef Http2Stream stream
         cdef uint64_t deadline
+        if self.rest_at and now >= self.rest_at:
+            self.rest_at = 0
+            if self.c_slot is not NULL and not self.streams:
+                _rest(self.c_slot)
         for stream in self._open_streams():
             deadline = stream._deadline()
             if deadline and now >= deadline and not stream.closed:
@@ -290,21 +330,29 @@ cdef class Http2Session(LimitedSession):
         return 0
 
     cdef int _on_broken(self, int code) except -1:
-        """nghttp2 can't go on, and says nothing to the client."""
+        """nghttp2 can't go on, or must not, and says nothing to the client."""
         cdef Transport transport = self.transport
-        cdef uint32_t error = nghttp2.NGHTTP2_ENHANCE_YOUR_CALM
+        cdef uint32_t error = self.fault or nghttp2.NGHTTP2_ENHANCE_YOUR_CALM
         cdef Rejection reason = REJECTED_HTTP2_FLOOD
+        cdef int32_t last = nghttp2.nghttp2_session_get_last_proc_stream_id(self.c_session)
         cdef char frame[17]
+        cdef int i
         if code == nghttp2.NGHTTP2_ERR_NOMEM:
             raise MemoryError()
         if code == ERR_TOO_MANY_CONTINUATIONS:
             reason = REJECTED_HTTP2_CONTINUATIONS
-        elif code != nghttp2.NGHTTP2_ERR_FLOODED:
+        elif code != nghttp2.NGHTTP2_ERR_FLOODED and not self.fault:
             error, reason = nghttp2.NGHTTP2_PROTOCOL_ERROR, REJECTED_HTTP2_PROTOCOL
         self.ending = self.broken = True
-        if self.http.rejections.note(reason):
+        self.head_until = 0
+        if error == nghttp2.NGHTTP2_ENHANCE_YOUR_CALM:
+            self.context.offenders.note(transport)
+            transport.suspect = True
+        if not self.fault and self.http.rejections.note(reason):
             _log.info("%s: HTTP/2: %s", name_of(transport.client()), nghttp2.nghttp2_strerror(code).decode("ascii"))
         memcpy(frame, b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0", 17)
+        for i in range(4):
+            frame[9 + i] = <char>(last >> (24 - 8 * i))
         frame[16] = <char>error
         out_copy(transport.pool, &transport.out, frame, 17)
         self._close_streams()           # what they say, nghttp2 does not take any more
@@ -319,6 +367,7 @@ cdef class Http2Session(LimitedSession):
             self._take(stream)
             self.incomplete += 1
             self.until = 0
+            self.awake = True
             self._await_head()
             nghttp2.nghttp2_session_set_stream_user_data(self.c_session, frame.hd.stream_id, <void *>stream)
             self.messages += 1
@@ -357,26 +406,38 @@ cdef class Http2Session(LimitedSession):
                     self._account(ABUSE_EMPTY_FRAMES)
                 if ends:
                     stream._on_end()
+        elif frame.hd.type == nghttp2.NGHTTP2_PRIORITY_UPDATE:
+            self._on_priority((<nghttp2.nghttp2_ext_priority_update *>frame.ext.payload).stream_id)
         elif frame.hd.type == nghttp2.NGHTTP2_RST_STREAM:
             stream = _stream_of(self.c_session, frame.hd.stream_id)
             if stream is None or not stream.complete or stream.queued:
                 self._account(ABUSE_RESETS)
         elif frame.hd.type == nghttp2.NGHTTP2_WINDOW_UPDATE:
             if frame.window_update.window_size_increment < SMALL_INCREMENT:
-                self._account(ABUSE_FLOOD)
+                self._account(ABUSE_WINDOWS)
         elif frame.hd.type == nghttp2.NGHTTP2_PING and frame.hd.flags & nghttp2.NGHTTP2_FLAG_ACK:
             self._on_pong(frame.ping.opaque_data)
+        return 0
+
+    cdef int _on_priority(self, int32_t id) except -1:
+        """The client has said how urgent a stream is, which may not have begun."""
+        cdef Http2Stream stream = _stream_of(self.c_session, id)
+        self.urged = max(self.urged, id)
+        if stream is not None:
+            stream.urgency = URGENCY_OF_CLIENT
         return 0
 
     cdef int _on_frame_sent(self, const nghttp2.nghttp2_frame *frame) except -902:
         cdef Http2Stream stream
         if frame.hd.type == nghttp2.NGHTTP2_RST_STREAM:
-            return self._on_malformed() if frame.rst_stream.error_code == nghttp2.NGHTTP2_PROTOCOL_ERROR else 0
-        if frame.hd.type == nghttp2.NGHTTP2_GOAWAY and frame.goaway.error_code != nghttp2.NGHTTP2_NO_ERROR and not self.ending:
-            self.ending = True
-            if self.http.rejections.note(REJECTED_HTTP2_PROTOCOL):
-                _log.info("%s: HTTP/2: %s", name_of(self.transport.client()), nghttp2.nghttp2_http2_strerror(frame.goaway.error_code).decode("ascii"))
-            return 0
+            if frame.rst_stream.error_code == nghttp2.NGHTTP2_PROTOCOL_ERROR:
+                return self._on_malformed()
+            # Streams beyond the limit, of a client that has not acknowledged it.
+            return self._account(ABUSE_RESETS) if frame.rst_stream.error_code == nghttp2.NGHTTP2_REFUSED_STREAM else 0
+        if frame.hd.type == nghttp2.NGHTTP2_GOAWAY:
+            if self.ending:
+                return 0
+            return self._on_rejected(frame.goaway.error_code) if frame.goaway.error_code != nghttp2.NGHTTP2_NO_ERROR else self._on_goaway_sent()
         if frame.hd.type != nghttp2.NGHTTP2_HEADERS and frame.hd.type != nghttp2.NGHTTP2_DATA:
             return 0
         if frame.hd.type == nghttp2.NGHTTP2_DATA and not frame.hd.flags & nghttp2.NGHTTP2_FLAG_END_STREAM:
@@ -390,8 +451,21 @@ cdef class Http2Session(LimitedSession):
                 stream.interims -= 1
                 stream._has_room()
         if frame.hd.flags & nghttp2.NGHTTP2_FLAG_END_STREAM and not stream.ended:
+            if stream.tunnel is not None:
+                return stream.tunnel.await_end()
             # RFC 9113, 8.1: the client need not send the rest of a request that is answered.
             nghttp2.nghttp2_submit_rst_stream(self.c_session, nghttp2.NGHTTP2_FLAG_NONE, frame.hd.stream_id, nghttp2.NGHTTP2_NO_ERROR)
+        return 0
+
+    cdef int _on_rejected(self, uint32_t error) except -1:
+        """nghttp2 has ended the connection by itself: the protocol was broken, or a SETTINGS frame had too many values: then it asks for calm."""
+        cdef Rejection reason = REJECTED_HTTP2_PROTOCOL
+        self.ending = True
+        if error == nghttp2.NGHTTP2_ENHANCE_YOUR_CALM:
+            reason = REJECTED_HTTP2_SETTINGS
+            self.context.offenders.note(self.transport)
+        if self.http.rejections.note(reason):
+            _log.info("%s: HTTP/2: %s", name_of(self.transport.client()), nghttp2.nghttp2_http2_strerror(error).decode("ascii"))
         return 0
 
     cdef int _on_malformed(self) except -1:

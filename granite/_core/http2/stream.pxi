@@ -20,9 +20,10 @@ cdef class Http2Stream(StreamRequest):
         self.field_lines = 0
         self.head_size = self.unread = self.body_size = 0
         self.forwarded = 0
+        self.urgency = URGENCY_OF_CLIENT
         self.error = self.declined = self.retry_in = self.events = self.interims = 0
         self.in_trailers = self.malformed = self.expects_continue = self.submitted = self.deferred = self.complete = self.wants_room = False
-        self.dispatched = self.ended = self.refused = self.closed = self.paced = False
+        self.is_tunnel = self.dispatched = self.ended = self.refused = self.closed = self.paced = False
         self.pace.at = self.pace.elapsed = 0
         self.bytes_in = self.bytes_out = 0
         return 0
@@ -34,6 +35,7 @@ cdef class Http2Stream(StreamRequest):
         self.session = None
         self.transport = None
         self.exchange = self.unlogged = None
+        self.tunnel = None
         self.method = self.raw_path = self.path = self.query_string = self.authority = None
         self.fields = self.cookies = self.trailers = None
         return 0
@@ -42,6 +44,10 @@ cdef class Http2Stream(StreamRequest):
 
     cdef int _on_head(self, bint ends) except -1:
         """The head is complete, or the trailers are."""
+        if self.in_trailers and self.is_tunnel:     # RFC 9113, 8.5: it has frames of DATA only
+            return self.session._check(nghttp2.nghttp2_submit_rst_stream(
+                self.session.c_session, nghttp2.NGHTTP2_FLAG_NONE, self.id, nghttp2.NGHTTP2_PROTOCOL_ERROR
+            ))
         if self.in_trailers:
             return self._on_end() if ends else 0
         if ends:
@@ -56,6 +62,7 @@ cdef class Http2Stream(StreamRequest):
         cdef HttpContext http = self.http
         cdef Transport transport = self.transport
         cdef Exchange exchange
+        cdef Handshake handshake = None
         cdef Forwarded told
         cdef const Forwarded *known = NULL
         cdef const Address *client = transport.address()
@@ -67,7 +74,11 @@ cdef class Http2Stream(StreamRequest):
         self.declined = http.decline(transport, client, &self.retry_in)
         if self.declined:
             return 0
-        exchange = http.new_exchange(self, transport, self.fields, known, self.session.read_at)
+        if self.is_tunnel:
+            handshake = self._judge()
+            if handshake.status:
+                return self._deny(handshake.status, handshake.why)
+        exchange = http.new_exchange(self, transport, self.fields, known, self.session.read_at, handshake)
         self.fields = None              # from now on, trailers
         exchange.method = self.method
         exchange.http_version = _HTTP2
@@ -75,10 +86,20 @@ cdef class Http2Stream(StreamRequest):
         exchange.raw_path, exchange.path, exchange.query_string = self.raw_path, self.path, self.query_string
         exchange.body_complete = self.ended
         exchange.body_withheld = self.expects_continue and not self.ended
-        if not self.ended:
+        if not self.ended and handshake is None:
             exchange.trailers = []
         self.exchange = exchange
         return 0
+
+    cdef Handshake _judge(self):
+        """What an extended CONNECT asks for; or with a status why it does not get it."""
+        cdef Handshake handshake = self.http.websockets.judge(self.fields, False)
+        if self.ended or self.content_length > 0:
+            handshake.status = 400
+            handshake.why = "a request for a WebSocket has a body, or an end"
+        elif handshake.status == 0:
+            _rank(self)
+        return handshake
 
     cdef int _on_data(self, const char *base, size_t size) except -1:
         cdef Http2Session session = self.session
@@ -87,8 +108,8 @@ cdef class Http2Stream(StreamRequest):
         self.body_size += size
         self.expects_continue = False   # it did not wait
         if exchange is None or self.error:
-            return session._received(size)
-        if self.body_size > self.http.max_body_size:
+            return session._received(size) if self.tunnel is None else self.tunnel.take(base, size)
+        if self.body_size > self.http.max_body_size and not self.is_tunnel:
             self._deny(413, "the request's body is larger than max_body_size")
             session._note(self, EVENT_BODY)
         exchange.add_body(base, size)
@@ -105,11 +126,15 @@ cdef class Http2Stream(StreamRequest):
         cdef Exchange exchange = self.exchange
         self._request_ends()
         if exchange is None:
+            if self.tunnel is not None:
+                self.session._note(self, EVENT_BODY)
             return 0
         if self.error:                  # of its trailers
             self.session._note(self, EVENT_BODY)
             return 0
         exchange.body_complete = True
+        if self.is_tunnel:
+            exchange.read_ended = True
         if self.in_trailers:
             exchange.trailers.extend(self.fields)
             self.fields = None
@@ -120,7 +145,8 @@ cdef class Http2Stream(StreamRequest):
         self.paced = False
         if not self.ended:
             self.ended = True
-            self.session.incomplete -= 1
+            if not self.is_tunnel:
+                self.session.incomplete -= 1
 
     # behind nghttp2's back
 
@@ -137,7 +163,7 @@ cdef class Http2Stream(StreamRequest):
                 return self._decline(None, self.declined, REJECTED_OVERLOAD if self.declined == 503 else REJECTED_REQUESTS_PER_IP, self.retry_in)
             return self._dispatch()
         if exchange is None:
-            return 0
+            return self.tunnel.handle(events) if self.tunnel is not None else 0
         if exchange.turn == TURN_COME:
             return self._dispatch()
         if not self.dispatched:
@@ -228,10 +254,12 @@ cdef class Http2Stream(StreamRequest):
 
     cdef int _taken(self) except -1:
         """Tell the client of what the application has taken."""
-        cdef Http2Session session = self.session
         cdef size_t size = self.unread - self.exchange.buffered()
-        if size == 0:
-            return 0
+        return self._give(size) if size else 0
+
+    cdef int _give(self, size_t size) except -1:
+        """Open the windows by so many bytes."""
+        cdef Http2Session session = self.session
         self.unread -= size
         session.unread -= size
         if not self.ended:
@@ -257,11 +285,18 @@ cdef class Http2Stream(StreamRequest):
         exchange.on_disconnect()
         return self._drop_body() if self.unread else 0
 
+    cdef int accept(self, Exchange exchange, str subprotocol, list headers) except -1:
+        cdef list fields = self.http.fields_of_accept(exchange, subprotocol, headers)   # may run the application's code
+        if self.exchange is not exchange or self.transport.broken:
+            exchange.disconnected = True
+            return 0
+        return _open_tunnel(self, exchange, fields)
+
     # deadlines
 
     cdef int _pace(self, uint64_t now) noexcept:
         """Whether it is the client that takes its time: it has been told that it may send more of the body."""
-        if self.exchange is None or self.ended or self.expects_continue or self.unread >= self.session.stream_window // 2 or self.session.withheld:
+        if self.exchange is None or self.ended or self.is_tunnel or self.expects_continue or self.unread >= self.session.stream_window // 2 or self.session.withheld:
             self.paced = False
         elif not self.paced:
             self.paced = True
@@ -272,7 +307,9 @@ cdef class Http2Stream(StreamRequest):
         cdef uint64_t first = self.http.pace_deadline(&self.pace) if self.paced else 0
         if self.queued and self.http.timeouts.write:
             first = earlier(first, self.moved_at + self.http.timeouts.write)
-        return earlier(first, self.http.request_deadline(self.exchange)) if self.exchange is not None else first
+        if self.exchange is not None:
+            return earlier(first, self.http.request_deadline(self.exchange))
+        return earlier(first, self.tunnel.deadline()) if self.tunnel is not None else first
 
     cdef int _on_late(self, uint64_t now) except -1:
         cdef Exchange exchange = self.exchange
@@ -280,6 +317,8 @@ cdef class Http2Stream(StreamRequest):
         cdef uint64_t deadline = self.http.request_deadline(exchange) if exchange is not None else 0
         if limit and self.queued and now >= self.moved_at + limit and not (deadline and now >= deadline):
             return self._on_stalled(now)
+        if self.tunnel is not None:
+            return self.tunnel.on_due(now)
         self.refused = True
         if deadline and now >= deadline:
             return self._refuse(504, self.http.late_request(exchange))
@@ -305,6 +344,8 @@ cdef class Http2Stream(StreamRequest):
         cdef Http2Session session = self.session
         self.exchange = None
         try:
+            if self.tunnel is not None:
+                self.tunnel.closed()
             if self.unlogged is not None:
                 self._log(self.unlogged, self.unlogged.aborted or self.queued > 0 or not self.complete)
             elif exchange is not None:

@@ -26,6 +26,7 @@ cdef class Reactor(LoopTurn):
         self.context = context
         self.pool = OutPool.__new__(OutPool)
         self.soon = []
+        self.unflushed = []
         self.late = []
         self.wakers = []
         self.local_addresses = {}
@@ -65,6 +66,25 @@ cdef class Reactor(LoopTurn):
         handle.in_soon = True
         self.soon.append(handle)
         return self._ask_for_turn()
+
+    cdef int flush_later(self, StreamHandle handle) except -1:
+        """Note that a handle has something to write at the end of this turn. Each of them holds an OutBuf: if many do, the first one writes
+        at once. So what goes to all clients passes through a few buffers."""
+        cdef StreamHandle first
+        if handle.unflushed:
+            return 0
+        handle.unflushed = True
+        self.unflushed.append(handle)
+        if len(self.unflushed) <= MOST_UNFLUSHED:
+            return 0
+        first = self.unflushed.pop(0)
+        first.unflushed = False
+        try:
+            if first.corked == 0:
+                first.flush()
+        except BaseException as exc:    # which is no concern of whoever is writing
+            first._fail(exc)
+        return 0
 
     cdef int _ask_for_turn(self) except -1:
         """Have what was asked for done in a turn of its own, unless the present one has not come to its end."""
@@ -163,6 +183,10 @@ cdef class Reactor(LoopTurn):
                     handle._on_soon()
                 except BaseException as exc:
                     handle._fail(exc)
+        if self.unflushed:
+            for handle in self.unflushed:
+                handle.unflushed = False
+            self.unflushed = []
         return 0
 
     cdef int at_end(self, Deferred work) except -1:

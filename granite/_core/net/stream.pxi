@@ -46,6 +46,8 @@ cdef void _cb_stream_read(uv.uv_stream_t *stream, ssize_t size, const uv.uv_buf_
         if size > 0:
             if not self.lingering:
                 self._on_read(buf.base, <size_t>size)
+            elif self.suspect:
+                self._discard(<size_t>size)
         elif size == uv.UV_EOF:
             self.read_ended = True
             self.reading = False
@@ -197,6 +199,13 @@ cdef class StreamHandle(StreamWriter):
                 _shutdown(fd, SHUT_WR)
             self.start_reading()
             self.arm(self.reactor.now() + LINGER_TIMEOUT)
+        return 0
+
+    cdef int _discard(self, size_t size) except -1:
+        """Who was told to calm down, and pours on, gets the reset that lingering spares the others: reading it all would be what it wants."""
+        self.discarded += <uint32_t>size
+        if self.discarded > MOST_DISCARDED:
+            self._close()
         return 0
 
     cdef bint _has_unread(self) noexcept:

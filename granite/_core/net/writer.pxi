@@ -55,7 +55,7 @@ cdef class StreamWriter(Transport):
 
     cdef int flush_soon(self) except -1:
         self.reactor.run_soon(self)
-        return 0
+        return self.reactor.flush_later(self)
 
     cdef int flush(self) except -1:
         cdef OutQueue rest

@@ -64,6 +64,12 @@ def malformed_requests(client: Wire) -> None:
     client.send(*parts)
 
 
+def too_many_requests(client: Wire) -> None:
+    """Requests beyond the limit of streams, which the client never acknowledges."""
+    fields = [block(client, method="POST") for _ in range(300)]
+    client.send(*[frame(HEADERS, END_HEADERS, client.new_stream(), each) for each in fields])
+
+
 def continuations(client: Wire) -> None:
     """A head without an end (CVE-2024-27316)."""
     if client._next == 1:
@@ -169,13 +175,38 @@ def table_sizes(client: Wire) -> None:
     client.send(*(settings({1: size}) for _ in range(100) for size in (0, 65536)))
 
 
-# Those that end with an error of the connection.
-ENDED: list[Flood] = [
-    *(rapid_reset, made_you_reset, continuations, empty_continuations, setting_after_setting),
-    *(long_settings, pings, empty_data, padded_data, hpack_bomb, empty_fields, table_sizes),
-    *(window_updates, window_updates_of_a_stream, malformed_requests),
-    *(priorities, priority_updates),
-]
+def greased(client: Wire) -> None:
+    """A frame of a reserved type before each one that means something, as some browsers have it."""
+    parts = []
+    for _ in range(50):
+        stream = client.new_stream()
+        parts.append(frame(0x0B + 0x1F * 3, 0, 0, b"grease"))
+        parts.append(frame(HEADERS, END_HEADERS, stream, block(client, method="POST")))
+        parts.append(frame(0x0B + 0x1F * 3, 0, stream))
+        parts.append(frame(DATA, END_STREAM, stream, b"body"))
+    client.send(*parts)
 
-# Those that cost next to nothing, and are borne.
-BORNE: list[Flood] = [unknown_frames]
+
+# Those that end with an error of the connection, and how they count.
+REASONS: dict[Flood, str] = {
+    rapid_reset: "http2_resets",
+    malformed_requests: "http2_resets",
+    too_many_requests: "http2_resets",
+    made_you_reset: "http2_protocol",  # by nghttp2, to which it is no error of the stream alone
+    continuations: "http2_continuations",
+    empty_continuations: "http2_continuations",
+    setting_after_setting: "http2_settings",
+    long_settings: "http2_settings",
+    table_sizes: "http2_settings",
+    pings: "http2_pings",
+    empty_data: "http2_empty_frames",
+    padded_data: "http2_empty_frames",
+    hpack_bomb: "http2_fields",
+    empty_fields: "http2_invalid_fields",
+    window_updates: "http2_windows",
+    window_updates_of_a_stream: "http2_windows",
+    priorities: "http2_flood",
+    priority_updates: "http2_flood",
+    unknown_frames: "http2_flood",
+}
+ENDED = list(REASONS)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.granite_process import plain_environ
 from tests.server.apps import answer, body, body_of, start
 from tests.server.http2.marks import every_interface, plain_and_tls
 
@@ -44,10 +44,9 @@ STREAMED = b"".join(b"%d\n" % number * 1000 for number in range(50))
 
 
 def run(*command: str) -> str:
-    """What the client says; it is not preloaded with what the sanitizers' tests are."""
-    environ = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    """What the client says."""
     done = subprocess.run(
-        command, env=environ, capture_output=True, text=True, timeout=PATIENCE, check=False
+        command, env=plain_environ(), capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -159,10 +159,8 @@ def test_a_response_that_takes_too_long(connect, serve, begun, log):
     assert counted(server)["rejected_request_timeout"] == 1
 
 
-@plain_and_tls
-def test_a_client_that_takes_nothing_of_its_window(connect, serve):
-    """Window stalling: the stream has something to say and may not."""
-    seen = Seen()
+def endless(seen: Seen):
+    """An application that sends until it must not any more, and says why."""
 
     async def app(scope, receive, send):
         await send(start())
@@ -172,7 +170,14 @@ def test_a_client_that_takes_nothing_of_its_window(connect, serve):
         except OSError as exc:
             seen.put(type(exc).__name__)
 
-    server = serve(app, write_timeout=0.5)
+    return app
+
+
+@plain_and_tls
+def test_a_client_that_takes_nothing_of_its_window(connect, serve):
+    """Window stalling: the stream has something to say and may not."""
+    seen = Seen()
+    server = serve(endless(seen), write_timeout=0.5)
     client = connect(server, stalls=True)
     stream = client.request()
     response = client.responses[stream]
@@ -185,16 +190,7 @@ def test_a_client_that_takes_nothing_of_its_window(connect, serve):
 @plain_and_tls
 def test_a_client_that_does_not_read_its_socket(connect, serve):
     seen = Seen()
-
-    async def app(scope, receive, send):
-        await send(start())
-        try:
-            while True:
-                await send(body(b"x" * MIB, more=True))
-        except OSError as exc:
-            seen.put(type(exc).__name__)
-
-    server = serve(app, write_timeout=0.5)
+    server = serve(endless(seen), write_timeout=0.5)
     client = connect(server, receive_buffer=4096)
     client.h2.increment_flow_control_window(2**30)
     stream = client.request()

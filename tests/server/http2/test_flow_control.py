@@ -77,6 +77,7 @@ def test_many_bodies_that_are_not_read_do_not_stop_one_that_is(connect):
         app,
         http2_initial_stream_window_size=window,
         http2_initial_connection_window_size=window,
+        graceful_timeout=0.1,  # nobody lets go of the slow ones
     )
     client.ping()
     streams = [client.request("/slow", method="POST", end=False) for _ in range(8)]
@@ -93,7 +94,7 @@ def test_many_bodies_that_are_not_read_do_not_stop_one_that_is(connect):
 def test_the_body_of_a_cancelled_stream_gives_its_window_back(connect):
     """That of the connection, or a client could use it up."""
     gate = Gate()
-    client = connect(gated(gate), http2_initial_connection_window_size=WINDOW)
+    client = connect(gated(gate), http2_initial_connection_window_size=WINDOW, graceful_timeout=0.1)
     client.ping()
     for _ in range(5):
         stream = client.request("/slow", method="POST", end=False)

@@ -16,10 +16,9 @@ from tests.http2.wire import (
     PROTOCOL_ERROR,
     frame,
 )
-from tests.server.apps import Gate, answer, echo_body, eventually, hello
+from tests.server.apps import Gate, answer, echo_body, eventually, held_up, hello
 from tests.server.http2.marks import every_interface, plain_and_tls
-from tests.server.inside import inside
-from tests.server.test_closing import stopping
+from tests.server.inside import inside, stopping
 
 ALL = 2**31 - 1
 
@@ -52,11 +51,7 @@ def test_an_idle_connection_ends(connect, serve, interface):
 @plain_and_tls
 def test_streams_in_flight_are_answered(connect, serve):
     gate = Gate()
-
-    async def app(scope, receive, send):
-        await gate.wait()
-        await answer(send, b"done")
-
+    app = held_up(gate, b"done")
     server = serve(app, graceful_timeout=600)
     client = connect(server)
     stream = client.request()
@@ -104,6 +99,21 @@ def test_what_comes_between_the_two_is_answered(wire, serve):
     assert done == {held, between}
     assert last == between
     eventually(lambda: server.counters()["connections"] == 0)
+
+
+def test_the_ping_comes_behind_the_first(wire, serve):
+    """Who answers it has read that no streams are wanted, and begins none which would be lost."""
+    server = serve(hello)
+    client = wire(server)
+    client.answer(client.request())
+    drain(server)
+    first = client.read()
+    while first.kind != GOAWAY:
+        assert first.kind != PING
+        first = client.read()
+    found = client.until(PING)
+    client.send(frame(PING, 1, 0, found.payload))
+    assert [last.kind for last in client.frames()] == [GOAWAY]
 
 
 def test_what_comes_behind_the_second_is_not_begun(wire, serve):
@@ -187,11 +197,7 @@ def test_more_requests_than_the_limit_at_once(wire, serve):
 def test_the_goaway_of_a_client(wire, serve):
     """Its streams are answered, then the connection ends."""
     gate = Gate()
-
-    async def app(scope, receive, send):
-        await gate.wait()
-        await answer(send, b"done")
-
+    app = held_up(gate, b"done")
     server = serve(app)
     client = wire(server)
     stream = client.request()

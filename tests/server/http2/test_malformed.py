@@ -21,6 +21,8 @@ from tests.http2.wire import (
 from tests.server.apps import Seen, answer, body_of
 from tests.server.inside import counted
 
+pytestmark = pytest.mark.c_alone
+
 
 class Paths(Seen):
     """An application that tells which requests were complete."""

@@ -6,20 +6,10 @@ from __future__ import annotations
 
 import pytest
 
-from granite import log as granite_log
 from tests.http2.wire import PROTOCOL_ERROR
-from tests.server.apps import Gate, Scopes, answer, body, body_of, hello, sending, start
+from tests.server.apps import Gate, Scopes, answer, body, body_of, held_up, hello, sending, start
 from tests.server.http2.marks import every_interface, plain_and_tls
 from tests.server.inside import counted, durations, wait_for
-from tests.server.logged import Logged
-
-
-@pytest.fixture
-def logged(serve, tmp_path):
-    logged = Logged(serve, tmp_path / "access.log")
-    yield logged
-    logged.restore()
-    granite_log.close()
 
 
 def line(logged, connect, *atoms, app=hello, path="/", lines=(), **asked):
@@ -149,11 +139,7 @@ def test_too_many_requests_of_an_address(connect, serve):
 
 def test_overload(connect, serve):
     gate = Gate()
-
-    async def app(scope, receive, send):
-        await gate.wait()
-        await answer(send, b"hello")
-
+    app = held_up(gate, b"hello")
     server = serve(app, backpressure=1, overload="reject")
     client = connect(server)
     first = client.request()

@@ -9,10 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.server.apps import body, eventually, sending, start
-from tests.server.files.pieces import contents, descriptors
+from tests.server.files.pieces import MIB, contents, descriptors, maker, whole
 from tests.server.http2.marks import every_interface, plain_and_tls
-
-MIB = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
@@ -22,16 +20,7 @@ def data() -> bytes:
 
 @pytest.fixture
 def make(tmp_path, data):
-    def make(size: int) -> str:
-        path = tmp_path / f"of-{size}"
-        path.write_bytes(data[:size])
-        return str(path)
-
-    return make
-
-
-def whole(path: str):
-    return {"type": "http.response.pathsend", "path": path}
+    return maker(tmp_path, data)
 
 
 @plain_and_tls

@@ -42,7 +42,7 @@ def test_the_defaults(wire):
     assert values[INITIAL_WINDOW] == 1024**2
     assert values.get(MAX_FRAME, 16384) == 16384
     assert values[MAX_FIELDS] == 65536
-    assert values.get(ENABLE_CONNECT, 0) == 0
+    assert values[ENABLE_CONNECT] == 1
     assert values.get(ENABLE_PUSH, 0) == 0
     assert window == 1024**2
 

@@ -77,15 +77,13 @@ def test_many_at_once(connect, interface):
             assert client.response(stream).body == b"hello"
 
 
-def test_more_streams_than_allowed_are_refused(connect, wire):
+def test_more_streams_than_allowed_are_refused(serve, connect, wire):
     held = Held()
-    server = connect(held, http2_max_concurrent_streams=5)
-    server.ping()
-    assert server.settings[MAX_STREAMS] == 5
-    host, port = server.sock.getpeername()
-    from tests.http2.wire import Wire
-
-    client = Wire(host, port)
+    server = serve(held, http2_max_concurrent_streams=5)
+    told = connect(server)
+    told.ping()
+    assert told.settings[MAX_STREAMS] == 5
+    client = wire(server)
     streams = [client.request(f"/{number}") for number in range(5)]
     for number in range(5):
         assert held.seen.get() == f"/{number}"
@@ -99,7 +97,8 @@ def test_more_streams_than_allowed_are_refused(connect, wire):
     assert held.seen.get() == "/more"
     held.let_go("/more")
     assert client.answer(more)[":status"] == "200"
-    client.close()
+    for number in range(1, 5):
+        held.let_go(f"/{number}")
 
 
 @pytest.mark.parametrize("code", [CANCEL, NO_ERROR, REFUSED_STREAM])
