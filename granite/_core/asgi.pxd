@@ -32,8 +32,8 @@ cdef class AsgiExchange(TaskExchange):
 
 cdef class AsgiWebSocket(WebSocketExchange):
     cdef bint connect_told              # receive() has begun
-    cdef object _send(self, object message)
-    cdef object _send_payload(self, object message)
+    cdef object _send(self, object given)
+    cdef object _send_payload(self, dict message)
     cdef object _send_close(self, object message)
     cdef object _send_answer(self, object message, object kind)
     cdef object _send_accept(self, object message)

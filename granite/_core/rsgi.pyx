@@ -16,7 +16,7 @@ from granite._core.capi.python cimport PyBytes_CheckExact, PyUnicode_AsLatin1Str
 from granite._core.exchange cimport (
     RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE, WEBSOCKET_CLOSED, WEBSOCKET_CONNECTING, WEBSOCKET_OPEN, Exchange, Protocol,
 )
-from granite._core.task cimport TaskExchange, TaskInterface, WebSocketExchange
+from granite._core.task cimport TaskExchange, TaskInterface, WebSocketExchange, adopt
 from granite._core.exchange import ClientDisconnected
 from granite._core.task import PENDING
 
@@ -59,16 +59,12 @@ cdef class RsgiInterface(TaskInterface):
 
     cdef Exchange new_exchange(self):
         cdef RsgiExchange exchange = RsgiExchange.__new__(RsgiExchange)
-        exchange.interface = self
-        exchange.tasks = self
-        self.live += 1
+        adopt(self, exchange)
         return exchange
 
     cdef Exchange new_websocket(self):
         cdef RsgiWebSocket exchange = RsgiWebSocket.__new__(RsgiWebSocket)
-        exchange.interface = self
-        exchange.tasks = self
-        self.live += 1
+        adopt(self, exchange)
         return exchange
 
 

@@ -8,18 +8,18 @@ thread.
 from cpython.object cimport PyObject
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memchr, memcmp, memcpy, memset
+from libc.string cimport memchr, memcmp, memcpy
 from granite._core.capi.python cimport (
-    Py_DECREF, Py_INCREF, Py_XDECREF, PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE, PyTuple_GET_ITEM,
+    Py_INCREF, Py_XDECREF, PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE, PyTuple_GET_ITEM,
     PyUnicode_DecodeLatin1, PyUnicode_DecodeUTF8,
 )
 
 # Fields whose values say something about the client's software or the address it asked for, and nothing secret.
 cdef frozenset _SHAREABLE = frozenset((
     b"accept", b"accept-charset", b"accept-encoding", b"accept-language", b"cache-control", b"connection", b"content-length",
-    b"content-type", b"dnt", b"expect", b"host", b"origin", b"pragma", b"priority", b"te", b"transfer-encoding", b"upgrade",
-    b"upgrade-insecure-requests", b"user-agent", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto",
-    b"x-requested-with",
+    b"content-type", b"dnt", b"expect", b"host", b"origin", b"pragma", b"priority", b"sec-websocket-extensions",
+    b"sec-websocket-version", b"te", b"transfer-encoding", b"upgrade", b"upgrade-insecure-requests", b"user-agent", b"x-forwarded-host",
+    b"x-forwarded-port", b"x-forwarded-proto", b"x-requested-with",
 ))
 
 cdef dict _KNOWN = {
@@ -52,15 +52,16 @@ cdef inline uint64_t _load(const char *base, size_t size) noexcept nogil:
 
 cdef inline uint32_t _mix(uint64_t word) noexcept nogil:
     word *= <uint64_t>0x9E3779B97F4A7C15
-    return <uint32_t>(word >> 40)
+    return <uint32_t>(word >> 32)
 
 
 cdef inline uint32_t _hash(const char *base, size_t size) noexcept nogil:
-    """Both ends and the length: enough to tell real headers apart, at a cost that does not grow with them."""
+    """Both ends and the length: enough to tell real headers apart, at a cost that does not grow with them. With this factor the names
+    that requests usually have do not share slots."""
     cdef uint64_t word = _load(base, size)
     if size > 8:
         memcpy(&word, base + size - 8, 8)
-        word = word * 31 + _load(base, 8)
+        word = word * 239 + _load(base, 8)
     return _mix(word + size)
 
 
@@ -98,7 +99,7 @@ cdef class ScopeCache:
         known[0] = entry.known
         if not entry.shareable or value_size > VALUE_LIMIT:
             return (<object>entry.name, PyBytes_FromStringAndSize(value, value_size))
-        slot = (_hash(value, value_size) + <uint32_t>(<size_t>entry.name >> 4)) % FIELD_SLOTS
+        slot = (_hash(value, value_size) + 2 * <uint32_t>(entry - &self.names[0])) % FIELD_SLOTS
         kept = self.fields[slot]
         if kept is not NULL and PyTuple_GET_ITEM(kept, 0) is entry.name:
             kept_value = PyTuple_GET_ITEM(kept, 1)

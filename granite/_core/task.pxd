@@ -51,6 +51,12 @@ cdef class TaskExchange(Exchange):
     cdef int _complete(self) except -1
     cdef object poll(self, int what)
 
+cdef inline void adopt(TaskInterface tasks, TaskExchange exchange) noexcept:
+    """Let a new exchange be one of the interface's."""
+    exchange.interface = tasks
+    exchange.tasks = tasks
+    tasks.live += 1
+
 cdef class WebSocketExchange(TaskExchange):
     cdef WebSocketState state
     cdef int code                       # of the close, when it has closed

@@ -15,10 +15,11 @@ import sys
 from collections import deque as _deque
 
 cimport cython
+from cpython.exc cimport PyErr_SetObject
 from cpython.object cimport PyObject
 from granite._core.capi.python cimport (
     PYGEN_ERROR, PYGEN_NEXT, PYGEN_RETURN, PyCoro_CheckExact, PyContext_Copy, PyDict_SetItem, PyIter_Send, PyObject_Call,
-    PySendResult, Py_DECREF, Py_INCREF, _AsyncType, forbid_making, sendfunc,
+    PySendResult, Py_DECREF, Py_INCREF, _AsyncType, forbid_making, iternextfunc, sendfunc,
 )
 from granite._core.exchange cimport (
     RESPONSE_DONE, RESPONSE_NONE, TURN_TAKEN, WEBSOCKET_CLOSED, WEBSOCKET_CONNECTING, WEBSOCKET_OPEN, Exchange, Interface, Protocol, is_close_code,
@@ -377,6 +378,7 @@ cdef PySendResult _exchange_send(PyObject *self, PyObject *value, PyObject **res
 # Cython has no syntax for `am_send`.
 (<_AsyncType *><PyObject *>_Done).tp_as_async.am_send = <sendfunc><void *>_done_send
 (<_AsyncType *><PyObject *>_Waiting).tp_as_async.am_send = <sendfunc><void *>_waiting_send
+(<_AsyncType *><PyObject *>_Waiting).tp_iternext = <iternextfunc><void *>_waiting_next
 (<_AsyncType *><PyObject *>TaskExchange).tp_as_async.am_send = <sendfunc><void *>_exchange_send
 
 # What send() returns when there is nothing to wait for; one for all, as it has no state.

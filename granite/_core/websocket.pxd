@@ -4,7 +4,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from granite._core.capi.payload cimport Utf8
 from granite._core.capi.zlib cimport z_stream
-from granite._core.counters cimport Histogram
+from granite._core.counters cimport CLASSES, Histogram
 from granite._core.exchange cimport Exchange, Handshake, WebSocketState
 from granite._core.http cimport Session, WebSockets
 
@@ -58,7 +58,7 @@ cdef class WebSocketContext(WebSockets):
     cdef uint64_t ping_interval         # ms, 0 = off, as the others
     cdef uint64_t ping_timeout
     cdef uint64_t close_timeout
-    cdef int64_t opened                 # since the start
+    cdef int64_t responses[CLASSES]     # that have accepted one: 101, or 200 over HTTP/2
     cdef int64_t received               # messages
     cdef int64_t sent
     cdef Histogram round_trip           # of pings
@@ -75,6 +75,7 @@ cdef class WebSocketContext(WebSockets):
     cdef int inflaters
     cdef Stream *c_deflaters[MOST_BITS + 1]     # one for each window size, for messages without a context
     cdef readonly int streams           # that exist, spare ones too
+    cdef readonly int64_t deflated      # messages that were compressed, since the start
     cdef object shared                  # the last message that was compressed without a context, or is likely to be
     cdef bytes shared_body              # ... what came of it; None: nothing yet
     cdef int shared_bits

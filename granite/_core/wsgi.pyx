@@ -43,7 +43,7 @@ from granite._core.counters cimport (
 )
 from granite._core.exchange cimport Exchange, Interface, Protocol, RESPONSE_DONE, is_bodyless
 from granite._core.scope cimport decode_octets
-from granite._core.transport cimport Deferred, LoopTurn, Waker
+from granite._core.transport cimport Deferred, LoopTurn
 from granite._core.exchange import ClientDisconnected
 
 cimport cython

@@ -24,13 +24,15 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def socket(scope: Any, receive: Any, send: Any) -> None:
-    """What comes, until it is `close`."""
+    """What comes, but for the version of HTTP, until it is `close`."""
     await receive()
     await send({"type": "websocket.accept", "subprotocol": scope["subprotocols"][-1]})
     while (message := await receive())["type"] == "websocket.receive":
         if message.get("text") == "close":
             await send({"type": "websocket.close", "code": 4001, "reason": "as you wish"})
             return
+        if message.get("text") == "version":
+            message = {"text": scope["http_version"]}
         await send({**message, "type": "websocket.send"})
 
 

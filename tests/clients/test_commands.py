@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 
 import pytest
 
 from granite._core.tls import cipher_suites
-from tests.granite_process import PATIENCE
-
-# A client is not preloaded with what the sanitizers' tests are.
-ENVIRON = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+from tests.granite_process import PATIENCE, plain_environ
 
 
 @pytest.fixture
@@ -25,7 +21,7 @@ def curl(authority):
     def curl(*arguments: str, status: int = 0) -> str:
         command = ["curl", "-sS", "--cacert", str(authority.file), *arguments]
         done = subprocess.run(
-            command, env=ENVIRON, capture_output=True, text=True, timeout=PATIENCE
+            command, env=plain_environ(), capture_output=True, text=True, timeout=PATIENCE
         )
         assert done.returncode == status, done.stderr
         return done.stdout if status == 0 else done.stderr
@@ -44,7 +40,7 @@ def s_client(authority, server):
         command += ["-CAfile", str(authority.file), "-verify_return_error", *arguments]
         done = subprocess.run(
             command,
-            env=ENVIRON,
+            env=plain_environ(),
             input=request,
             capture_output=True,
             text=True,

@@ -137,3 +137,33 @@ def test_fetch_follows_from_plain_http(run_node, server):
     assert told["redirected"]
     assert told["url"] == f"https://localhost:{server.port}/a%2Fb?c"
     assert (told["method"], told["body"]) == ("POST", 5)
+
+
+@pytest.mark.parametrize("version", ["HTTP/2"])
+def test_a_websocket_over_http_2(run):
+    """Its module http2 asks for one; the frames are made here, with a mask of zeros."""
+    status, offered, answer, closed = run("""
+        const session = require("http2").connect(given.url);
+        const {enableConnectProtocol} = await new Promise(
+            (resolve) => session.once("remoteSettings", resolve));
+        const stream = session.request({
+            ":method": "CONNECT", ":protocol": "websocket", ":path": "/socket",
+            "sec-websocket-version": "13", "sec-websocket-protocol": "chat",
+        });
+        const status = await new Promise((resolve) => stream.once(
+            "response", (fields) => resolve(fields[":status"])));
+        const pieces = [];
+        stream.on("data", (piece) => pieces.push(piece));
+        const echoed = new Promise((resolve) => stream.once("data", resolve));
+        const ended = new Promise((resolve) => stream.once("end", resolve));
+        stream.write(Buffer.from([0x81, 0x85, 0, 0, 0, 0, ...Buffer.from("hello")]));
+        await echoed;
+        stream.write(Buffer.from([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]));
+        await ended;
+        stream.end();
+        await new Promise((resolve) => session.close(resolve));
+        const all = Buffer.concat(pieces);
+        return [status, enableConnectProtocol, all.subarray(2, 7).toString(), [...all.subarray(7)]];
+    """)
+    assert (status, offered, answer) == (200, True, "hello")
+    assert closed == [0x88, 2, 0x03, 0xE8]

@@ -14,6 +14,7 @@ import pytest
 
 from tests.frameworks import common
 from tests.frameworks.sites import FILE_SIZE, Site
+from tests.server.over_http2 import OverHttp2
 from tests.server.raw import Client
 from tests.server.websocket.client import WebSocket
 
@@ -264,8 +265,10 @@ class Sockets:
 
     failure = 1011  # with which a WebSocket is closed whose application has failed
 
-    def test_messages(self, site: Site):
-        with self.opened(site, "/socket/you", "Sec-WebSocket-Protocol: other, chat") as websocket:
+    @pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])
+    def test_messages(self, site: Site, version: str):
+        opened = self.opened if version == "HTTP/1.1" else self.opened_over_http2
+        with opened(site, "/socket/you", "sec-websocket-protocol: other, chat") as websocket:
             assert websocket.answer.get("sec-websocket-protocol") == "chat"
             assert websocket.message() == "hello you"
             for message in ("wörld", b"\0\xff", "", "x" * 100_000, b"y" * 100_000):
@@ -295,5 +298,13 @@ class Sockets:
         client = Client("127.0.0.1", site.process.port)
         try:
             yield WebSocket(client, path, *fields)
+        finally:
+            client.close()
+
+    @contextmanager
+    def opened_over_http2(self, site: Site, path: str, *fields: str) -> Iterator[WebSocket]:
+        client = OverHttp2("127.0.0.1", site.process.port)
+        try:
+            yield client.websocket(path, *fields)
         finally:
             client.close()

@@ -144,6 +144,16 @@ async def echo_body(scope: Scope, receive: Receive, send: Send) -> None:
     await answer(send, await body_of(receive))
 
 
+def held_up(gate: Gate, data: bytes) -> App:
+    """An application that answers when the gate is open."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await gate.wait()
+        await answer(send, data)
+
+    return app
+
+
 def sending(*messages: Message) -> App:
     """An application that sends these messages, whatever it is asked."""
 

@@ -14,12 +14,15 @@ from typing import Any, Protocol
 
 import pytest
 
+from granite import log as granite_log
 from granite.testing import TestServer
+from tests.server.logged import Logged
 from tests.server.over_http2 import HTTP1_ONLY, OverHttp2
 from tests.server.over_rsgi import OverRsgi
 from tests.server.over_wsgi import ASGI_ONLY, OverWsgi
 from tests.server.raw import Client
-from tests.server.tls import Authority, SecureSocket
+from tests.server.tls import Authority, Forger, Records, SecureSocket
+from tests.server.tls12 import Forger12
 
 # The modules whose tests run over TLS too: those about how bytes flow and connections end.
 OVER_TLS = {
@@ -31,7 +34,8 @@ OVER_TLS = {
 # Those that run over TLS 1.2 as well as 1.3: about what both engines have in common.
 OVER_TLS_1_2 = {
     *("test_back_pressure", "test_certificates_by_name", "test_client_certificates"),
-    *("test_closing", "test_tls", "test_tls_tickets", "test_transfer"),
+    *("test_closing", "test_tls", "test_tls_handshakes", "test_tls_records_at_the_end"),
+    *("test_tls_tickets", "test_transfer"),
 }
 
 # Those that run over HTTP/2 too: about what applications send, and what becomes of their calls.
@@ -39,6 +43,8 @@ OVER_HTTP2 = {
     *("test_applications", "test_context", "test_early_hints", "test_failures", "test_headers"),
     *("test_files_content", "test_lengths", "test_odd", "test_request_id", "test_rsgi_life"),
     *("test_rsgi_responses", "test_send", "test_start_response", "test_tasks"),
+    *("test_websocket_closing", "test_websocket_flow", "test_websocket_messages"),
+    "test_websocket_rsgi",
 }
 
 # Those that run over RSGI too: about what all interfaces have in common.
@@ -240,3 +246,52 @@ def connect(serve: Serve, transport: str, request: pytest.FixtureRequest) -> Ite
             return client
 
         yield connect
+
+
+@pytest.fixture
+def certificate(authority):
+    """The settings of a server with a certificate for 127.0.0.1 and localhost."""
+    return authority.settings
+
+
+@pytest.fixture
+def secured(serve, certificate):
+    """A function that serves an application over TLS."""
+    return lambda app, **settings: serve(app, **certificate, **settings)
+
+
+@pytest.fixture
+def records(trusting, request):
+    """A function that opens a connection whose records the test moves."""
+
+    def open_records(server: TestServer, context: ssl.SSLContext = trusting) -> Records:
+        client = Records(server.host, server.port, context)
+        request.addfinalizer(client.sock.close)
+        return client
+
+    return open_records
+
+
+@pytest.fixture
+def forger(authority, serve, tls_version):
+    """A function that serves an application and takes over a connection to it."""
+    # A ticket would be a record more to count; of TLS 1.2 the client takes none.
+    kind, own = (Forger12, {}) if tls_version == "1.2" else (Forger, {"ssl_ticket_lifetime": 0})
+    with ExitStack() as stack:
+
+        def open_forger(app, **settings):
+            server = serve(app, **own, **authority.settings, **settings)
+            client = kind(server.host, server.port, authority)
+            stack.callback(client.sock.close)
+            return server, client
+
+        yield open_forger
+
+
+@pytest.fixture
+def logged(serve, tmp_path):
+    """A function that serves an application whose requests are logged in a file."""
+    logged = Logged(serve, tmp_path / "access.log")
+    yield logged
+    logged.restore()
+    granite_log.close()

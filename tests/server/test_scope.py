@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 
 import pytest
 
@@ -245,6 +246,40 @@ def test_starlette_routes_below_the_url_path_prefix(connect):
     client = connect(app, url_path_prefix="/api")
     assert client.ask("/there").body == b"/api/there"
     assert client.ask("/api/there").body == b"/api/there"
+
+
+NAMES = (
+    "Accept Accept-Encoding Accept-Language Authorization Cache-Control Connection Content-Type "
+    "Cookie DNT If-Modified-Since If-None-Match Keep-Alive Origin Pragma Priority Range Referer "
+    "Sec-CH-UA Sec-CH-UA-Mobile Sec-CH-UA-Platform Sec-Fetch-Dest Sec-Fetch-Mode Sec-Fetch-Site "
+    "Sec-Fetch-User Sec-GPC Sec-WebSocket-Extensions Sec-WebSocket-Key Sec-WebSocket-Protocol "
+    "Sec-WebSocket-Version TE Traceparent Tracestate Upgrade Upgrade-Insecure-Requests User-Agent "
+    "Via Forwarded X-Forwarded-For X-Forwarded-Host X-Forwarded-Port X-Forwarded-Proto "
+    "X-Forwarded-Prefix X-Real-IP X-Request-ID X-Requested-With"
+)
+
+
+def test_requests_share_the_names_of_their_fields(scope_of):
+    """And the fields themselves, where nothing in them is a secret."""
+    fields = [f"{name}: a" for name in NAMES.split()]
+    first, second = (scope_of(request("/", *fields))["headers"] for _ in range(2))
+    assert len(first) == len(fields) + 1
+    assert [
+        name for (name, _), (other, _) in zip(first, second, strict=True) if name is not other
+    ] == []
+    shared = {one[0] for one, other in zip(first, second, strict=True) if one is other}
+    assert {b"host", b"upgrade", b"user-agent", b"sec-websocket-version"} <= shared
+    assert not shared & {
+        b"cookie",
+        b"authorization",
+        b"sec-websocket-key",
+        b"sec-websocket-protocol",
+    }
+
+
+def test_a_scope_is_no_larger_than_a_dictionary_with_its_keys(scope_of):
+    scope = scope_of(request())
+    assert sys.getsizeof(scope) <= sys.getsizeof(dict(scope.items()))
 
 
 def test_without_lifespan_there_is_no_state(scope_of):

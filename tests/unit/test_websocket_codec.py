@@ -15,6 +15,8 @@ from granite._core.websocket import Codec, WebSocketContext, check_text, sha1, u
 from granite.settings import SETTINGS
 from tests.wire.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, frame, parse
 
+pytestmark = pytest.mark.c_alone
+
 DEFAULTS = {row.name: row.default for row in SETTINGS if row.name.startswith("ws")}
 TAKEOVER = (True, True, 15, 15)
 ALONE = (False, False, 15, 15)
@@ -397,6 +399,24 @@ def test_a_message_to_many_is_compressed_once():
         codec.message("the very same, " * 20) for codec, client in ends if not client.takeover
     ]
     assert len(set(messages)) <= 3
+
+
+@pytest.mark.parametrize("message", ["grün, " * 100, bytes(1000)], ids=["text", "bytes"])
+@pytest.mark.parametrize(
+    ("parameters", "times"),
+    [
+        pytest.param([ALONE], 1, id="no windows"),
+        pytest.param([TAKEOVER], 2, id="windows: the first one does not know of the others"),
+        pytest.param([ALONE, TAKEOVER], 2, id="some of both"),
+        pytest.param([ALONE, (False, False, 9, 15)], 2, id="windows of two sizes"),
+    ],
+)
+def test_how_often_a_message_to_many_is_compressed(message, parameters, times):
+    shared = context(ws_deflate_threshold=0)
+    for codec in [Codec(shared, each) for each in parameters * 20]:
+        # equal to the others, and not the same
+        assert codec.message(message[:1] + message[1:])[0] & 0x40
+    assert shared.deflated <= times
 
 
 # all together

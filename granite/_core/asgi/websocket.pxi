@@ -45,12 +45,15 @@ cdef class AsgiWebSocket(WebSocketExchange):
 
     # send()
 
-    cdef object _send(self, object message):
+    cdef object _send(self, object given):
         cdef object kind
-        if not isinstance(message, dict):
-            if not hasattr(message, "keys"):
-                raise RuntimeError(f"send(): expected a message, which is a dict, got {message!r}")
-            message = dict(message)
+        cdef dict message
+        if PyDict_CheckExact(<PyObject *>given):
+            message = <dict>given
+        elif hasattr(given, "keys"):
+            message = dict(given)
+        else:
+            raise RuntimeError(f"send(): expected a message, which is a dict, got {given!r}")
         kind = message.get(_TYPE)
         if kind is None:
             raise RuntimeError("send(): the message has no 'type'")
@@ -66,7 +69,7 @@ cdef class AsgiWebSocket(WebSocketExchange):
             return self._send_denial_body(message, kind)
         return self._send_answer(message, kind)
 
-    cdef object _send_payload(self, object message):
+    cdef object _send_payload(self, dict message):
         cdef object text = message.get(_TEXT)
         cdef object data = message.get(_BYTES)
         if (text is None) == (data is None):

@@ -114,3 +114,15 @@ cdef class _Waiting:
 
 cdef PySendResult _waiting_send(PyObject *self, PyObject *value, PyObject **result) except PYGEN_ERROR:
     return (<_Waiting>self).step(<object>value, result)
+
+
+cdef PyObject *_waiting_next(PyObject *self) except? NULL:
+    """`__next__`, as `await` calls it since Python 3.12. What Cython raises has a traceback, which takes longer than all else here. None of
+    the values is a tuple, which would be taken for the exception's arguments."""
+    cdef PyObject *result = NULL
+    if (<_Waiting>self).step(None, &result) == PYGEN_NEXT:
+        return result
+    if result is not <PyObject *>None:
+        PyErr_SetObject(StopIteration, <object>result)
+    Py_DECREF(result)
+    return NULL

@@ -45,7 +45,9 @@ cdef class WebSocketExchange(TaskExchange):
         self.protocol = None
         if self.response != RESPONSE_DONE:
             self._set_response(RESPONSE_DONE)
-        return 0
+        # Whoever waits: another of the application's Tasks, where it is the application that closes.
+        self.on_body()
+        return self.on_writable()
 
     # messages
 
@@ -85,9 +87,7 @@ cdef class WebSocketExchange(TaskExchange):
     # ends
 
     cdef int on_websocket_closed(self, int code, str reason) except -1:
-        self._set_closed(code, reason)
-        self.on_body()
-        return self.on_writable()
+        return self._set_closed(code, reason)
 
     cdef int on_disconnect(self) except -1:
         """The handshake has failed, by this end or the other."""

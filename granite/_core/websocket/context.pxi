@@ -58,12 +58,14 @@ cdef class WebSocketContext(WebSockets):
         if self.ping_interval:
             session.ping_at = transport.now() + self.ping_interval
         self.live += 1
-        self.opened += 1
+        count_response(self.responses, exchange.status)
         return session
 
     cdef void export(self, int64_t *snapshot) noexcept:
+        cdef int i
         snapshot[WEBSOCKETS_ACTIVE] = self.live
-        snapshot[RESPONSES_WEBSOCKET] = self.opened     # 101
+        for i in range(CLASSES):
+            snapshot[RESPONSES_WEBSOCKET + i] = self.responses[i]
         snapshot[WEBSOCKET_MESSAGES_RECEIVED] = self.received
         snapshot[WEBSOCKET_MESSAGES_SENT] = self.sent
         export(&self.round_trip, &snapshot[WEBSOCKET_ROUND_TRIP])
@@ -136,6 +138,7 @@ cdef class WebSocketContext(WebSockets):
         else:
             zlib.deflateReset(&stream.z)
         body = _deflate(stream, base, size)
+        self.deflated += 1
         if size <= SHARED_LIMIT:
             self.shared = message
             self.shared_body = body

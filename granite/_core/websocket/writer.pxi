@@ -41,6 +41,7 @@ cdef class FrameWriter(Session):
             context.shared_body = None
         if self.c_deflater is NULL:
             self.c_deflater = context.new_deflater(self.deflate.server_bits)
+        context.deflated += 1
         return _deflate(self.c_deflater, base, size)
 
     cdef int _write_data(self, Opcode opcode, bint compressed, object owner, const char *base, size_t size) except -1:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from tests.server.apps import Message, Receive, Scope, Seen, Send
+from tests.server.apps import App, Gate, Message, Receive, Scope, Seen, Send
 
-__all__ = ["Recording", "accept", "echo", "messages"]
+__all__ = ["Recording", "accept", "accepting_late", "accepting_too_late", "echo", "messages"]
 
 
 async def accept(receive: Receive, send: Send, **parts: Any) -> None:
@@ -26,6 +26,32 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
         assert message["type"] == "websocket.receive"
         parts = {key: value for key, value in message.items() if key != "type"}
         await send({"type": "websocket.send", **parts})
+
+
+def accepting_late(gate: Gate, seen: Seen) -> App:
+    """An application that accepts when the gate opens, and tells what comes next."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await gate.wait()
+        await accept(receive, send)
+        seen.put(await receive())
+
+    return app
+
+
+def accepting_too_late(gate: Gate, seen: Seen) -> App:
+    """One that tells what comes before it has answered, and accepts when the gate opens."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        seen.put(await receive())
+        await gate.wait()
+        try:
+            await send({"type": "websocket.accept"})
+        except OSError as error:
+            seen.put(type(error).__name__)
+
+    return app
 
 
 async def messages(receive: Receive) -> list[Message]:

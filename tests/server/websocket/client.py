@@ -36,9 +36,19 @@ class WebSocket:
     def __init__(
         self, client: Client, target: str = "/", *fields: str, behind: bytes = b""
     ) -> None:
-        self.client = client
         client.send(handshake(target, *fields) + behind)
-        self.answer: Response = client.response()
+        self._begin(client, client.response())
+
+    @classmethod
+    def of(cls, client: Any, answer: Response) -> WebSocket:
+        """The WebSocket of a handshake that was answered so; `client` reads and sends its bytes."""
+        self = cls.__new__(cls)
+        self._begin(client, answer)
+        return self
+
+    def _begin(self, client: Any, answer: Response) -> None:
+        self.client = client
+        self.answer = answer
         self.extensions = self.answer.get("sec-websocket-extensions") or ""
         self._inflate: Any = None
 

@@ -13,7 +13,7 @@ Open = Callable[..., WebSocket]
 
 
 @pytest.fixture
-def open_websocket(connect: Any) -> Open:
+def open_websocket(connect: Any, transport: str) -> Open:
     """A function that opens a WebSocket to a server, or to a new one of the application given;
     `fields` and `target` are of the handshake.
     """
@@ -27,6 +27,8 @@ def open_websocket(connect: Any) -> Open:
         **settings: Any,
     ) -> WebSocket:
         client = connect(served, receive_buffer=receive_buffer, **settings)
+        if transport == "http2":
+            return client.websocket(target, *fields, behind=behind)
         websocket = WebSocket(client, target, *fields, behind=behind)
         assert websocket.answer.status == 101, websocket.answer
         return websocket

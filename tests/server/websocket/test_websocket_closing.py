@@ -8,10 +8,11 @@ import contextlib
 import pytest
 
 from granite._core.server import Server
-from tests.server.apps import Gate, Seen
+from granite.testing import TestServer
+from tests.server.apps import Gate, Seen, until_it_waits
 from tests.server.inside import inside, wait_for
 from tests.server.loops import both_loops
-from tests.server.websocket.apps import Recording, accept, echo
+from tests.server.websocket.apps import Recording, accept, accepting_late, echo
 from tests.server.websocket.client import WebSocket, handshake
 from tests.wire.frames import BINARY, CONTINUATION, PING, TEXT, close, frame
 
@@ -71,6 +72,45 @@ def test_the_application_closes(open_websocket, message, expected):
     websocket.send(frame(TEXT, b"late") + frame(PING) + frame(BINARY, bytes(100_000)))
     websocket.send(close(expected[0]))
     assert websocket.client.ended()
+
+
+@both_loops
+def test_the_application_closes_while_it_receives(open_websocket):
+    seen = Seen()
+
+    async def app(scope, receive, send):
+        await accept(receive, send)
+        receiving = asyncio.create_task(receive())
+        await until_it_waits(receiving, [])
+        await send({"type": "websocket.close", "code": 4001, "reason": "enough"})
+        seen.put(await receiving)
+
+    websocket = open_websocket(app)
+    assert websocket.answer_close() == (4001, "enough")
+    assert seen.get() == {"type": "websocket.disconnect", "code": 4001, "reason": "enough"}
+
+
+@both_loops
+def test_the_application_closes_while_it_sends(open_websocket):
+    seen = Seen()
+
+    async def app(scope, receive, send):
+        async def stream():
+            while True:
+                await send({"type": "websocket.send", "bytes": bytes(1_000_000)})
+                sent.append(None)
+
+        await accept(receive, send)
+        sent: list[None] = []
+        sending = asyncio.create_task(stream())
+        await until_it_waits(sending, sent)
+        await send({"type": "websocket.close"})
+        with pytest.raises(OSError, match="closed"):
+            await sending
+        seen.put("closed")
+
+    open_websocket(app, receive_buffer=4096)
+    assert seen.get() == "closed"
 
 
 def test_an_application_that_returns(open_websocket):
@@ -235,15 +275,26 @@ def test_a_drain(open_websocket, serve):
     assert app.end() == (1012, "the server restarts")
 
 
+@pytest.mark.parametrize(("graceful", "closing"), [(1, 3600), (3600, 1)])
+def test_a_drain_waits_for_a_close_no_longer_than_either_timeout_allows(
+    open_websocket, graceful, closing
+):
+    app = Recording()
+    served = TestServer(
+        app, lifespan="off", graceful_timeout=graceful, ws_close_timeout=closing, loop="asyncio"
+    )
+    with served as server:
+        websocket = open_websocket(server)
+        app.get()
+    assert websocket.closed() == (1012, "the server restarts")
+    assert websocket.client.gone()
+    assert app.end() == (1012, "the server restarts")
+
+
 def test_a_handshake_that_is_accepted_during_a_drain(serve, connect):
     gate, seen = Gate(), Seen()
 
-    async def app(scope, receive, send):
-        await gate.wait()
-        await accept(receive, send)
-        seen.put(await receive())
-
-    server = serve(app)
+    server = serve(accepting_late(gate, seen))
     client = connect(server)
     client.send(handshake())
     assert gate.reached.wait(30)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 
 from tests.server.apps import Gate, Seen, until_it_waits
-from tests.server.inside import PATIENCE, durations, wait_for
+from tests.server.inside import PATIENCE, durations, inside, wait_for
 from tests.server.loops import both_loops
 from tests.server.websocket.apps import Recording, accept, echo
 from tests.wire.frames import BINARY, PING, PONG, TEXT, close, frame
@@ -34,7 +35,7 @@ def test_an_application_that_does_not_read_stops_the_client(open_websocket, piec
             total += 1
         seen.put((total, message["code"]))
 
-    websocket = open_websocket(app)
+    websocket = open_websocket(app, ws_ping_interval=0)
     data = frame(BINARY, b"x" * piece) * count + close(1000)
     sent = websocket.client.send_until_blocked(data)
     assert sent < len(data)
@@ -69,7 +70,7 @@ def test_a_client_that_does_not_read_makes_send_wait(open_websocket, piece):
         seen.put(await until_it_waits(task, sent))
         await task
 
-    websocket = open_websocket(app, receive_buffer=4096)
+    websocket = open_websocket(app, receive_buffer=4096, ws_ping_interval=0)
     assert seen.get() * piece < KERNEL
     for _ in range(total):
         assert len(websocket.message()) == piece
@@ -101,7 +102,7 @@ def test_pings_of_a_client_that_reads_nothing_do_not_pile_up(open_websocket, ser
         await send({"type": "websocket.send", "bytes": bytes(KERNEL)})
         await gate.wait()
 
-    server = serve(app)
+    server = serve(app, ws_ping_interval=0)
     websocket = open_websocket(server, receive_buffer=4096)
     for number in range(2000):
         websocket.send(frame(PING, b"%100d" % number))
@@ -167,3 +168,34 @@ def test_no_answer_is_waited_for_where_nothing_is_read(open_websocket):
     websocket.send(frame(PONG, ping.payload) + close(1000))
     gate.open()
     assert seen.get() == 1000
+
+
+# many clients
+
+
+@both_loops
+@pytest.mark.parametrize("size", [20, 2000])
+def test_a_message_to_all_does_not_lie_in_memory_for_each_of_them(open_websocket, serve, size):
+    pools: list[Any] = []
+    members, seen = [], Seen()
+
+    async def app(scope, receive, send):
+        await accept(receive, send)
+        members.append(send)
+        seen.put(None)
+        while (message := await receive())["type"] == "websocket.receive":
+            for _ in range(2):
+                for member in members:
+                    await member({"type": "websocket.send", "bytes": message["bytes"]})
+                seen.put(pools[0].live)
+        members.remove(send)
+
+    server = serve(app)
+    pools.append(inside(server, lambda core: core.reactor.pool))
+    websockets = [open_websocket(server) for _ in range(100)]
+    for _ in websockets:
+        seen.get()
+    websockets[0].say(bytes(size))
+    assert max(seen.get(), seen.get()) < 75
+    for websocket in websockets:
+        assert [websocket.message(), websocket.message()] == [bytes(size)] * 2

@@ -8,7 +8,7 @@ from tests.server.apps import Gate, Scopes, Seen, eventually, hello
 from tests.server.logged import Logged
 from tests.server.loops import both_loops
 from tests.server.raw import request
-from tests.server.websocket.apps import Recording, accept, echo
+from tests.server.websocket.apps import Recording, accept, accepting_too_late, echo
 from tests.server.websocket.client import FIELDS, KEY, WebSocket, handshake
 from tests.wire.frames import PONG, TEXT, frame
 
@@ -306,16 +306,7 @@ def test_a_client_that_leaves_before_it_is_accepted(connect):
     seen = Seen()
     gate = Gate()
 
-    async def app(scope, receive, send):
-        await receive()
-        seen.put(await receive())
-        await gate.wait()
-        try:
-            await send({"type": "websocket.accept"})
-        except OSError as error:
-            seen.put(type(error).__name__)
-
-    client = connect(app)
+    client = connect(accepting_too_late(gate, seen))
     client.send(handshake())
     client.close()
     assert seen.get() == {"type": "websocket.disconnect", "code": 1006, "reason": ""}

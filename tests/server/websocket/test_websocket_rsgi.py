@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from granite.rsgi import ProtocolClosed, ProtocolError
@@ -30,20 +32,22 @@ def test_echo(open_websocket):
     assert websocket.close(1000) == (1000, "")
 
 
-def test_the_scope(open_websocket):
+def test_the_scope(open_websocket, transport):
     seen = Seen()
 
     async def app(scope, protocol):
         seen.put(
             (
                 *(scope.proto, scope.http_version, scope.scheme, scope.method, scope.path),
-                *(scope.query_string, scope.headers["upgrade"]),
+                *(scope.query_string, scope.headers.get("upgrade")),
             )
         )
         await protocol.accept()
 
     open_websocket(app, interface="rsgi", target="/a%20b?c=%20")
-    assert seen.get() == ("ws", "1.1", "http", "GET", "/a b", "c=%20", "websocket")
+    spoken = ("2", "CONNECT", None) if transport == "http2" else ("1.1", "GET", "websocket")
+    version, method, upgrade = spoken
+    assert seen.get() == ("ws", version, "http", method, "/a b", "c=%20", upgrade)
 
 
 def test_the_end(open_websocket):
@@ -72,6 +76,20 @@ def test_closed_by_the_application(open_websocket, status, code):
         protocol.close(status)
 
     assert open_websocket(app, interface="rsgi").answer_close() == (code, "")
+
+
+def test_closed_by_the_application_while_it_receives(open_websocket):
+    seen = Seen()
+
+    async def app(scope, protocol):
+        transport = await protocol.accept()
+        receiving = asyncio.create_task(transport.receive())
+        await asyncio.sleep(0)
+        protocol.close()
+        seen.put((await receiving).kind)
+
+    assert open_websocket(app, interface="rsgi").answer_close() == (1000, "")
+    assert seen.get() == 0
 
 
 @pytest.mark.parametrize(("given", "status"), [((), 403), ((401,), 401), ((None,), 403)])
