@@ -10,35 +10,29 @@ import pytest
 
 from tests.server.apps import answer, body, eventually, hello, start
 from tests.server.inside import counted, wait_for
-from tests.server.test_tls_records import alert, until_the_end
-from tests.server.test_tls_wrong import answer_to, plain_alert, record
+from tests.server.records import (
+    BAD_RECORD_MAC,
+    DECODE_ERROR,
+    GET,
+    RECORD_OVERFLOW,
+    UNEXPECTED_MESSAGE,
+    alert,
+    answer_to,
+    plain_alert,
+    record,
+    until_the_end,
+)
 from tests.server.tls import ALERT, CHANGE_CIPHER_SPEC, DATA, HANDSHAKE, Records
-from tests.server.tls12 import Forger12, first_flight
+from tests.server.tls12 import first_flight
 
-GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-CLOSE_NOTIFY, USER_CANCELED, INTERNAL_ERROR = b"\x01\x00", b"\x01\x5a", b"\x02\x50"
+pytestmark = pytest.mark.c_alone
+
 NO_RENEGOTIATION = b"\x01\x64"
-UNEXPECTED_MESSAGE, BAD_RECORD_MAC, RECORD_OVERFLOW = 10, 20, 22
-DECODE_ERROR, DECRYPT_ERROR = 50, 51
 
 
 @pytest.fixture(autouse=True)
 def tls_version() -> str:
     return "1.2"
-
-
-@pytest.fixture
-def forger(authority, serve):
-    """A function that serves an application and takes over a connection to it."""
-    with contextlib.ExitStack() as stack:
-
-        def open_forger(app, **settings):
-            server = serve(app, **authority.settings, **settings)
-            client = Forger12(server.host, server.port, authority)
-            stack.callback(client.sock.close)
-            return server, client
-
-        yield open_forger
 
 
 @pytest.fixture
@@ -118,35 +112,6 @@ def test_records_without_data_do_no_harm(forger):
     assert client.ask(*(client.seal(DATA, b"") for _ in range(20))).endswith(b"hello")
 
 
-def test_user_canceled_announces_the_end(forger):
-    gone = []
-
-    async def app(scope, receive, send):
-        await receive()
-        gone.append((await receive())["type"])
-
-    _, client = forger(app)
-    client.sock.sendall(client.seal(DATA, GET) + client.seal(ALERT, USER_CANCELED))
-    client.sock.sendall(client.seal(ALERT, CLOSE_NOTIFY))
-    eventually(lambda: gone == ["http.disconnect"])
-
-
-def test_the_clients_alert_ends_the_connection(forger, log):
-    server, client = forger(until_the_end)
-    client.sock.sendall(client.seal(DATA, GET) + client.seal(ALERT, INTERNAL_ERROR))
-    eventually(lambda: server.counters()["connections"] == 0)
-    assert any("the client sent the alert 80 (internal error)" in line for line in log.messages)
-
-
-def test_what_comes_after_the_clients_end_is_not_read(forger):
-    server, client = forger(hello)
-    client.sock.sendall(client.seal(ALERT, CLOSE_NOTIFY) + client.seal(DATA, GET))
-    assert client.open() == (ALERT, CLOSE_NOTIFY)
-    with contextlib.suppress(ConnectionResetError):
-        assert client.open() == (0, b"")
-    assert server.counters()["exchanges"] == 0
-
-
 # wrong records
 
 
@@ -197,21 +162,6 @@ def test_a_record_that_comes_twice(forger):
     once = client.seal(DATA, b"\r\n")
     client.sock.sendall(once + once)
     assert alert(client) == BAD_RECORD_MAC
-
-
-def test_nothing_follows_an_alert(forger):
-    async def app(scope, receive, send):
-        await answer(send, bytes(20_000_000))
-
-    _, client = forger(app)
-    client.sock.sendall(client.seal(DATA, GET))
-    kinds = [client.open()[0]]
-    client.sock.sendall(client.seal(HANDSHAKE, b"\x14\0\0\x04abcd"))
-    with contextlib.suppress(ConnectionResetError):
-        while kinds[-1]:
-            kinds.append(client.open()[0])
-    assert ALERT not in kinds or kinds.index(ALERT) == len(kinds) - 2
-    assert len(kinds) < 1000
 
 
 # wrong handshakes

@@ -18,6 +18,8 @@ from granite._core.tls import Certificate, TlsContext, cipher_suites, engines
 from tests.server.apps import answer, body, body_of, start
 from tests.server.tls import Records
 
+pytestmark = pytest.mark.c_alone
+
 # Around the sizes of blocks, of cache lines and of records.
 SIZES = [*range(1, 300), 1_399, 4_095, 4_096, 16_383, 16_384, 16_385, 32_769, 131_072, 131_073]
 # Of which every piece tells where it is from.

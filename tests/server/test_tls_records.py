@@ -9,26 +9,19 @@ import time
 import pytest
 
 from tests.server.apps import answer, eventually, hello
+from tests.server.records import (
+    DECODE_ERROR,
+    GET,
+    HANDSHAKE_FAILURE,
+    UNEXPECTED_MESSAGE,
+    USER_CANCELED,
+    alert,
+    pause,
+    until_the_end,
+)
 from tests.server.tls import ALERT, CHANGE_CIPHER_SPEC, DATA, HANDSHAKE, Forger
 
-GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-CLOSE_NOTIFY, USER_CANCELED, INTERNAL_ERROR = b"\x01\x00", b"\x01\x5a", b"\x02\x50"
-UNEXPECTED_MESSAGE, HANDSHAKE_FAILURE, DECODE_ERROR = 10, 40, 50
-
-
-@pytest.fixture
-def forger(authority, serve):
-    """A function that serves an application and takes over a connection to it."""
-    with contextlib.ExitStack() as stack:
-
-        def open_forger(app, **settings):
-            # A ticket would be a record more to count.
-            server = serve(app, ssl_ticket_lifetime=0, **authority.settings, **settings)
-            client = Forger(server.host, server.port, authority)
-            stack.callback(client.sock.close)
-            return server, client
-
-        yield open_forger
+pytestmark = pytest.mark.c_alone
 
 
 def ask(client: Forger, *before: bytes) -> bytes:
@@ -39,26 +32,6 @@ def ask(client: Forger, *before: bytes) -> bytes:
         kind, data = client.open()
     assert kind == DATA
     return data
-
-
-def alert(client: Forger) -> int:
-    """The fatal alert that comes next, and after it the connection's end."""
-    kind, data = client.open()
-    assert (kind, data[:1]) == (ALERT, b"\x02")
-    with contextlib.suppress(ConnectionResetError):
-        assert client.open() == (0, b"")
-    return data[1]
-
-
-def pause(seconds: float) -> None:
-    """Return when so much time has passed, for the server too."""
-    until = time.monotonic() + seconds
-    eventually(lambda: time.monotonic() > until)
-
-
-async def until_the_end(scope, receive, send):
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def test_key_updates_are_answered_before_the_next_data(forger):
@@ -117,36 +90,6 @@ def test_records_without_data_put_no_deadline_off(forger):
             time.sleep(0.02)
 
 
-def test_user_canceled_announces_the_end(forger):
-    """What Java's clients send before close_notify (RFC 8446, 6.1)."""
-    gone = []
-
-    async def app(scope, receive, send):
-        await receive()
-        gone.append((await receive())["type"])
-
-    _, client = forger(app)
-    client.sock.sendall(client.seal(DATA, GET) + client.seal(ALERT, USER_CANCELED))
-    client.sock.sendall(client.seal(ALERT, CLOSE_NOTIFY))
-    eventually(lambda: gone == ["http.disconnect"])
-
-
-def test_the_clients_alert_ends_the_connection(forger, log):
-    server, client = forger(until_the_end)
-    client.sock.sendall(client.seal(DATA, GET) + client.seal(ALERT, INTERNAL_ERROR))
-    eventually(lambda: server.counters()["connections"] == 0)
-    assert any("the client sent the alert 80" in line for line in log.messages)
-
-
-def test_what_comes_after_the_clients_end_is_not_read(forger):
-    server, client = forger(hello)
-    client.sock.sendall(client.seal(ALERT, CLOSE_NOTIFY) + client.seal(DATA, GET))
-    assert client.open() == (ALERT, CLOSE_NOTIFY)
-    with contextlib.suppress(ConnectionResetError):
-        assert client.open() == (0, b"")
-    assert server.counters()["exchanges"] == 0
-
-
 @pytest.mark.parametrize(
     ("record", "expected"),
     [
@@ -178,20 +121,3 @@ def test_a_handshake_message_larger_than_what_is_put_together(forger):
     records += [client.seal(HANDSHAKE, bytes(16_000)) for _ in range(6)]
     client.sock.sendall(b"".join(records))
     assert alert(client) == HANDSHAKE_FAILURE
-
-
-def test_nothing_follows_an_alert(forger):
-    """What waits for a slow client is not sent behind the alert that ends the connection."""
-
-    async def app(scope, receive, send):
-        await answer(send, bytes(20_000_000))
-
-    _, client = forger(app)
-    client.sock.sendall(client.seal(DATA, GET))
-    kinds = [client.open()[0]]
-    client.sock.sendall(client.seal(HANDSHAKE, b"\x14\0\0\x04abcd"))
-    with contextlib.suppress(ConnectionResetError):
-        while kinds[-1]:
-            kinds.append(client.open()[0])
-    assert ALERT not in kinds or kinds.index(ALERT) == len(kinds) - 2
-    assert len(kinds) < 1000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import ssl
 import struct
 
@@ -11,16 +10,30 @@ import pytest
 
 from granite import testing
 from granite._core.tls import Certificate, TlsContext, engines
-from tests.server.apps import eventually, hello
+from tests.server.apps import hello
 from tests.server.inside import counted, wait_for
-from tests.server.test_tls_records import GET, alert, pause
+from tests.server.records import (
+    BAD_RECORD_MAC,
+    DECODE_ERROR,
+    DECRYPT_ERROR,
+    GET,
+    HANDSHAKE_FAILURE,
+    ILLEGAL_PARAMETER,
+    INTERNAL_ERROR,
+    RECORD_OVERFLOW,
+    UNEXPECTED_MESSAGE,
+    alert,
+    answer_to,
+    pause,
+    plain_alert,
+    record,
+)
 from tests.server.tls import ALERT, CHANGE_CIPHER_SPEC, DATA, HANDSHAKE, Forger, Records
 
-UNEXPECTED_MESSAGE, BAD_RECORD_MAC, RECORD_OVERFLOW = 10, 20, 22
+pytestmark = pytest.mark.c_alone
+
 P25519 = 2**255 - 19
 X25519_SHARE = b"\x00\x1d\x00\x20"  # how it begins: the group, and 32 bytes
-HANDSHAKE_FAILURE, ILLEGAL_PARAMETER, DECODE_ERROR, DECRYPT_ERROR = 40, 47, 50, 51
-INTERNAL_ERROR = 80
 
 
 @pytest.fixture
@@ -43,29 +56,6 @@ def client_hello(server, trusting) -> bytes:
     with contextlib.suppress(ssl.SSLWantReadError):
         tls.do_handshake()
     return context_out.read()
-
-
-def answer_to(server, data: bytes) -> bytes:
-    """Send bytes and no more; return all that comes back, which may be cut short by a reset."""
-    answered = b""
-    with socket.create_connection((server.host, server.port), 30) as sock:
-        with contextlib.suppress(OSError):
-            sock.sendall(data)
-            sock.shutdown(socket.SHUT_WR)
-            while piece := sock.recv(65536):
-                answered += piece
-    eventually(lambda: server.counters()["connections"] == 0)
-    return answered
-
-
-def record(kind: int, data: bytes, version: int = 0x0303) -> bytes:
-    return struct.pack("!BHH", kind, version, len(data)) + data
-
-
-def plain_alert(data: bytes) -> int:
-    assert data[:1] == bytes([ALERT]), data
-    assert data[3:6] == b"\x00\x02\x02", data
-    return data[6]
 
 
 @pytest.mark.parametrize("size", [16_384 + 18, 16_384 + 256, 16_384 + 257, 65_535])

@@ -33,11 +33,14 @@ __all__ = [
     "RecordReader",
     "Records",
     "SecureSocket",
+    "only_tls_1_3",
     "openssl",
 ]
 
 TIMEOUT = 30.0
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, DATA = 20, 21, 22, 23
+
+only_tls_1_3 = pytest.mark.parametrize("tls_version", ["1.3"])
 
 
 def openssl() -> str:
