@@ -114,7 +114,8 @@ def _write(
     source = directory / "results.json"
     text = json.dumps(report.as_json(results, facts), indent=1, ensure_ascii=False)
     source.write_text(text + "\n", encoding="utf-8")
-    page = report.markdown(results, facts, _plots(chosen, source))
+    guide = os.path.relpath(options.RESULTS / "README.md", directory)
+    page = report.markdown(results, facts, _plots(chosen, source), guide)
     (directory / "results.md").write_text(page, encoding="utf-8")
     print("\n" + "\n".join(report.overview(results)))
     print(f"\nwritten: {directory / 'results.md'}")

@@ -5,18 +5,26 @@ Owns its sockets; must not know which server it talks to. Blocking sockets on th
 
 from __future__ import annotations
 
+import base64
 import http.client
+import os
 import resource
 import select
 import socket
 import ssl
 import time
+from collections.abc import Callable
 
 from bench import over_http2
 from bench.model import BenchError, Scenario
 
 _REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+_HANDSHAKE = (
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %b\r\n\r\n"
+)
 _RETRY_SECONDS = 0.0002
+_SPARE_FILES = 500
 
 
 def _size(answer: bytearray) -> int | None:
@@ -46,6 +54,24 @@ def ask(sock: socket.socket) -> bytes:
         size = _size(answer) if size == 0 else size
         if answer.endswith(b"\r\n0\r\n\r\n") if size is None else 0 < size <= len(answer):
             return bytes(answer)
+
+
+def open_websocket(sock: socket.socket) -> None:
+    """Have a connection become a WebSocket; raises OSError if it does not."""
+    sock.sendall(_HANDSHAKE % base64.b64encode(os.urandom(16)))
+    answer = bytearray()
+    while b"\r\n\r\n" not in answer:
+        piece = sock.recv(4096)
+        if not piece:
+            raise ConnectionResetError("closed before the handshake was complete")
+        answer += piece
+    if not answer.startswith(b"HTTP/1.1 101"):
+        raise ConnectionRefusedError(answer.partition(b"\r\n")[0].decode("latin-1"))
+
+
+def most_connections() -> int:
+    """Return how many connections the limit of open files allows, here and in a server."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1] - _SPARE_FILES
 
 
 def connect(port: int, seconds: float, *, tls: bool, http2: bool = False) -> socket.socket:
@@ -106,11 +132,15 @@ def check(port: int, scenario: Scenario) -> None:
 
 
 class IdleConnections:
-    """Keep-alive connections that were used for one request each and then only held."""
+    """Connections that were used for one request each, or became WebSockets, and then only held."""
 
-    def __init__(self, port: int, count: int, *, tls: bool = False, http2: bool = False) -> None:
+    def __init__(self, port: int, count: int, scenario: Scenario) -> None:
         """Open ``count`` connections; raises BenchError when machine or server allow fewer."""
         self._sockets: list[socket.socket] = []
+        tls, http2 = scenario.tls, scenario.http2
+        ask_once: Callable[[socket.socket], object] = over_http2.ask if http2 else ask
+        if scenario.generator == "websockets":
+            ask_once = open_websocket
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         if hard < count + 64:
             raise BenchError(f"the limit of open files is {hard}, {count + 64} are needed")
@@ -119,7 +149,7 @@ class IdleConnections:
             for _ in range(count):
                 sock = connect(port, 10, tls=tls, http2=http2)
                 self._sockets.append(sock)
-                over_http2.ask(sock) if http2 else ask(sock)
+                ask_once(sock)
         except OSError as error:
             opened = len(self._sockets)
             self.close()
@@ -129,7 +159,7 @@ class IdleConnections:
         """Return how many of them the server has closed meanwhile."""
         poll = select.poll()
         for sock in self._sockets:
-            poll.register(sock, select.POLLIN | select.POLLRDHUP)
+            poll.register(sock, select.POLLRDHUP)
         return len(poll.poll(0))
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ import re
 import resource
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -157,23 +158,34 @@ def _upload(size: int) -> Path:
     return file
 
 
-def run(scenario: Scenario, port: int, seconds: float, core: int) -> tuple[LoadResult, float]:
-    """Load ``port`` from ``core``; return the result and the share of the core that this took."""
+def run(
+    scenario: Scenario, port: int, seconds: float, core: int, began: Callable[[], None]
+) -> tuple[LoadResult, float]:
+    """Load ``port`` from ``core``; return the result and the share of the core that this took.
+
+    ``began`` is called when the load begins: for WebSockets, when all of them are open.
+    """
     before = _children_seconds()
     clock = time.perf_counter()
     try:
-        done = subprocess.run(
+        generator = subprocess.Popen(
             command(scenario, port, seconds),
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             preexec_fn=pin(core),
-            timeout=seconds * 4 + 30,
-            check=False,
         )
     except OSError as error:
         raise BenchError(f"{scenario.generator} could not be started: {error}") from None
-    except subprocess.TimeoutExpired:
-        raise BenchError(f"{scenario.generator} did not end in time") from None
+    with generator:
+        if scenario.generator == "websockets" and generator.stdout is not None:
+            generator.stdout.readline()
+        began()
+        try:
+            output, _ = generator.communicate(timeout=seconds * 4 + 30)
+        except subprocess.TimeoutExpired:
+            generator.kill()
+            raise BenchError(f"{scenario.generator} did not end in time") from None
     busy = (_children_seconds() - before) / (time.perf_counter() - clock)
     parse = {
         "wrk": parse_wrk,
@@ -181,7 +193,7 @@ def run(scenario: Scenario, port: int, seconds: float, core: int) -> tuple[LoadR
         "handshakes": parse_handshakes,
         "websockets": parse_websockets,
     }
-    return parse[scenario.generator](done.stdout + done.stderr), busy
+    return parse[scenario.generator](output), busy
 
 
 def _children_seconds() -> float:

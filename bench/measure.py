@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench import client, load, memory
+from bench import client, held, load, memory
+from bench.floods import FLOODS, Flooder
 from bench.model import BenchError, Sample, Scenario
 from bench.over_http2 import SlowClient
 from bench.process import Prefix, Running, free_port
@@ -22,12 +23,16 @@ from bench.scenarios import (
     PRELOADED_WORKERS,
     SECURE_IDLE_CONNECTIONS,
 )
+from bench.scenarios_http2 import IDLE_CONNECTIONS as HTTP2_IDLE_CONNECTIONS
+from bench.scenarios_websocket import IDLE_WEBSOCKETS
 from bench.servers import SERVERS, Launch
 
 START_SECONDS = 20.0
 _SETTLE_SECONDS = 1.0
+_IDLE_SECONDS = 3.0  # after which a connection is called idle
 _FLAT_WARM_UP = 100_000
 _SHARE_ROUNDS = 5
+_FLOOD_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -110,11 +115,17 @@ class Started:
 def load_round(running: Running, scenario: Scenario, settings: Settings, seconds: int) -> Sample:
     """Load a running server for ``seconds`` and return its rate, by the clock or per CPU time."""
     running.resume()
+    began: list[tuple[float, float]] = []
     try:
-        cpu, clock = running.cpu_seconds(), time.perf_counter()
-        result, generator = load.run(scenario, running.port, seconds, settings.load_core)
-        used = running.cpu_seconds() - cpu
-        busy = used / (time.perf_counter() - clock)
+        result, generator = load.run(
+            scenario,
+            running.port,
+            seconds,
+            settings.load_core,
+            lambda: began.append((running.cpu_seconds(), time.perf_counter())),
+        )
+        used, passed = running.cpu_seconds() - began[0][0], time.perf_counter() - began[0][1]
+        busy = used / passed
     except BenchError as error:
         reason = running.ending() or str(error)
         return Sample(running.server.name, 0.0, valid=False, note=reason)
@@ -178,25 +189,43 @@ def memory_after_traffic(name: str, scenario: Scenario, settings: Settings) -> S
 
 def memory_per_idle_connection(name: str, scenario: Scenario, settings: Settings) -> Sample:
     """The PSS in KiB that each idle connection adds to a server that has served traffic."""
-    count = SECURE_IDLE_CONNECTIONS if scenario.tls else IDLE_CONNECTIONS
+    count = _idle_connections(scenario)
     with Started(name, scenario, settings) as running:
         load_round(running, scenario, settings, settings.seconds)
         running.resume()
         time.sleep(_SETTLE_SECONDS)
         before, _ = memory.tree_kib(running.pids())
         try:
-            connections = client.IdleConnections(
-                running.port, count, tls=scenario.tls, http2=scenario.http2
-            )
+            connections = client.IdleConnections(running.port, count, scenario)
         except BenchError as error:
             return Sample(name, 0.0, valid=False, note=str(error))
-        time.sleep(_SETTLE_SECONDS)
+        time.sleep(_IDLE_SECONDS)
         after, _ = memory.tree_kib(running.pids())
         lost = connections.lost()
         connections.close()
     note = f"{lost} connections were closed by the server" if lost else ""
-    details = {"before_mib": before / 1024, "after_mib": after / 1024}
+    details = {"before_mib": before / 1024, "after_mib": after / 1024, "connections": float(count)}
     return Sample(name, (after - before) / count, not lost, note, details)
+
+
+def _idle_connections(scenario: Scenario) -> int:
+    if scenario.generator == "websockets":
+        return min(IDLE_WEBSOCKETS, client.most_connections())
+    if scenario.tls:
+        return SECURE_IDLE_CONNECTIONS
+    return HTTP2_IDLE_CONNECTIONS if scenario.http2 else IDLE_CONNECTIONS
+
+
+def memory_beyond_the_application(name: str, scenario: Scenario, settings: Settings) -> Sample:
+    """The same without what the application would hold whatever the server (see ``bench.held``)."""
+    whole = memory_per_idle_connection(name, scenario, settings)
+    if not whole.valid:
+        return whole
+    python = settings.subject_bin / "python"
+    count = int(whole.details["connections"])
+    kib = held.kib_each(python, scenario.app, count, settings.loop)
+    details = {**whole.details, "whole_kib": whole.value, "held_kib": kib}
+    return replace(whole, value=whole.value - kib, details=details)
 
 
 def growth(name: str, scenario: Scenario, settings: Settings) -> Sample:
@@ -275,14 +304,38 @@ def beside_a_slow_client(name: str, scenario: Scenario, settings: Settings) -> S
     return Sample(name, statistics.median(ratios), details={"rounds": float(len(ratios))})
 
 
+def beside_floods(name: str, scenario: Scenario, settings: Settings) -> Sample:
+    """What well-behaved clients get for each second of the server's processor time while another
+    one floods it, ÷ what they get alone: the worst of all floods, each the median of alternating
+    rounds. That is the ratio of the rates where the server's core is what there is too little of.
+    """
+    ratios: dict[str, list[float]] = {flood: [] for flood in FLOODS}
+    details: dict[str, float] = {}
+    with Started(name, scenario, settings) as running:
+        load_round(running, scenario, settings, 1)  # warms up
+        for flood in [*FLOODS] * _FLOOD_ROUNDS:
+            alone = load_round(running, scenario, settings, settings.seconds)
+            with Flooder(flood, running.port, settings.load_core) as flooder:
+                beside = load_round(running, scenario, settings, settings.seconds)
+            for sample in (alone, beside):
+                if not sample.valid:
+                    return sample
+            ratios[flood].append(alone.details["cpu_us"] / beside.details["cpu_us"])
+            details[f"{flood}: connections"] = float(flooder.connections)
+    medians = {flood: statistics.median(found) for flood, found in ratios.items()}
+    return Sample(name, min(medians.values()), details=medians | details)
+
+
 FRESH: dict[str, Callable[[str, Scenario, Settings], Sample]] = {
     "share": share,
     "memory": memory_after_traffic,
     "worker": memory_after_traffic,
     "idle": memory_per_idle_connection,
+    "idle-own": memory_beyond_the_application,
     "flat": growth,
     "preload": memory_of_preloaded_workers,
     "startup": start_time,
     "beside": beside_a_slow_client,
+    "floods": beside_floods,
 }
 """Kinds of scenario that start the server anew for each sample."""

@@ -9,10 +9,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["load", "share", "memory", "worker", "idle", "flat", "startup", "preload", "beside"]
+Kind = Literal[
+    "load",
+    "share",
+    "memory",
+    "worker",
+    "idle",
+    "idle-own",
+    "flat",
+    "startup",
+    "preload",
+    "beside",
+    "floods",
+]
 Interface = Literal["asgi", "rsgi", "wsgi"]
 
-MORE_IS_BETTER = ("load", "share", "beside")
+MORE_IS_BETTER = ("load", "share", "beside", "floods")
 
 
 class BenchError(Exception):

@@ -19,21 +19,22 @@ _DATA, _HEADERS, _SETTINGS, _WINDOW_UPDATE = 0, 1, 4, 8
 _END_STREAM, _END_HEADERS = 1, 4
 
 
-def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    """Return the octets of a frame."""
     return struct.pack("!IBI", len(payload) << 8 | kind, flags, stream) + payload
 
 
 # The preface, and windows that are no obstacle, of the streams and of the connection.
 _GREETING = (
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-    + _frame(_SETTINGS, 0, 0, struct.pack("!HI", 4, 2**30))
-    + _frame(_WINDOW_UPDATE, 0, 0, struct.pack("!I", 2**30))
+    + frame(_SETTINGS, 0, 0, struct.pack("!HI", 4, 2**30))
+    + frame(_WINDOW_UPDATE, 0, 0, struct.pack("!I", 2**30))
 )
 
 
 def _get(sock: socket.socket, stream: int) -> bytes:
     block = _BLOCK % (_HTTPS if isinstance(sock, ssl.SSLSocket) else _HTTP)
-    return _frame(_HEADERS, _END_STREAM | _END_HEADERS, stream, block)
+    return frame(_HEADERS, _END_STREAM | _END_HEADERS, stream, block)
 
 
 def ask(sock: socket.socket) -> bool:
@@ -49,7 +50,7 @@ def ask(sock: socket.socket) -> bool:
         size, kind, flags = int.from_bytes(data[:3], "big"), data[3], data[4]
         payload, data = data[9 : 9 + size], data[9 + size :]
         if kind == _SETTINGS and not flags:
-            sock.sendall(_frame(_SETTINGS, 1, 0, b""))
+            sock.sendall(frame(_SETTINGS, 1, 0, b""))
         if kind == _HEADERS:
             ok = _OK in payload[:3]  # an encoder may change the size of its table first
         if kind in (_DATA, _HEADERS) and flags & _END_STREAM:

@@ -183,13 +183,21 @@ def _overview_cell(result: ScenarioResult, peer: str) -> str:
     return f"{text} ({target})" if target else text
 
 
-def markdown(results: Sequence[ScenarioResult], facts: Facts, plots: Sequence[str]) -> str:
-    """Return the page: overview, plots, a section per scenario, machine, versions, commands."""
+def markdown(
+    results: Sequence[ScenarioResult],
+    facts: Facts,
+    plots: Sequence[str],
+    guide: str = "README.md",
+) -> str:
+    """Return the page: overview, plots, a section per scenario, machine, versions, commands.
+
+    ``guide`` is where, seen from the page, it is written how this measures.
+    """
     subject = results[0].subject
     lines = [
         f"# {subject} and its peers, measured",
         "",
-        "Written by `python -m bench`; [README.md](README.md) says how it measures. "
+        f"Written by `python -m bench`; [README.md]({guide}) says how it measures. "
         "In brackets: the target. Bold: missed.",
         "",
         *overview(results),

@@ -30,6 +30,8 @@ def able(name: str, scenario: Scenario) -> bool:
     """Tell whether a server can serve the scenario's application, or stand in for it."""
     if name == "nginx":
         return scenario.app in nginx.ABLE
+    if SERVERS[name].only_websockets and scenario.generator != "websockets":
+        return False
     return scenario.interface in SERVERS[name].interfaces
 
 

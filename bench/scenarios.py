@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bench.model import Scenario, Target
 from bench.scenarios_http2 import HTTP2_SCENARIOS
+from bench.scenarios_websocket import WEBSOCKET_SCENARIOS
 
 CONNECTIONS = 64
 PIPELINE = 16
@@ -170,16 +171,6 @@ SCENARIOS: tuple[Scenario, ...] = (
         peers=("granian", "gunicorn"),
     ),
     Scenario(
-        name="websocket",
-        title=f"echo of 64-byte messages over {CONNECTIONS} WebSockets",
-        unit="msg/s",
-        app="raw:socket",
-        generator="websockets",
-        options=(str(CONNECTIONS), "64"),
-        targets={"granian": Target(2.0), "uvicorn": Target(1.2)},
-        peers=("granian", "uvicorn"),
-    ),
-    Scenario(
         name="tls",
         title="raw ASGI hello world over TLS 1.3",
         unit="req/s",
@@ -239,6 +230,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         rounds=2,
     ),
     *HTTP2_SCENARIOS,
+    *WEBSOCKET_SCENARIOS,
     Scenario(
         name="log",
         title="requests per second of CPU time: access log on ÷ off",

@@ -25,7 +25,7 @@ LAUNCHERS = ROOT / "bench" / "launchers"
 
 KEEP_ALIVE = 600
 MANY = 1_000_000_000
-CONNECTION_LIMIT = 16384
+CONNECTION_LIMIT = 32768
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,8 @@ class Server:
     interfaces: tuple[Interface, ...] = ("asgi",)
     own_environment: bool = False
     """Installed in the environment of the project instead of the peers'."""
+    only_websockets: bool = False
+    """Another way to start a server, which differs from the first in nothing but WebSockets."""
     spins_when_idle: bool = False
     """Polls without pause when nothing happens: stopped (SIGSTOP) while others are measured."""
 
@@ -100,6 +102,7 @@ def _granite(at: Launch) -> list[str]:
         *("--working-dir", str(APPS), "--log-level", "warning"),
         "--access-log" if at.access_log else "--no-access-log",
         *("--keep-alive-timeout", str(KEEP_ALIVE), *at.extra),
+        *(("--ws-ping-interval", str(KEEP_ALIVE)) if at.websockets else ()),
         *at.secure("--ssl-certificate", "--ssl-keyfile"),
     ]
 
@@ -117,15 +120,19 @@ def _granian(at: Launch) -> list[str]:
     ]
 
 
-def _uvicorn(at: Launch) -> list[str]:
+def _uvicorn(at: Launch, websockets: str = "websockets-sansio") -> list[str]:
     return [
         *(str(at.peers_bin / "uvicorn"), "--host", "127.0.0.1", "--port", str(at.port)),
         *("--loop", at.loop, "--http", "httptools"),
-        *("--ws", "websockets-sansio" if at.websockets else "none"),
+        *("--ws", websockets if at.websockets else "none", "--ws-ping-interval", str(KEEP_ALIVE)),
         *(("--access-log",) if at.access_log else ("--no-access-log", "--log-level", "warning")),
         *("--no-proxy-headers", *at.secure("--ssl-certfile", "--ssl-keyfile")),
         *("--timeout-keep-alive", str(KEEP_ALIVE), at.app),
     ]
+
+
+def _uvicorn_wsproto(at: Launch) -> list[str]:
+    return _uvicorn(at, "wsproto")
 
 
 def _saltare(at: Launch) -> list[str]:
@@ -133,7 +140,7 @@ def _saltare(at: Launch) -> list[str]:
         *(str(at.peers_bin / "saltare"), "--host", "127.0.0.1", "--port", str(at.port)),
         *("--keep-alive-timeout", str(KEEP_ALIVE), "--max-keepalive-requests", str(MANY)),
         *("--max-concurrent-connections", str(CONNECTION_LIMIT), "--listen-backlog", "2048"),
-        at.app,
+        *("--ws-keepalive-timeout", str(KEEP_ALIVE), at.app),
     ]
 
 
@@ -178,6 +185,12 @@ SERVERS: dict[str, Server] = {
         Server("granite", _granite, ("granite",), ALL, own_environment=True),
         Server("granian", _granian, ("granian", "uvloop"), ALL),
         Server("uvicorn", _uvicorn, ("uvicorn", "httptools", "uvloop", "websockets")),
+        Server(
+            "uvicorn-wsproto",
+            _uvicorn_wsproto,
+            ("uvicorn", "httptools", "uvloop", "wsproto"),
+            only_websockets=True,
+        ),
         Server("saltare", _saltare, ("saltare",)),
         Server("fastpysgi", _fastpysgi, ("fastpysgi", "uvloop"), BOTH, spins_when_idle=True),
         Server("gunicorn", _gunicorn, ("gunicorn", "gunicorn_h1c", "uvloop"), BOTH),

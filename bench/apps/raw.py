@@ -116,3 +116,23 @@ async def socket(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "websocket.accept"})
     while (message := await receive())["type"] == "websocket.receive":
         await send({"type": "websocket.send", "text": message["text"]})
+
+
+_audience: set[Send] = set()
+
+
+async def broadcast(scope: Scope, receive: Receive, send: Send) -> None:
+    """Send each text of a WebSocket to all of them, one after another."""
+    if scope["type"] != "websocket":
+        await hello(scope, receive, send)
+        return
+    await receive()
+    await send({"type": "websocket.accept"})
+    _audience.add(send)
+    try:
+        while (message := await receive())["type"] == "websocket.receive":
+            said = {"type": "websocket.send", "text": message["text"]}
+            for each in tuple(_audience):
+                await each(said)
+    finally:
+        _audience.discard(send)

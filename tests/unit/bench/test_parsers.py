@@ -110,7 +110,7 @@ def test_handshakes_are_those_that_were_asked_for(full, resumed, failed, wrong):
 
 
 def test_messages_over_websockets():
-    result = parse_websockets("messages 9 failed 0 seconds 2.000\n")
+    result = parse_websockets("ready\nmessages 9 failed 0 seconds 2.000\n")
     assert (result.requests, result.rate) == (9, 4.5)
     assert fault(BY_NAME["websocket"], result) == ""
     result = parse_websockets("messages 9 failed 2 seconds 2.000\n")

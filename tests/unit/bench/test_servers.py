@@ -61,6 +61,11 @@ def test_only_servers_of_an_interface_take_part():
     assert not able("uvicorn", BY_NAME["wsgi"])
 
 
+def test_a_server_with_another_library_for_websockets_takes_part_only_there():
+    assert "uvicorn-wsproto" in participants(BY_NAME["websocket"], PEERS)
+    assert "uvicorn-wsproto" not in participants(BY_NAME["hello"], PEERS)
+
+
 @pytest.mark.parametrize(
     ("name", "threads"),
     [
