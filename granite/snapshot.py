@@ -49,9 +49,11 @@ REASONS = (
     "http2_pings",
     "http2_settings",
     "http2_empty_frames",
+    "http2_invalid_fields",  # such as those without a name
+    "http2_windows",  # opened by next to nothing
+    "http2_flood",  # PRIORITY, unknown frames, answers that the client does not read
     "http2_continuations",
     "http2_fields",  # fields many times larger than http2_max_headers_size
-    "http2_flood",  # PRIORITY, unknown frames, answers that the client does not read
     "http2_no_pong",  # a PING was not answered
 )
 REJECTIONS = tuple(f"rejected_{reason}" for reason in REASONS)

@@ -28,6 +28,13 @@ def with_constant(name: str, value: float) -> tuple[str, ...]:
     return "-c", code
 
 
+def plain_environ() -> dict[str, str]:
+    """The environment of other people's programs, which are not preloaded with what the sanitizers'
+    tests are.
+    """
+    return {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+
+
 class GraniteProcess:
     """`python -m granite ARGUMENTS` in its own session.
 
@@ -76,7 +83,7 @@ class GraniteProcess:
 
     @property
     def port(self) -> int:
-        return int(self.wait_for(r"listening on http://\S+:(\d+)").group(1))
+        return int(self.wait_for(r"listening on https?://\S+:(\d+)").group(1))
 
     def url(self, path: str = "/") -> str:
         return f"http://127.0.0.1:{self.port}{path}"

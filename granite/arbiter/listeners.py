@@ -46,8 +46,8 @@ def open_listeners(
     `bind` replaces `uds`, which replaces `host` and `port`. Sockets that systemd passes replace all
     of these but the `fd://N` of `bind`. A host name is listened on at every address that it
     resolves to and that the machine has, with port 0 at the same port. `[::]` also takes IPv4,
-    unless another address of `bind` has the port for IPv4. What has the
-    port of `ssl_redirect_port` comes last.
+    unless another address of `bind` has the port for IPv4. What has the port of
+    `ssl_redirect_port` comes last.
 
     A descriptor that was handed over belongs to the listener from then on: it is made non-blocking,
     no longer reaches programs that the application starts, and is closed with the listener.

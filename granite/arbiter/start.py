@@ -29,8 +29,8 @@ class WorkerStart:
     where it writes what it does when it dies or is asked (-1: nowhere), are descriptors. It gets
     its application from `load_target`, where that is given, else from `config.target`. `server` and
     `worker` are what hooks see, None where no hook is set. `identity` is the user and group that it
-    has to become, None to stay who it is. `key_files`
-    is what was good of certificates and keys, by path, where the arbiter looks after them.
+    has to become, None to stay who it is. `key_files` is what was good of certificates and keys, by
+    path, where the arbiter looks after them.
     """
 
     __slots__ = (

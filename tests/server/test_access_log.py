@@ -9,18 +9,8 @@ from datetime import datetime
 
 import pytest
 
-from granite import log as granite_log
-from tests.server.apps import Gate, answer, attempt, body, body_of, hello, start
-from tests.server.logged import Logged
+from tests.server.apps import Gate, answer, attempt, body, body_of, held_up, hello, start
 from tests.server.raw import request
-
-
-@pytest.fixture
-def logged(serve, tmp_path):
-    logged = Logged(serve, tmp_path / "access.log")
-    yield logged
-    logged.restore()
-    granite_log.close()
 
 
 def fields(logged, connect, data: bytes, *atoms: str, app=hello, **settings) -> list[str]:
@@ -283,11 +273,7 @@ def test_of_another_request_nothing_is_said(logged, connect):
 def test_the_client_ends_within_a_pipelined_head(logged, connect):
     """It is refused, once, when its turn has come."""
     gate = Gate()
-
-    async def app(scope, receive, send):
-        await gate.wait()
-        await answer(send, b"x")
-
+    app = held_up(gate, b"x")
     client = connect(logged(app, access_log_fmt="%(r)s %(s)s %(aborted)s"))
     client.send(request("/a") + b"GET /b HTTP/1.1\r\nHo")
     client.end()

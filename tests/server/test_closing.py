@@ -21,23 +21,14 @@ from tests.server.apps import (
     body,
     echo_path,
     eventually,
+    held_up,
     hello,
     start,
     with_lifespan,
 )
-from tests.server.inside import inside
+from tests.server.inside import inside, stopping
 from tests.server.loops import both_loops
 from tests.server.raw import request
-
-
-@contextlib.contextmanager
-def stopping(server):
-    """Stop the server beside what the test does."""
-    thread = threading.Thread(target=server.stop)
-    thread.start()
-    yield
-    thread.join(30)
-    assert not thread.is_alive()
 
 
 @both_loops
@@ -54,11 +45,7 @@ def test_idle_connections_are_closed(connect, serve):
 @both_loops
 def test_a_request_in_flight_is_answered_with_connection_close(connect, serve):
     gate = Gate()
-
-    async def app(scope, receive, send):
-        await gate.wait()
-        await answer(send, b"done")
-
+    app = held_up(gate, b"done")
     server = serve(app, graceful_timeout=60)
     client, idle = connect(server), connect(server)
     client.request()
@@ -74,11 +61,7 @@ def test_a_request_in_flight_is_answered_with_connection_close(connect, serve):
 
 def test_a_client_that_has_its_answer_and_stays_does_not_hold_up_the_end(connect, serve):
     gate = Gate()
-
-    async def app(scope, receive, send):
-        await gate.wait()
-        await answer(send, b"done")
-
+    app = held_up(gate, b"done")
     server = serve(app, graceful_timeout=600)
     client = connect(server)
     client.request()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.server.files.pieces import SIZES, contents
+from tests.server.files.pieces import SIZES, contents, maker
 
 
 @pytest.fixture(scope="module")
@@ -14,11 +14,4 @@ def data() -> bytes:
 
 @pytest.fixture
 def make(tmp_path, data):
-    """A function that makes a file of so many bytes and returns its path."""
-
-    def make(size: int) -> str:
-        path = tmp_path / f"of-{size}"
-        path.write_bytes(data[:size])
-        return str(path)
-
-    return make
+    return maker(tmp_path, data)

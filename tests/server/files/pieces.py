@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
 MIB = 1024 * 1024
@@ -12,6 +13,17 @@ SIZES = [0, 1, 16_384, 16_385, 300_000, 5 * MIB + 1]
 def contents(size: int) -> bytes:
     """Bytes that tell where they are from."""
     return b"".join(b"%07d\n" % number for number in range(size // 8 + 1))[:size]
+
+
+def maker(folder: Path, data: bytes) -> Callable[[int], str]:
+    """A function that makes a file of so many of these bytes and returns its path."""
+
+    def make(size: int) -> str:
+        path = folder / f"of-{size}"
+        path.write_bytes(data[:size])
+        return str(path)
+
+    return make
 
 
 def whole(path, **more):
