@@ -173,10 +173,7 @@ cdef class AsgiExchange(TaskExchange):
 
     cdef object _send(self, object message):
         cdef Message parts
-        if not PyDict_CheckExact(<PyObject *>message):
-            if not hasattr(message, "keys"):
-                raise RuntimeError(f"send(): expected a message, which is a dict, got {message!r}")
-            message = dict(message)
+        message = _as_dict(message)
         if not _take_apart(message, &parts):
             message = dict(message)     # which nobody changes meanwhile, whatever its keys are
             _look_up(message, &parts)
@@ -231,6 +228,15 @@ cdef class AsgiExchange(TaskExchange):
         protocol.send_body(self, body, goes_on or self.trailing)
         self.body_ended = not goes_on
         return self._sent()
+
+
+cdef inline dict _as_dict(object message):
+    """What was given to send()."""
+    if PyDict_CheckExact(<PyObject *>message):
+        return <dict>message
+    if not hasattr(message, "keys"):
+        raise RuntimeError(f"send(): expected a message, which is a dict, got {message!r}")
+    return dict(message)
 
 
 cdef bint _take_apart(object message, Message *parts) noexcept:

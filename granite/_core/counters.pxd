@@ -142,3 +142,10 @@ cdef inline void count_response(int64_t *responses, int status) noexcept:
     """Count a response by its class; what is beyond 599 is an error as well."""
     cdef int of = status // 100 - 1
     responses[of if of < CLASSES else CLASSES - 1] += 1
+
+
+cdef inline void export_responses(const int64_t *responses, int64_t *place) noexcept:
+    """Write a protocol's CLASSES into a snapshot."""
+    cdef int i
+    for i in range(CLASSES):
+        place[i] = responses[i]

@@ -14,7 +14,7 @@ after the connection closed or turned to its next request; the application may r
 import os
 
 cimport cython
-from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
+from cpython.mem cimport PyMem_RawFree
 from cpython.object cimport PyObject
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport uint64_t
@@ -22,6 +22,7 @@ from libc.string cimport memcpy, memset
 from posix.fcntl cimport O_CLOEXEC, O_NONBLOCK, O_RDONLY, open as c_open
 from posix.stat cimport S_ISREG, fstat, struct_stat
 from posix.unistd cimport close
+from granite._core.capi.octets cimport append_octets
 from granite._core.capi.python cimport (
     GRANITE_IS_DEBUG, PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE, PyContext_Enter, PyContext_Exit, PyContextVar_Set,
 )
@@ -275,23 +276,10 @@ cdef class Exchange:
         return self.more_size + (PyBytes_GET_SIZE(<PyObject *>self.body) if self.body is not None else 0)
 
     cdef int add_body(self, const char *base, size_t size) except -1:
-        cdef char *grown
-        cdef size_t capacity
         if self.body is None and self.more_size == 0:
             self.body = PyBytes_FromStringAndSize(base, size)
             return 0
-        if self.more_size + size > self.more_capacity:
-            capacity = 2 * self.more_capacity
-            if capacity < self.more_size + size:
-                capacity = self.more_size + size
-            grown = <char *>PyMem_RawRealloc(self.c_more, capacity)
-            if grown is NULL:
-                raise MemoryError()
-            self.c_more = grown
-            self.more_capacity = capacity
-        memcpy(self.c_more + self.more_size, base, size)
-        self.more_size += size
-        return 0
+        return append_octets(&self.c_more, &self.more_size, &self.more_capacity, base, size)
 
     cdef bytes take_body(self):
         """What has arrived of the body and was not taken yet."""

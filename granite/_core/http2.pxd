@@ -313,7 +313,6 @@ cdef class Tunnel(Transport):
     cdef uint64_t until                 # ms: when the client must have ended its half as well; 0: this one goes on
     cdef int _open(self, Http2Stream stream, Exchange exchange) except -1
     cdef int take(self, const char *base, size_t size) except -1
-    cdef int _keep(self, const char *base, size_t size) except -1
     cdef int handle(self, int events) except -1
     cdef int _feed(self) except -1
     cdef int _on_room(self) except -1

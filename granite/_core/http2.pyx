@@ -25,13 +25,13 @@ from libc.string cimport memchr, memcmp, memcpy, memset
 from granite._core.address cimport FAMILY_IPV4, FAMILY_UNIX, Address
 from granite._core.buf cimport OUT_COPY_LIMIT, OutBuf, OutFile, out_commit, out_copy, out_reserve
 from granite._core.capi cimport nghttp2
-from granite._core.capi.octets cimport granite_skip_printable, is_value, number_of
+from granite._core.capi.octets cimport append_octets, granite_skip_printable, is_value, number_of
 from granite._core.capi.python cimport (
     GRANITE_IS_SANITIZED, PyBytes_AS_STRING, PyBytes_GET_SIZE, PyBytes_FromStringAndSize, PyErr_Occurred, PyTuple_GET_ITEM, Py_DECREF, Py_INCREF,
 )
 from granite._core.counters cimport (
     REJECTED_BAD_REQUEST, REJECTED_HEAD_TIMEOUT, REJECTED_HTTP2_CONTINUATIONS, REJECTED_HTTP2_FIELDS, REJECTED_HTTP2_FLOOD, REJECTED_HTTP2_NO_PONG, REJECTED_HTTP2_PROTOCOL,
-    REJECTED_HTTP2_RESETS, REJECTED_HTTP2_SETTINGS, REJECTED_OVERLOAD, REJECTED_REQUESTS_PER_IP, REJECTED_REQUEST_TIMEOUT, REJECTED_WRITE_TIMEOUT, RESPONSES_HTTP2, Rejection, clock, count_response, observe,
+    REJECTED_HTTP2_RESETS, REJECTED_HTTP2_SETTINGS, REJECTED_OVERLOAD, REJECTED_REQUESTS_PER_IP, REJECTED_REQUEST_TIMEOUT, REJECTED_WRITE_TIMEOUT, RESPONSES_HTTP2, Rejection, clock, count_response, export_responses, observe,
 )
 from granite._core.exchange cimport (
     RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE, TURN_COME, TURN_WAITING, Exchange, Handshake, Protocol, RequestIds, is_bodyless,

@@ -16,8 +16,8 @@ from granite._core.capi cimport uv
 from granite._core.capi.python cimport PyBytes_FromStringAndSize
 from granite._core.conn cimport Connection, ConnectionHost
 from granite._core.counters cimport (
-    ACCEPT_PAUSES, BYTES_RECEIVED, BYTES_SENT, CLASSES, CONNECTIONS_ACTIVE, CONNECTIONS_ERR, CONNECTIONS_HANDLED, FIELDS, HANDSHAKE_FAILURES, LATENCY, LOOP_LAG, QUEUE_TIME,
-    REASONS, REJECTIONS, REQUESTS_ACTIVE, REQUESTS_HANDLED, REQUESTS_WAITING, RESPONSES_HTTP1, TLS_HANDSHAKES, TLS_HANDSHAKES_FAILED, Histogram, export, observe,
+    ACCEPT_PAUSES, BYTES_RECEIVED, BYTES_SENT, CONNECTIONS_ACTIVE, CONNECTIONS_ERR, CONNECTIONS_HANDLED, FIELDS, HANDSHAKE_FAILURES, LATENCY, LOOP_LAG, QUEUE_TIME,
+    REASONS, REJECTIONS, REQUESTS_ACTIVE, REQUESTS_HANDLED, REQUESTS_WAITING, RESPONSES_HTTP1, TLS_HANDSHAKES, TLS_HANDSHAKES_FAILED, Histogram, export, export_responses, observe,
 )
 from granite._core.exchange cimport Admission, Interface, Rejections, RequestIds
 from granite._core.forwarded cimport Forwarding
@@ -330,8 +330,7 @@ cdef class Server(ConnectionHost):
             values[REJECTIONS + i] = self.rejections.counts[i]
         values[BYTES_RECEIVED] = self.reactor.bytes_received
         values[BYTES_SENT] = self.reactor.bytes_sent
-        for i in range(CLASSES):
-            values[RESPONSES_HTTP1 + i] = self.http1.responses[i]
+        export_responses(self.http1.responses, &values[RESPONSES_HTTP1])
         values[TLS_HANDSHAKES] = self.handshakes
         for i in range(<int>HANDSHAKE_FAILURES):
             values[TLS_HANDSHAKES_FAILED + i] = self.handshakes_failed[i]

@@ -24,8 +24,8 @@ from granite._core.capi.python cimport (
     PyUnicode_DATA, PyUnicode_DecodeUTF8, PyUnicode_New, _PyBytes_Resize,
 )
 from granite._core.counters cimport (
-    CLASSES, REJECTED_WEBSOCKET, RESPONSES_WEBSOCKET, WEBSOCKET_MESSAGES_RECEIVED, WEBSOCKET_MESSAGES_SENT, WEBSOCKET_ROUND_TRIP, WEBSOCKETS_ACTIVE, clock,
-    count_response, export, observe,
+    REJECTED_WEBSOCKET, RESPONSES_WEBSOCKET, WEBSOCKET_MESSAGES_RECEIVED, WEBSOCKET_MESSAGES_SENT, WEBSOCKET_ROUND_TRIP, WEBSOCKETS_ACTIVE, clock,
+    count_response, export, export_responses, observe,
 )
 from granite._core.exchange cimport (
     WEBSOCKET_CLOSED, WEBSOCKET_CLOSING, WEBSOCKET_OPEN, Exchange, Handshake, WebSocketState, is_close_code,

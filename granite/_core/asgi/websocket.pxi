@@ -47,13 +47,7 @@ cdef class AsgiWebSocket(WebSocketExchange):
 
     cdef object _send(self, object given):
         cdef object kind
-        cdef dict message
-        if PyDict_CheckExact(<PyObject *>given):
-            message = <dict>given
-        elif hasattr(given, "keys"):
-            message = dict(given)
-        else:
-            raise RuntimeError(f"send(): expected a message, which is a dict, got {given!r}")
+        cdef dict message = _as_dict(given)
         kind = message.get(_TYPE)
         if kind is None:
             raise RuntimeError("send(): the message has no 'type'")

@@ -1,7 +1,8 @@
-# Octets, eight at a time, and what a field of HTTP may consist of.
+# Octets, eight at a time, kept until they are taken, and what a field of HTTP may consist of.
 
+from cpython.mem cimport PyMem_RawRealloc
 from libc.stdint cimport int64_t
-from libc.string cimport memchr
+from libc.string cimport memchr, memcpy
 
 cdef extern from *:
     """
@@ -115,3 +116,19 @@ cdef inline int64_t number_of(const char *base, Py_ssize_t size) noexcept:
             return -1
         number = 10 * number + base[i] - 48
     return number
+
+
+cdef inline int append_octets(char **kept, size_t *kept_size, size_t *capacity, const char *base, size_t size) except -1:
+    """Copy what has come behind what is kept, in memory of PyMem_Raw that grows by doubling."""
+    cdef char *grown
+    cdef size_t wanted = kept_size[0] + size
+    if wanted > capacity[0]:
+        wanted = max(wanted, 2 * capacity[0])
+        grown = <char *>PyMem_RawRealloc(kept[0], wanted)
+        if grown is NULL:
+            raise MemoryError()
+        kept[0] = grown
+        capacity[0] = wanted
+    memcpy(kept[0] + kept_size[0], base, size)
+    kept_size[0] += size
+    return 0

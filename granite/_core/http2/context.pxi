@@ -69,9 +69,7 @@ cdef class Http2Context(Version):
         return session
 
     cdef int export(self, int64_t *snapshot) noexcept:
-        cdef int i
-        for i in range(CLASSES):
-            snapshot[RESPONSES_HTTP2 + i] = self.responses[i]
+        export_responses(self.responses, &snapshot[RESPONSES_HTTP2])
         return 0
 
     cdef Http2Stream stream(self, Http2Session session, int32_t id):

@@ -68,7 +68,7 @@ cdef class Tunnel(Transport):
         stream.tunnel = self
         exchange.protocol = self.session = stream.http.websockets.open(stream.http, self, exchange)
         if early:
-            self._keep(early, len(early))
+            append_octets(&self.c_input, &self.input_size, &self.input_capacity, early, len(early))
         if early or stream.ended:
             stream.session._note(stream, EVENT_BODY)
         return self.session.drain() if stream.http.draining else 0
@@ -80,25 +80,11 @@ cdef class Tunnel(Transport):
         cdef Http2Stream stream = self.stream
         if stream.complete:
             return stream.session._received(size)
-        self._keep(base, size)
+        append_octets(&self.c_input, &self.input_size, &self.input_capacity, base, size)
         stream.unread += size
         stream.session.unread += size
         stream.session._note(stream, EVENT_BODY)
         return stream.session._received(size)
-
-    cdef int _keep(self, const char *base, size_t size) except -1:
-        cdef char *grown
-        cdef size_t capacity = self.input_capacity
-        if self.input_size + size > capacity:
-            capacity = max(self.input_size + size, 2 * capacity)
-            grown = <char *>PyMem_RawRealloc(self.c_input, capacity)
-            if grown is NULL:
-                raise MemoryError()
-            self.c_input = grown
-            self.input_capacity = capacity
-        memcpy(self.c_input + self.input_size, base, size)
-        self.input_size += size
-        return 0
 
     cdef int handle(self, int events) except -1:
         """Deal with what has come, and with what the WebSocket has asked for."""

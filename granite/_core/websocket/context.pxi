@@ -62,10 +62,8 @@ cdef class WebSocketContext(WebSockets):
         return session
 
     cdef void export(self, int64_t *snapshot) noexcept:
-        cdef int i
         snapshot[WEBSOCKETS_ACTIVE] = self.live
-        for i in range(CLASSES):
-            snapshot[RESPONSES_WEBSOCKET + i] = self.responses[i]
+        export_responses(self.responses, &snapshot[RESPONSES_WEBSOCKET])
         snapshot[WEBSOCKET_MESSAGES_RECEIVED] = self.received
         snapshot[WEBSOCKET_MESSAGES_SENT] = self.sent
         export(&self.round_trip, &snapshot[WEBSOCKET_ROUND_TRIP])
