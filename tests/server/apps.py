@@ -144,14 +144,23 @@ async def echo_body(scope: Scope, receive: Receive, send: Send) -> None:
     await answer(send, await body_of(receive))
 
 
+def behind(gate: Gate, app: App) -> App:
+    """The application, as soon as the gate is open."""
+
+    async def waiting(scope: Scope, receive: Receive, send: Send) -> None:
+        await gate.wait()
+        await app(scope, receive, send)
+
+    return waiting
+
+
 def held_up(gate: Gate, data: bytes) -> App:
     """An application that answers when the gate is open."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await gate.wait()
         await answer(send, data)
 
-    return app
+    return behind(gate, app)
 
 
 def sending(*messages: Message) -> App:

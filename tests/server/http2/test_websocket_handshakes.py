@@ -9,7 +9,7 @@ import pytest
 from granite import log as granite_log
 from tests.http2.websocket import ASKED, VERSION, StreamSocket, connecting, opened
 from tests.http2.wire import CANCEL, ENABLE_CONNECT, NO_ERROR, PROTOCOL_ERROR
-from tests.server.apps import Gate, Scopes, Seen, eventually, hello
+from tests.server.apps import Gate, Scopes, Seen, behind, eventually, hello
 from tests.server.http2.marks import plain_and_tls
 from tests.server.inside import wait_for
 from tests.server.logged import Logged
@@ -177,13 +177,7 @@ def test_compression(connect):
 @pytest.mark.parametrize("is_late", [False, True])
 def test_frames_that_do_not_wait_for_the_answer(connect, is_late):
     gate = Gate()
-
-    async def app(scope, receive, send):
-        if is_late:
-            await gate.wait()
-        await echo(scope, receive, send)
-
-    client = connect(app, max_body_size=1)  # it has no body
+    client = connect(behind(gate, echo) if is_late else echo, max_body_size=1)  # it has no body
     frames = frame(TEXT, b"one") + frame(PONG) + frame(TEXT, b"two")
     stream = connecting(client, behind=frames[:-2])
     if is_late:
@@ -203,9 +197,8 @@ def test_frames_without_end_before_the_answer(connect):
     gate, window = Gate(), 65535
 
     async def app(scope, receive, send):
-        if scope["path"] == "/held":
-            await gate.wait()
-        await echo(scope, receive, send)
+        held = scope["path"] == "/held"
+        await (behind(gate, echo) if held else echo)(scope, receive, send)
 
     client = connect(app, http2_initial_stream_window_size=window)
     stream = connecting(client, "/held")

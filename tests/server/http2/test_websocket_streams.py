@@ -35,6 +35,13 @@ def says(websocket, message):
     return websocket.message() == message
 
 
+def two(client, app):
+    """WebSockets of one connection."""
+    websockets = opened(client), opened(client)
+    app.get(), app.get()
+    return websockets
+
+
 # beside other streams
 
 
@@ -127,8 +134,7 @@ def test_one_that_sends_without_end_leaves_room_for_others(connect):
 def test_the_client_ends_its_half(connect):
     app = Recording()
     client = connect(app)
-    first, second = opened(client), opened(client)
-    app.get(), app.get()
+    first, second = two(client, app)
     first.say("a")
     first.client.end()
     assert app.get()["text"] == "a"
@@ -141,8 +147,7 @@ def test_the_client_resets_the_stream(connect, serve):
     app = Recording()
     server = serve(app)
     client = connect(server)
-    first, second = opened(client), opened(client)
-    app.get(), app.get()
+    first, second = two(client, app)
     first.say("a")
     first.client.reset()
     assert app.get()["text"] == "a"
@@ -178,8 +183,7 @@ def test_fields_in_the_middle(connect, serve):
     app = Recording()
     server = serve(app)
     client = connect(server)
-    first, second = opened(client), opened(client)
-    app.get(), app.get()
+    first, second = two(client, app)
     client.trailers(first.client.stream, [("a", "b")])
     assert client.reset_code(first.client.stream) == PROTOCOL_ERROR
     assert app.end() == (1006, "")

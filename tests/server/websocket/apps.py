@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from tests.server.apps import App, Gate, Message, Receive, Scope, Seen, Send
+from tests.server.apps import App, Gate, Message, Receive, Scope, Seen, Send, behind
 
 __all__ = ["Recording", "accept", "accepting_late", "accepting_too_late", "echo", "messages"]
 
@@ -32,11 +32,10 @@ def accepting_late(gate: Gate, seen: Seen) -> App:
     """An application that accepts when the gate opens, and tells what comes next."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await gate.wait()
         await accept(receive, send)
         seen.put(await receive())
 
-    return app
+    return behind(gate, app)
 
 
 def accepting_too_late(gate: Gate, seen: Seen) -> App:
