@@ -7,7 +7,7 @@ PORT ?= 8000
 ARGS ?=
 PROCESSES ?= 6
 SECONDS ?= 60
-TOOLS ?= go=golang-go testssl=testssl.sh chromium=chromium node=nodejs curl=curl openssl=openssl
+TOOLS ?= go=golang-go testssl=testssl.sh chromium=chromium node=nodejs curl=curl openssl=openssl h2load=nghttp2-client
 RUN ?=
 
 export PYTHON

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Make sure that what the build needs from the system is there: installed by apt when root, else named in one command.
 #
-# Arguments: further commands that must exist, as command=package (the tests ask for curl and h2load in this way).
+# Arguments: further commands that must exist, as command=package (`make conformance` asks for its suites and clients in this way).
 set -eu
 here=$(dirname "$0")
 pkg_config=${PKG_CONFIG:-pkg-config}
