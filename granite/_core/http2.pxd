@@ -122,7 +122,6 @@ cdef class LimitedSession(Session):
     cdef int _check(self, int code) except -1
     cdef int _end(self, uint32_t code, Rejection reason, str why) except -1
     cdef int _open_accounts(self) noexcept
-    cdef int _distrust(self) noexcept
     cdef int _account(self, Abuse kind) except -1
     cdef int _on_begin_frame(self, const nghttp2.nghttp2_frame_hd *head) except -902
     cdef int _on_id(self, int32_t id) except -1
@@ -139,15 +138,15 @@ cdef class Http2Session(LimitedSession):
     cdef PyObject *c_first              # open streams, the oldest first, one reference each
     cdef PyObject *c_last
     cdef int streams                    # how many
-    cdef int32_t urged                  # the highest id of which the client has said how urgent it is
     cdef int incomplete                 # of these, those whose request is not
+    cdef int32_t urged                  # the highest id of which the client has said how urgent it is
     cdef Http2Stream noted              # the first of those that have an event
     cdef Http2Stream last_noted
     cdef bint busy                      # nghttp2 is being called, and must not be called again
     cdef bint broken                    # nghttp2 must not be called any more, but to free what it holds
     cdef Slot *c_slot                   # where nghttp2's large blocks are; NULL: anywhere
     cdef bint awake                     # a stream has begun since the connection was idle last
-    cdef uint64_t rest_at               # ms: when the connection rests, unless a stream begins; 0: it does, or it is not idle
+    cdef uint64_t rest_at               # ms: when the connection is to rest, if no stream is open then; 0: that was seen to
     cdef bint delivering                # events are being dealt with, in their order
     cdef uint64_t until                 # ms: when the next request must have come; 0: whenever
     cdef size_t unread                  # bytes of bodies that applications have not taken

@@ -27,20 +27,20 @@ from granite._core.buf cimport OUT_COPY_LIMIT, OutBuf, OutFile, out_commit, out_
 from granite._core.capi cimport nghttp2
 from granite._core.capi.octets cimport append_octets, granite_skip_printable, is_value, number_of
 from granite._core.capi.python cimport (
-    GRANITE_IS_SANITIZED, PyBytes_AS_STRING, PyBytes_GET_SIZE, PyBytes_FromStringAndSize, PyErr_Occurred, PyTuple_GET_ITEM, Py_DECREF, Py_INCREF,
+    GRANITE_IS_SANITIZED, PyBytes_AS_STRING, PyBytes_GET_SIZE, PyBytes_FromStringAndSize, Py_DECREF, Py_INCREF,
 )
 from granite._core.counters cimport (
     REJECTED_BAD_REQUEST, REJECTED_HEAD_TIMEOUT, REJECTED_HTTP2_CONTINUATIONS, REJECTED_HTTP2_FIELDS, REJECTED_HTTP2_FLOOD, REJECTED_HTTP2_NO_PONG, REJECTED_HTTP2_PROTOCOL,
-    REJECTED_HTTP2_RESETS, REJECTED_HTTP2_SETTINGS, REJECTED_OVERLOAD, REJECTED_REQUESTS_PER_IP, REJECTED_REQUEST_TIMEOUT, REJECTED_WRITE_TIMEOUT, RESPONSES_HTTP2, Rejection, clock, count_response, export_responses, observe,
+    REJECTED_HTTP2_RESETS, REJECTED_HTTP2_SETTINGS, REJECTED_OVERLOAD, REJECTED_REQUESTS_PER_IP, REJECTED_WRITE_TIMEOUT, RESPONSES_HTTP2, Rejection, clock, count_response, export_responses, observe,
 )
 from granite._core.exchange cimport (
-    RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE, TURN_COME, TURN_WAITING, Exchange, Handshake, Protocol, RequestIds, is_bodyless,
+    RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE, TURN_COME, Exchange, Handshake, Protocol, RequestIds, is_bodyless,
 )
 from granite._core.forwarded cimport Forwarded
 from granite._core.http cimport (
-    FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_DATE, FIELD_HOP_BY_HOP, FIELD_HSTS, FIELD_INVALID, FIELD_OTHER, FIELD_REQUEST_ID, FIELD_SERVER,
+    FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_DATE, FIELD_HOP_BY_HOP, FIELD_HSTS, FIELD_INVALID, FIELD_OTHER, FIELD_SERVER,
     FIELD_TRANSFER_ENCODING, FIELD_UPGRADE, HEADER_MAP_DANGEROUS, HEADER_MAP_REFUSE, SEEN_DATE, SEEN_HSTS, SEEN_REQUEST_ID, SEEN_SERVER, FieldKind,
-    FieldName, HttpContext, Pace, Session, Version, checked, earlier, field_at, has_no_content, has_token, is_continue, is_decodable, is_no_trailer, is_short,
+    FieldName, HttpContext, Session, Version, checked, earlier, field_at, has_no_content, has_token, is_continue, is_decodable, is_no_trailer, is_short,
     length_of, milliseconds, pair, phrase_of, plain, rejection_of, size_of_fields, take_length,
 )
 from granite._core.scope cimport (

@@ -81,16 +81,13 @@ cdef class LimitedSession(Session):
         return self._check(nghttp2.nghttp2_session_terminate_session(self.c_session, code))
 
     cdef int _open_accounts(self) noexcept:
+        """Of what is due, little is left to a client that was here before, and flooded the server."""
+        cdef bint known = self.context.offenders.know(self.transport)
         cdef int kind
         for kind in range(<int>ABUSE_KINDS):
             self.accounts[kind].at = self.transport.now()
-        return self._distrust() if self.context.offenders.know(self.transport) else 0
-
-    cdef int _distrust(self) noexcept:
-        """The client was here before, and flooded the server: little of what is due is left to it."""
-        cdef int kind
-        for kind in range(<int>ABUSE_KINDS):
-            self.accounts[kind].count = granite_abuses[kind][0] - granite_abuses[kind][0] // OFFENDERS_SHARE
+            if known:
+                self.accounts[kind].count = granite_abuses[kind][0] - granite_abuses[kind][0] // OFFENDERS_SHARE
         return 0
 
     cdef int _account(self, Abuse kind) except -1:

@@ -7,7 +7,7 @@ cdef enum:
 cdef class Offenders:
     """The addresses of a few clients that were told to calm down.
 
-    What is remembered costs them little, as others may share their address: see LimitedSession._distrust(). A proxy that is believed is none,
+    What is remembered costs them little, as others may share their address: see LimitedSession._open_accounts(). A proxy that is believed is none,
     whatever its clients do.
     """
 
