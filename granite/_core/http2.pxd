@@ -121,6 +121,7 @@ cdef class LimitedSession(Session):
     cdef bint sampling
     cdef int _check(self, int code) except -1
     cdef int _end(self, uint32_t code, Rejection reason, str why) except -1
+    cdef int _note_offence(self, uint32_t code) noexcept
     cdef int _open_accounts(self) noexcept
     cdef int _account(self, Abuse kind) except -1
     cdef int _on_begin_frame(self, const nghttp2.nghttp2_frame_hd *head) except -902

@@ -76,9 +76,15 @@ cdef class LimitedSession(Session):
         if self.receiving:
             self.fault = code           # of which _on_broken() tells the client, whatever else came with it
             return 0
+        self._note_offence(code)
+        return self._check(nghttp2.nghttp2_session_terminate_session(self.c_session, code))
+
+    cdef int _note_offence(self, uint32_t code) noexcept:
+        """The connection ends with this error. Who is to calm down is remembered, and not waited for when it pours on."""
         if code == nghttp2.NGHTTP2_ENHANCE_YOUR_CALM:
             self.context.offenders.note(self.transport)
-        return self._check(nghttp2.nghttp2_session_terminate_session(self.c_session, code))
+            self.transport.suspect = True
+        return 0
 
     cdef int _open_accounts(self) noexcept:
         """Of what is due, little is left to a client that was here before, and flooded the server."""

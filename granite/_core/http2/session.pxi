@@ -345,9 +345,7 @@ cdef class Http2Session(LimitedSession):
             error, reason = nghttp2.NGHTTP2_PROTOCOL_ERROR, REJECTED_HTTP2_PROTOCOL
         self.ending = self.broken = True
         self.head_until = 0
-        if error == nghttp2.NGHTTP2_ENHANCE_YOUR_CALM:
-            self.context.offenders.note(transport)
-            transport.suspect = True
+        self._note_offence(error)
         if not self.fault and self.http.rejections.note(reason):
             _log.info("%s: HTTP/2: %s", name_of(transport.client()), nghttp2.nghttp2_strerror(code).decode("ascii"))
         memcpy(frame, b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0", 17)
@@ -461,9 +459,9 @@ cdef class Http2Session(LimitedSession):
         """nghttp2 has ended the connection by itself: the protocol was broken, or a SETTINGS frame had too many values: then it asks for calm."""
         cdef Rejection reason = REJECTED_HTTP2_PROTOCOL
         self.ending = True
+        self._note_offence(error)
         if error == nghttp2.NGHTTP2_ENHANCE_YOUR_CALM:
             reason = REJECTED_HTTP2_SETTINGS
-            self.context.offenders.note(self.transport)
         if self.http.rejections.note(reason):
             _log.info("%s: HTTP/2: %s", name_of(self.transport.client()), nghttp2.nghttp2_http2_strerror(error).decode("ascii"))
         return 0

@@ -101,10 +101,18 @@ def test_whoever_floods_is_told_to_calm_down(wire, flood):
     assert overrun(wire(app), flood) == (GOAWAY, code)
 
 
-def test_whoever_pours_on_is_cut(wire):
+@pytest.mark.parametrize(
+    "flood",
+    [
+        pytest.param(floods.setting_after_setting, id="found while it was read"),
+        pytest.param(floods.too_many_requests, id="found by what it asks for"),
+        pytest.param(floods.long_settings, id="found by nghttp2"),
+    ],
+)
+def test_whoever_pours_on_is_cut(wire, flood):
     """It is told, but not listened to until it ends by itself."""
     client = wire(app)
-    assert overrun(client, floods.setting_after_setting) == (GOAWAY, ENHANCE_YOUR_CALM)
+    assert overrun(client, flood) == (GOAWAY, ENHANCE_YOUR_CALM)
     with pytest.raises(OSError):
         client.send(bytes(64 * MIB))
 
