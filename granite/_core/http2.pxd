@@ -113,6 +113,7 @@ cdef class LimitedSession(Session):
     cdef int32_t gap_end
     cdef uint64_t head_until            # ms: when the block of fields must be complete that is coming; 0: there is none
     cdef uint64_t drain_at              # ms: when the last GOAWAY is due; 0: it is not, or was sent
+    cdef int32_t last_told              # the last stream that it names, whether or not it has left; all until then
     cdef uint64_t ping_at               # ms: when to see whether the client is still there; 0: never
     cdef uint64_t pong_until            # ms: when it must have answered; 0: it was not asked
     cdef size_t window                  # of the connection
@@ -121,6 +122,8 @@ cdef class LimitedSession(Session):
     cdef bint sampling
     cdef int _check(self, int code) except -1
     cdef int _end(self, uint32_t code, Rejection reason, str why) except -1
+    cdef int _terminate(self, uint32_t code) except -1
+    cdef int32_t _last_begun(self) noexcept
     cdef int _note_offence(self, uint32_t code) noexcept
     cdef int _open_accounts(self) noexcept
     cdef int _account(self, Abuse kind) except -1

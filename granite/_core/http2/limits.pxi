@@ -23,6 +23,7 @@ cdef enum:
     OFFENDERS_SHARE = 16                # the part of what is allowed at once that is left to offenders
     DRAIN_PATIENCE = 1000               # ms that the answer to the PING behind a first GOAWAY may take
     MOST_WINDOW = 16777216              # bytes up to which a window adapts
+    LAST_STREAM = 0x7FFFFFFF            # RFC 9113, 5.1.1
 
 cdef tuple _ABUSES = (
     "too many streams were reset", "too many PING frames", "too many SETTINGS frames", "too many empty frames", "too many fields that are none",
@@ -77,7 +78,14 @@ cdef class LimitedSession(Session):
             self.fault = code           # of which _on_broken() tells the client, whatever else came with it
             return 0
         self._note_offence(code)
-        return self._check(nghttp2.nghttp2_session_terminate_session(self.c_session, code))
+        return self._terminate(code)
+
+    cdef int _terminate(self, uint32_t code) except -1:
+        return self._check(nghttp2.nghttp2_session_terminate_session2(self.c_session, self._last_begun(), code))
+
+    cdef int32_t _last_begun(self) noexcept:
+        """What a GOAWAY names: nghttp2 counts the streams as well that were refused behind the last one."""
+        return min(nghttp2.nghttp2_session_get_last_proc_stream_id(self.c_session), self.last_told)
 
     cdef int _note_offence(self, uint32_t code) noexcept:
         """The connection ends with this error. Who is to calm down is remembered, and not waited for when it pours on."""
@@ -189,10 +197,11 @@ cdef class LimitedSession(Session):
         return self._ping(_PING_DRAIN) if self.drain_at else 0
 
     cdef int _last_goaway(self) except -1:
+        """From now on no stream begins, even if it takes long to leave: nghttp2 would end those that run above its number when it does."""
         self.drain_at = 0
+        self.last_told = self._last_begun()
         return self._check(nghttp2.nghttp2_submit_goaway(
-            self.c_session, nghttp2.NGHTTP2_FLAG_NONE, nghttp2.nghttp2_session_get_last_proc_stream_id(self.c_session), nghttp2.NGHTTP2_NO_ERROR,
-            NULL, 0
+            self.c_session, nghttp2.NGHTTP2_FLAG_NONE, self.last_told, nghttp2.NGHTTP2_NO_ERROR, NULL, 0
         ))
 
     # windows that adapt: a PING tells how long a round trip is, and the bytes that come until it is answered how much fits into one

@@ -54,6 +54,7 @@ cdef class Http2Session(LimitedSession):
         self.http = context.http
         self.transport = transport
         self.duplex = True
+        self.last_told = LAST_STREAM
         self.window, self.stream_window = context.connection_window, context.stream_window
         self._new_session()
         self._open_accounts()
@@ -200,7 +201,7 @@ cdef class Http2Session(LimitedSession):
             self._on_silence(now)
         elif self.until and now >= self.until:
             self.ending = True
-            self._check(nghttp2.nghttp2_session_terminate_session(self.c_session, nghttp2.NGHTTP2_NO_ERROR))
+            self._terminate(nghttp2.NGHTTP2_NO_ERROR)
         self._deliver()
         return self._pump()
 
@@ -334,7 +335,7 @@ cdef class Http2Session(LimitedSession):
         cdef Transport transport = self.transport
         cdef uint32_t error = self.fault or nghttp2.NGHTTP2_ENHANCE_YOUR_CALM
         cdef Rejection reason = REJECTED_HTTP2_FLOOD
-        cdef int32_t last = nghttp2.nghttp2_session_get_last_proc_stream_id(self.c_session)
+        cdef int32_t last = self._last_begun()
         cdef char frame[17]
         cdef int i
         if code == nghttp2.NGHTTP2_ERR_NOMEM:
@@ -361,6 +362,10 @@ cdef class Http2Session(LimitedSession):
     cdef int _on_begin_headers(self, const nghttp2.nghttp2_frame *frame) except -902:
         cdef Http2Stream stream
         if frame.headers.cat == nghttp2.NGHTTP2_HCAT_REQUEST:
+            if frame.hd.stream_id > self.last_told:     # it has no object, and all that comes of it is passed over
+                return self._check(nghttp2.nghttp2_submit_rst_stream(
+                    self.c_session, nghttp2.NGHTTP2_FLAG_NONE, frame.hd.stream_id, nghttp2.NGHTTP2_REFUSED_STREAM
+                ))
             stream = self.context.stream(self, frame.hd.stream_id)
             self._take(stream)
             self.incomplete += 1

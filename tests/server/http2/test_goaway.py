@@ -7,20 +7,28 @@ import socket
 import pytest
 
 from tests.http2.wire import (
+    ACK,
     DATA,
+    END_HEADERS,
     END_STREAM,
     GOAWAY,
     HEADERS,
+    INITIAL_WINDOW,
     NO_ERROR,
     PING,
     PROTOCOL_ERROR,
+    REFUSED_STREAM,
+    RST_STREAM,
     frame,
+    request_fields,
+    window_update,
 )
 from tests.server.apps import Gate, answer, echo_body, eventually, held_up, hello
 from tests.server.http2.marks import every_interface, plain_and_tls
 from tests.server.inside import inside, stopping
 
 ALL = 2**31 - 1
+MIB = 1024 * 1024
 
 
 def drain(server, grace=60.0):
@@ -146,6 +154,51 @@ def test_what_comes_behind_the_second_is_not_begun(wire, serve):
     answered = {found.stream for found in client.frames() if found.kind in (DATA, HEADERS)}
     assert answered == {held}
     assert calls == ["/held"]
+
+
+@pytest.mark.parametrize("blocked", [False, True], ids=["at once", "while nothing can be sent"])
+def test_what_comes_before_the_second_has_left_is_not_begun(wire, serve, blocked):
+    """Its number was said when it was due; it may leave much later."""
+    gate = Gate()
+    calls = []
+
+    async def app(scope, receive, send):
+        calls.append(scope["path"])
+        if scope["path"] == "/held":
+            await gate.wait()
+        await answer(send, b"x" * 8 * MIB if scope["path"] == "/large" else b"done")
+
+    server = serve(app, graceful_timeout=600)
+    client = wire(server, values={INITIAL_WINDOW: 2**31 - 1}, receive_buffer=65536)
+    client.send(window_update(0, 2**30))
+    running = {client.request("/held")}
+    assert gate.reached.wait(30)
+    if blocked:
+        running.add(client.request("/large"))
+        eventually(lambda: "/large" in calls)
+        for _ in range(100):  # turns, in which all goes that the socket takes
+            inside(server, lambda core: None)
+    drain(server)
+    late = client.new_stream()
+    fields = client.encoder.encode(request_fields("/late"))
+    client.send(
+        frame(PING, ACK, 0, b"granite."), frame(HEADERS, END_HEADERS | END_STREAM, late, fields)
+    )
+    last, ended = ALL, set()
+    for found in client.frames():
+        if found.kind == GOAWAY:
+            assert found.last_stream <= last
+            last = found.last_stream
+            if last < ALL:
+                gate.open()
+        if found.flags & END_STREAM and found.kind in (DATA, HEADERS):
+            ended.add(found.stream)
+        if found.kind == RST_STREAM:
+            assert (found.stream, found.code) == (late, REFUSED_STREAM)
+    assert last == max(running)
+    assert ended == running
+    assert "/late" not in calls
+    eventually(lambda: server.counters()["exchanges"] == 0)
 
 
 def test_a_body_on_its_way_is_read_to_its_end(connect, serve):
