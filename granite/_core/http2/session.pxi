@@ -6,6 +6,12 @@ cdef enum:
     MOST_ROUNDS = 16                    # writes in a row of what a fast client takes at once
     REST_AFTER = 1000                   # ms without a stream after which a connection is one that rests
 
+
+cdef inline bint _ends_block(uint8_t kind, uint8_t flags) noexcept:
+    """Whether anything but CONTINUATION may follow a frame of the server's."""
+    return kind != nghttp2.NGHTTP2_HEADERS and kind != nghttp2.NGHTTP2_CONTINUATION or flags & nghttp2.NGHTTP2_FLAG_END_HEADERS != 0
+
+
 cdef int _cb_nghttp2_begin_headers(nghttp2.nghttp2_session *session, const nghttp2.nghttp2_frame *frame, void *user) except -902:
     return (<Http2Session>user)._on_begin_headers(frame)
 
@@ -300,22 +306,27 @@ cdef class Http2Session(LimitedSession):
         return 0
 
     cdef int _write(self) except -1:
-        """Have nghttp2 write frames, as long as little waits for the socket."""
+        """Have nghttp2 write frames, as long as little waits for the socket.
+
+        A block of fields is written as a whole: what _on_broken() says may not fall into it (RFC 9113, 4.3).
+        """
         cdef Transport transport = self.transport
         cdef size_t most = self.http.write_high_water
         cdef const uint8_t *data
         cdef ssize_t size = 0
         cdef int rounds = 0
+        cdef bint whole = True
         if self.busy or self.broken:
             return 0
         while not transport.broken:
             self.busy = True
             try:
-                while transport.unsent() < most:
+                while not whole or transport.unsent() < most:
                     size = nghttp2.nghttp2_session_mem_send(self.c_session, &data)
                     if size <= 0:
                         break
                     out_copy(transport.pool, &transport.out, <const char *>data, size)
+                    whole = _ends_block(data[3], data[4])
             finally:
                 self.busy = False
             if size < 0:

@@ -8,9 +8,11 @@ import pytest
 
 from tests.http2.wire import (
     ACK,
+    CONTINUATION,
     DATA,
     END_HEADERS,
     END_STREAM,
+    ENHANCE_YOUR_CALM,
     GOAWAY,
     HEADERS,
     INITIAL_WINDOW,
@@ -21,11 +23,12 @@ from tests.http2.wire import (
     RST_STREAM,
     frame,
     request_fields,
+    settings,
     window_update,
 )
 from tests.server.apps import Gate, answer, echo_body, eventually, held_up, hello
 from tests.server.http2.marks import every_interface, plain_and_tls
-from tests.server.inside import inside, stopping
+from tests.server.inside import inside, stopping, wait_for
 
 ALL = 2**31 - 1
 MIB = 1024 * 1024
@@ -277,6 +280,37 @@ def test_an_error_names_the_last_stream(wire):
     )
     assert (goaway.code, goaway.last_stream) == (PROTOCOL_ERROR, stream)
     assert rest(client) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [(settings({}) * 500, ENHANCE_YOUR_CALM), (frame(DATA, 0, 0, b"x"), PROTOCOL_ERROR)],
+    ids=["by granite", "by nghttp2"],
+)
+def test_an_error_comes_between_blocks_of_fields(wire, serve, wrong, code):
+    """However much of a long head has left when the client, which does not read, is at fault."""
+
+    async def app(scope, receive, send):
+        fields = [(b"x-%d" % n, b"y" * 8000) for n in range(25)]  # of several frames
+        await answer(send, b"done", fields=fields)
+
+    server = serve(app, http2_max_concurrent_streams=1000)
+    for turn in range(3):
+        client = wire(server, receive_buffer=65536)
+        for _ in range(50):
+            client.request()
+        wait_for(server, responses_http2_2xx=50 * (turn + 1))
+        client.send(wrong)
+        begun = 0
+        codes = []
+        for found in client.frames():
+            assert (found.kind == CONTINUATION) == (begun > 0), found
+            if found.kind in (HEADERS, CONTINUATION):
+                assert begun in (0, found.stream)
+                begun = 0 if found.flags & END_HEADERS else found.stream
+            elif found.kind == GOAWAY:
+                codes.append(found.code)
+        assert codes == [code]
 
 
 @pytest.mark.parametrize("ends", ["close", "half", "reset"])
