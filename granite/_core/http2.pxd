@@ -112,6 +112,7 @@ cdef class LimitedSession(Session):
     cdef int32_t gap                    # ids between these two were passed over
     cdef int32_t gap_end
     cdef uint64_t head_until            # ms: when the block of fields must be complete that is coming; 0: there is none
+    cdef int32_t head_id                # the stream of that
     cdef uint64_t drain_at              # ms: when the last GOAWAY is due; 0: it is not, or was sent
     cdef int32_t last_told              # the last stream that it names, whether or not it has left; all until then
     cdef uint64_t ping_at               # ms: when to see whether the client is still there; 0: never
@@ -168,7 +169,8 @@ cdef class Http2Session(LimitedSession):
     cdef int _take(self, Http2Stream stream) except -1
     cdef int _remove(self, Http2Stream stream) except -1
     cdef void _note(self, Http2Stream stream, int event) noexcept
-    cdef int _await_head(self) noexcept
+    cdef int _await_head(self, int32_t id) noexcept
+    cdef int _on_late_head(self) except -1
     cdef int _received(self, size_t size) except -1
     cdef int _release_window(self) except -1
     cdef int _on_begin_headers(self, const nghttp2.nghttp2_frame *frame) except -902

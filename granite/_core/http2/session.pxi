@@ -200,7 +200,7 @@ cdef class Http2Session(LimitedSession):
             if deadline and now >= deadline and not stream.closed:
                 stream._on_late(now)
         if self.head_until and now >= self.head_until:
-            self._end(nghttp2.NGHTTP2_PROTOCOL_ERROR, REJECTED_HEAD_TIMEOUT, f"the request's head took longer than {self.http.timeouts.head / 1000.0:g} s")
+            self._on_late_head()
         elif self.drain_at and now >= self.drain_at:
             self._last_goaway()
         elif (self.ping_at and now >= self.ping_at) or (self.pong_until and now >= self.pong_until):
@@ -382,7 +382,7 @@ cdef class Http2Session(LimitedSession):
             self.incomplete += 1
             self.until = 0
             self.awake = True
-            self._await_head()
+            self._await_head(frame.hd.stream_id)
             nghttp2.nghttp2_session_set_stream_user_data(self.c_session, frame.hd.stream_id, <void *>stream)
             self.messages += 1
             if self.http.max_requests and self.messages >= self.http.max_requests:
@@ -394,14 +394,21 @@ cdef class Http2Session(LimitedSession):
             stream.fields = []
             stream.field_lines = 0
             stream.head_size = 0
-        self._await_head()
+        self._await_head(frame.hd.stream_id)
         return 0
 
-    cdef int _await_head(self) noexcept:
+    cdef int _await_head(self, int32_t id) noexcept:
         """A block of fields has begun, which holds up all other streams until it ends."""
         if self.http.timeouts.head:
             self.head_until = self.transport.now() + self.http.timeouts.head
+            self.head_id = id
         return 0
+
+    cdef int _on_late_head(self) except -1:
+        if _stream_of(self.c_session, self.head_id) is None:
+            self.head_until = 0         # it was malformed, and nghttp2 does not say where such a block ends
+            return 0
+        return self._end(nghttp2.NGHTTP2_PROTOCOL_ERROR, REJECTED_HEAD_TIMEOUT, f"the request's head took longer than {self.http.timeouts.head / 1000.0:g} s")
 
     cdef int _on_frame(self, const nghttp2.nghttp2_frame *frame) except -902:
         cdef Http2Stream stream

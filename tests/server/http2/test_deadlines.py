@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from tests.http2.wire import (
+    DATA,
     END_HEADERS,
     END_STREAM,
     GOAWAY,
@@ -243,3 +244,21 @@ def test_pings_alone_keep_no_connection(wire, serve):
         pass
     assert GOAWAY in kinds
     assert RST_STREAM not in kinds
+
+
+@pytest.mark.parametrize("lines", [("connection: a",), ("bad name: a",)], ids=["nghttp2", "granite"])
+def test_a_head_that_is_malformed_has_ended(wire, serve, lines):
+    """Its stream is reset; the connection does not wait for the rest of it."""
+
+    async def app(scope, receive, send):
+        await asyncio.sleep(1.5)  # some times the timeout
+        await answer(send, b"hello")
+
+    server = serve(app, request_head_timeout=0.3)
+    client = wire(server)
+    stream = client.request()
+    malformed = client.request("/", *lines)
+    client.until(RST_STREAM, malformed)
+    assert client.answer(stream)[":status"] == "200"
+    assert client.until(DATA, stream).payload == b"hello"
+    assert counted(server)["rejected_head_timeout"] == 0
