@@ -107,6 +107,7 @@ cdef class LimitedSession(Session):
     cdef int last_kind                  # of the frame that came last
     cdef bint draining                  # no further streams are wanted
     cdef Account accounts[ABUSE_KINDS]
+    cdef int64_t in_vain                # bytes of frames that had no effect, and have no account, less those that may have been on their way when their stream ended
     cdef int continuations              # frames of the block of fields that is coming
     cdef int32_t last_id                # the highest that the client has used
     cdef int32_t gap                    # ids between these two were passed over
@@ -129,6 +130,7 @@ cdef class LimitedSession(Session):
     cdef int _open_accounts(self) noexcept
     cdef int _account(self, Abuse kind) except -1
     cdef int _on_begin_frame(self, const nghttp2.nghttp2_frame_hd *head) except -902
+    cdef int _on_taken(self, ssize_t size) except -1
     cdef int _on_id(self, int32_t id) except -1
     cdef int _ping(self, bytes data) except -1
     cdef int _on_pong(self, const uint8_t *data) except -1

@@ -19,6 +19,7 @@ cdef enum:
     MOST_CONTINUATIONS = 8              # frames of one block of fields
     MOST_QUEUED = 4096                  # frames that wait in nghttp2 for a client that does not read
     SMALL_INCREMENT = 256               # octets of a WINDOW_UPDATE below which it is of no use to anybody
+    BEHIND_A_STREAM = 16384             # bytes of frames, but of DATA, that may come of a stream when it has ended
     BOMB = 4                            # times http2_max_headers_size, beyond which fields are no mistake
     OFFENDERS_SHARE = 16                # the part of what is allowed at once that is left to offenders
     DRAIN_PATIENCE = 1000               # ms that the answer to the PING behind a first GOAWAY may take
@@ -142,11 +143,24 @@ cdef class LimitedSession(Session):
             if not head.flags & nghttp2.NGHTTP2_FLAG_ACK:
                 self._account(ABUSE_SETTINGS)
         elif kind == nghttp2.NGHTTP2_PRIORITY or kind == nghttp2.NGHTTP2_PRIORITY_UPDATE:
+            self.in_vain -= FRAME_HEAD + head.length
             self._account(ABUSE_FLOOD)
-        elif kind > nghttp2.NGHTTP2_CONTINUATION and before > nghttp2.NGHTTP2_CONTINUATION:
-            # Clients may have one of a reserved type before each frame that means something, lest servers forget to ignore it.
-            self._account(ABUSE_FLOOD)
+        elif kind > nghttp2.NGHTTP2_CONTINUATION:
+            self.in_vain -= FRAME_HEAD + head.length
+            if before > nghttp2.NGHTTP2_CONTINUATION:
+                # Clients may have one of a reserved type before each frame that means something, lest servers forget to ignore it.
+                self._account(ABUSE_FLOOD)
         return 0
+
+    cdef int _on_taken(self, ssize_t size) except -1:
+        """nghttp2 has read so much, and has passed over what was of streams that have ended.
+
+        One window of the connection may have been on its way: the client learns that a stream has ended before it gets another.
+        """
+        self.in_vain += size
+        if self.in_vain <= <int64_t>(2 * self.window + 16 * self.context.max_frame_size):
+            return 0
+        return self._end(nghttp2.NGHTTP2_ENHANCE_YOUR_CALM, REJECTED_HTTP2_FLOOD, "too many frames of streams that have ended")
 
     cdef int _on_id(self, int32_t id) except -1:
         """RFC 9113, 5.1.1: ids only grow. nghttp2 takes whatever comes on a lower one for what is left of a stream that was open."""

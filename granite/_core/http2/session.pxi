@@ -114,6 +114,7 @@ cdef class Http2Session(LimitedSession):
         if taken < 0:
             self._on_broken(<int>taken)
             return self._deliver()
+        self._on_taken(taken)
         if nghttp2.nghttp2_session_get_outbound_queue_size(self.c_session) > MOST_QUEUED:
             self._end(nghttp2.NGHTTP2_ENHANCE_YOUR_CALM, REJECTED_HTTP2_FLOOD, "too much waits for a client that does not read")
         self._deliver()
@@ -380,6 +381,7 @@ cdef class Http2Session(LimitedSession):
             stream = self.context.stream(self, frame.hd.stream_id)
             self._take(stream)
             self.incomplete += 1
+            self.in_vain -= BEHIND_A_STREAM
             self.until = 0
             self.awake = True
             self._await_head(frame.hd.stream_id)
@@ -413,6 +415,7 @@ cdef class Http2Session(LimitedSession):
     cdef int _on_frame(self, const nghttp2.nghttp2_frame *frame) except -902:
         cdef Http2Stream stream
         cdef bint ends = frame.hd.flags & nghttp2.NGHTTP2_FLAG_END_STREAM != 0
+        self.in_vain -= FRAME_HEAD + frame.hd.length
         if frame.hd.type == nghttp2.NGHTTP2_HEADERS:
             self.head_until = 0
             stream = _stream_of(self.c_session, frame.hd.stream_id)

@@ -357,6 +357,8 @@ cdef class Http2Stream(StreamRequest):
             elif exchange is not None:
                 exchange.withdraw(True)
         finally:
+            if not self.ended:
+                session.in_vain -= 2 * session.stream_window    # as much may be on its way, and the frames around it
             self._request_ends()
             session._remove(self)
         return 0

@@ -170,6 +170,30 @@ def unknown_frames(client: Wire) -> None:
     client.send(frame(0x7F, 0, 0, b"what") * 500)
 
 
+def ended_stream(client: Wire) -> int:
+    """A stream that has ended."""
+    if client._next == 1:
+        client.answer(client.request())
+        client.ping()
+    return 1
+
+
+def windows_behind_the_end(client: Wire) -> None:
+    """Windows of a stream that has ended, which is no error."""
+    client.send(window_update(ended_stream(client), 1000) * 30_000)
+
+
+def data_behind_the_end(client: Wire) -> None:
+    """The same of its body, of which something may have been on its way."""
+    client.send(frame(DATA, 0, ended_stream(client), b"late") * 30_000)
+
+
+def trailers_behind_the_end(client: Wire) -> None:
+    """The same of its trailers."""
+    stream, fields = ended_stream(client), client.encoder.encode([("late", "yes")])
+    client.send(frame(HEADERS, END_HEADERS | END_STREAM, stream, fields) * 30_000)
+
+
 def table_sizes(client: Wire) -> None:
     """The size of the table, to and fro."""
     client.send(*(settings({1: size}) for _ in range(100) for size in (0, 65536)))
@@ -208,5 +232,8 @@ REASONS: dict[Flood, str] = {
     priorities: "http2_flood",
     priority_updates: "http2_flood",
     unknown_frames: "http2_flood",
+    windows_behind_the_end: "http2_flood",
+    data_behind_the_end: "http2_flood",
+    trailers_behind_the_end: "http2_flood",
 }
 ENDED = list(REASONS)

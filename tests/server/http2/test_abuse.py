@@ -157,6 +157,25 @@ def test_frames_of_reserved_types_among_others(wire):
     for _ in range(40):
         floods.greased(client)
         client.ping()
+    stream = client.request(end=False, method="POST")
+    grease = frame(0x0B + 0x1F * 3, 0, 0, bytes(16000)) + frame(DATA, 0, stream, b"body")
+    for _ in range(40):  # more than may come in vain
+        client.send(grease * 10)
+        client.ping()
+    assert client.answer(client.request())[":status"] == "200"
+
+
+def test_what_was_on_its_way_when_its_stream_ended(wire, serve):
+    """Bodies in small pieces, and nobody waits for them: it is not their client's fault."""
+
+    async def early(scope, receive, send):
+        await answer(send, b"no more of it")
+
+    client = wire(serve(early))
+    for _ in range(100):
+        stream = client.request(end=False, method="POST")
+        client.send(frame(DATA, 0, stream, b"x" * 60) * 900, window_update(stream, 1000) * 100)
+        client.ping()
     assert client.answer(client.request())[":status"] == "200"
 
 
