@@ -20,6 +20,7 @@ cdef enum:
     MOST_QUEUED = 4096                  # frames that wait in nghttp2 for a client that does not read
     SMALL_INCREMENT = 256               # octets of a WINDOW_UPDATE below which it is of no use to anybody
     BEHIND_A_STREAM = 16384             # bytes of frames, but of DATA, that may come of a stream when it has ended
+    READ_BY = 64                        # bytes of a response for which a client may say one: a WINDOW_UPDATE of 13 for each 832
     BOMB = 4                            # times http2_max_headers_size, beyond which fields are no mistake
     OFFENDERS_SHARE = 16                # the part of what is allowed at once that is left to offenders
     DRAIN_PATIENCE = 1000               # ms that the answer to the PING behind a first GOAWAY may take

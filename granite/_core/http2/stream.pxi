@@ -357,8 +357,8 @@ cdef class Http2Stream(StreamRequest):
             elif exchange is not None:
                 exchange.withdraw(True)
         finally:
-            if not self.ended:
-                session.in_vain -= 2 * session.stream_window    # as much may be on its way, and the frames around it
+            # As much may be on its way: of the body, with the frames around it, and of windows that are opened as the response is read.
+            session.in_vain -= self.bytes_out // READ_BY + (0 if self.ended else 2 * <int64_t>session.stream_window)
             self._request_ends()
             session._remove(self)
         return 0

@@ -196,6 +196,23 @@ def test_others_are_served_during_a_flood(wire, connect, serve, flood):
     assert answered == 20
 
 
+def test_windows_of_downloads_that_have_ended(wire, serve):
+    """What is on its way is read when the server has forgotten the stream, and each KiB told."""
+    size, window = 4 * MIB, 65535
+
+    async def large(scope, receive, send):
+        await answer(send, bytes(size))
+
+    server = serve(large, http2_initial_connection_window_size=window)
+    client = wire(server, values={INITIAL_WINDOW: 2**30})
+    for _ in range(12):
+        client.send(window_update(0, size))
+        stream = client.request()
+        client.until(DATA, stream, END_STREAM)
+        client.send(window_update(stream, 1024) * (size // 1024))
+        client.ping()
+
+
 def test_many_streams_whose_windows_are_shut(wire, connect, serve):
     """What they keep is bounded by the settings, and time ends it."""
 
