@@ -28,7 +28,7 @@ cdef class Http2Context(Version):
         self.ping_timeout = milliseconds(config.http2_keep_alive_timeout)
         self.adaptive = config.http2_adaptive_window
         self.high_water = config.http2_max_send_buffer_size
-        if not GRANITE_IS_SANITIZED and sysconf(_SC_PAGESIZE) == PAGE:
+        if sysconf(_SC_PAGESIZE) == PAGE:
             self.slots = Slots.__new__(Slots)
         if nghttp2.nghttp2_session_callbacks_new(&self.c_callbacks) or nghttp2.nghttp2_option_new(&self.c_option):
             raise MemoryError()

@@ -8,6 +8,8 @@
 #
 # That is about pages alone: what has no place in the slot comes from malloc(), and nothing depends on what nghttp2 keeps in a block. A page is given
 # back only if all of it is zeros, which is what it reads as from then on.
+#
+# In the sanitizers' build AddressSanitizer is told what of the slots is in use, as it knows of blocks of malloc().
 
 cdef extern from *:
     """
@@ -17,7 +19,30 @@ cdef extern from *:
     #ifndef MADV_NOHUGEPAGE                 /* of Linux alone */
     #define MADV_NOHUGEPAGE MADV_NORMAL
     #endif
+
+    #ifdef __has_feature
+    #if __has_feature(address_sanitizer)    /* Clang's word for what GCC defines */
+    #define GRANITE_HAS_ASAN
+    #endif
+    #endif
+    #if defined(GRANITE_HAS_ASAN) || defined(__SANITIZE_ADDRESS__)
+    #include <sanitizer/asan_interface.h>
+    static void granite_forbid(void *place, size_t size) { __asan_poison_memory_region(place, size); }
+    static void granite_allow(void *place, size_t size) { __asan_unpoison_memory_region(place, size); }
+    static size_t granite_allowed(void *place, size_t size)
+    {
+        char *end = (char *)__asan_region_is_poisoned(place, size);
+        return end ? (size_t)(end - (char *)place) : size;
+    }
+    #else
+    static inline void granite_forbid(void *place, size_t size) { (void)place, (void)size; }
+    static inline void granite_allow(void *place, size_t size) { (void)place, (void)size; }
+    static inline size_t granite_allowed(void *place, size_t size) { (void)place; return size; }
+    #endif
     """
+    void granite_forbid(void *place, size_t size)
+    void granite_allow(void *place, size_t size)
+    size_t granite_allowed(void *place, size_t size)    # how many of the bytes, from the first one on
     void *mmap(void *address, size_t size, int protection, int flags, int fd, long long offset)
     int munmap(void *address, size_t size)
     int madvise(void *address, size_t size, int advice)
@@ -70,25 +95,34 @@ cdef void *_cb_nghttp2_realloc(void *block, size_t size, void *user) noexcept:
     if had == 0:
         return realloc(block, size)
     if size <= had:
-        return block
+        return _lend(block, size, had)
     moved = malloc(size)
     if moved is not NULL:
-        memcpy(moved, block, had)
+        memcpy(moved, block, granite_allowed(block, had))
         _cb_nghttp2_free(block, user)
     return moved
 
 
 cdef void _cb_nghttp2_free(void *block, void *user) noexcept:
     cdef Slot *slot = <Slot *>user
-    if _room_of(slot, block) == 0:
+    cdef size_t had = _room_of(slot, block)
+    if had == 0:
         free(block)
     else:
         slot.parts &= ~_part_at(slot, block)
+        granite_forbid(block, had)
 
 
 cdef inline char *_table(Slot *slot) noexcept:
     """Where a slot begins."""
     return <char *>slot - PAGE
+
+
+cdef inline void *_lend(void *block, size_t size, size_t room) noexcept:
+    """The block, of which so much is in use."""
+    granite_forbid(block, room)
+    granite_allow(block, size)
+    return block
 
 
 cdef void *_place(Slot *slot, size_t size) noexcept:
@@ -97,17 +131,17 @@ cdef void *_place(Slot *slot, size_t size) noexcept:
         if slot.parts & PART_FRAMES or size > SLOT_SIZE - PAGE - slot.frames_at:
             return NULL
         slot.parts |= PART_FRAMES
-        return <char *>slot + slot.frames_at
+        return _lend(<char *>slot + slot.frames_at, size, SLOT_SIZE - PAGE - slot.frames_at)
     if size > PAGE - SLOT_HEAD - ROOM_FOR_FRAMES:
         if slot.parts & PART_TABLE:
             return NULL
         slot.parts |= PART_TABLE
-        return _table(slot)
+        return _lend(_table(slot), size, PAGE)
     if slot.parts & (PART_SESSION | PART_FRAMES):
         return NULL
     slot.parts |= PART_SESSION
     slot.frames_at = SLOT_HEAD + (size + 15 & ~<size_t>15)
-    return <char *>slot + SLOT_HEAD
+    return _lend(<char *>slot + SLOT_HEAD, size, slot.frames_at - SLOT_HEAD)
 
 
 cdef inline int _part_at(Slot *slot, void *block) noexcept:
@@ -130,7 +164,7 @@ cdef inline size_t _room_of(Slot *slot, void *block) noexcept:
 cdef void _rest(Slot *slot) noexcept:
     """Give the table's page back, if it has nothing."""
     cdef char *table = _table(slot)
-    if not slot.parts & PART_TABLE or (table[0] == 0 and memcmp(table, table + 1, PAGE - 1) == 0):
+    if not slot.parts & PART_TABLE or (table[0] == 0 and memcmp(table, table + 1, granite_allowed(table, PAGE) - 1) == 0):
         madvise(table, PAGE, MADV_DONTNEED)
 
 
@@ -143,6 +177,7 @@ cdef class Slots:
     def __dealloc__(self):
         cdef int i
         for i in range(self.pieces):
+            granite_allow(self.c_pieces[i].base, self.c_pieces[i].slots * SLOT_SIZE)    # whoever has the addresses next
             munmap(self.c_pieces[i].base, self.c_pieces[i].slots * SLOT_SIZE)
         PyMem_RawFree(self.c_free)
 
@@ -162,6 +197,7 @@ cdef class Slots:
         if base == MAP_FAILED:
             return False
         madvise(base, count * SLOT_SIZE, MADV_NOHUGEPAGE)
+        granite_forbid(base, count * SLOT_SIZE)
         self.c_pieces[self.pieces].base, self.c_pieces[self.pieces].slots = base, count
         self.pieces += 1
         self.count += count
@@ -180,6 +216,7 @@ cdef class Slots:
             self.spare -= 1
         self.live += 1
         slot = <Slot *>(self.c_free[self.free] + PAGE)
+        granite_allow(slot, SLOT_HEAD)
         Py_INCREF(<PyObject *>self)
         slot.owner = <PyObject *>self
         slot.frames_at = SLOT_HEAD
@@ -190,6 +227,7 @@ cdef class Slots:
         """Take a slot back of which nothing is in use any more."""
         cdef char *base = _table(slot)
         self.live -= 1
+        granite_forbid(base, SLOT_SIZE)
         if self.spare < SPARE_SLOTS:
             self.spare += 1
             self.c_free[self.free] = base

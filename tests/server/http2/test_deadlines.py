@@ -246,7 +246,9 @@ def test_pings_alone_keep_no_connection(wire, serve):
     assert RST_STREAM not in kinds
 
 
-@pytest.mark.parametrize("lines", [("connection: a",), ("bad name: a",)], ids=["nghttp2", "granite"])
+@pytest.mark.parametrize(
+    "lines", [("connection: a",), ("bad name: a",)], ids=["nghttp2", "granite"]
+)
 def test_a_head_that_is_malformed_has_ended(wire, serve, lines):
     """Its stream is reset; the connection does not wait for the rest of it."""
 

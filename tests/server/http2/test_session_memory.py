@@ -45,7 +45,6 @@ def rest(server, clients):
     eventually(lambda: memory(server)["pages"] <= len(clients))
 
 
-@pytest.mark.no_sanitizer
 def test_connections_that_rest_keep_a_page(connect, serve):
     server = serve(app)
     clients = [connect(server) for _ in range(CONNECTIONS)]
@@ -61,7 +60,6 @@ def test_connections_that_rest_keep_a_page(connect, serve):
     rest(server, clients)
 
 
-@pytest.mark.no_sanitizer
 def test_connections_without_a_request_rest_too(wire, serve):
     server = serve(app, keep_alive_timeout=0, request_head_timeout=0)
     clients = [wire(server) for _ in range(CONNECTIONS)]
@@ -70,7 +68,6 @@ def test_connections_without_a_request_rest_too(wire, serve):
     rest(server, clients)
 
 
-@pytest.mark.no_sanitizer
 def test_a_connection_rests_once_its_last_stream_has_ended(connect, serve):
     """One that has a stream does not."""
     server = serve(app)
@@ -83,7 +80,6 @@ def test_a_connection_rests_once_its_last_stream_has_ended(connect, serve):
     rest(server, [client, other])
 
 
-@pytest.mark.no_sanitizer
 def test_spare_slots_are_bounded(wire, serve):
     server = serve(app)
     for _ in range(2):
