@@ -12,12 +12,15 @@ import pytest
 from tests.http2.client import Client
 from tests.http2.wire import (
     COMPRESSION_ERROR,
+    CONTINUATION,
     DATA,
+    END_HEADERS,
     END_STREAM,
     ENHANCE_YOUR_CALM,
     FLOW_CONTROL_ERROR,
     FRAME_SIZE_ERROR,
     GOAWAY,
+    HEADERS,
     INITIAL_WINDOW,
     PROTOCOL_ERROR,
     STREAM_CLOSED,
@@ -163,6 +166,25 @@ def test_frames_of_reserved_types_among_others(wire):
         client.send(grease * 10)
         client.ping()
     assert client.answer(client.request())[":status"] == "200"
+
+
+def test_long_heads_are_not_in_vain(wire, serve):
+    """Nor are the frames that continue them, however many requests have such."""
+    large = {"max_head_size": 65536, "http2_max_headers_size": 65536}
+    client = wire(serve(app, **large))
+    field = b"\x00\x03abc\x7f\x81\x1f" + b"b" * 4096  # not indexed: 127 + 1 + 0x1f * 128 octets
+    for _ in range(150):
+        stream = client.new_stream()
+        fields = floods.block(client) + field * 10
+        client.send(
+            frame(HEADERS, END_STREAM, stream, fields[:100]),
+            *(
+                frame(CONTINUATION, 0, stream, fields[n : n + 10_000])
+                for n in range(100, 40_000, 10_000)
+            ),
+            frame(CONTINUATION, END_HEADERS, stream, fields[40_100:]),
+        )
+        assert client.answer(stream)[":status"] == "200"
 
 
 def test_what_was_on_its_way_when_its_stream_ended(wire, serve):
