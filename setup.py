@@ -1,12 +1,13 @@
 """How granite's extensions are built: one table, and a build_ext that prepares what it names.
 
 Owns the compile and link flags of the extensions; vendor/static.py owns those of the vendored
-libraries, pyproject.toml owns the metadata. Understands two variables:
+libraries, pyproject.toml owns the metadata. Understands three variables:
 
 - GRANITE_DEBUG=1            asserts and live-object counters, -O1 -g
 - GRANITE_SANITIZE=a,b       adds -fsanitize=a,b to all C, the vendored libraries included
+- GRANITE_LINK_ONLY=1        no extensions: for an editable install beside the build in place
 
-Each combination compiles under build/ in a folder of its own. The extensions themselves are named
+Each variant compiles under build/ in a folder of its own. The extensions themselves are named
 alike, so a debug or sanitizer build belongs in a tree or environment of its own (`make debug`,
 `make asan`), never beside release ones.
 """
@@ -19,6 +20,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -80,6 +82,7 @@ DIRECTIVES = {
 DEBUG = os.environ.get("GRANITE_DEBUG", "") not in ("", "0")
 SANITIZE = os.environ.get("GRANITE_SANITIZE", "")
 VARIANT = "-".join(["debug" if DEBUG else "release", *SANITIZE.split(",")]).rstrip("-")
+LINK_ONLY = os.environ.get("GRANITE_LINK_ONLY", "") not in ("", "0")
 JOBS = int(os.environ.get("GRANITE_JOBS") or os.cpu_count() or 1)
 
 
@@ -89,7 +92,8 @@ def variant_flags() -> tuple[list[str], list[str]]:
     link: list[str] = []
     if SANITIZE:
         link = [f"-fsanitize={SANITIZE}"]
-        flags += [*link, "-fno-omit-frame-pointer", "-g"]
+        # Functions and lines are all that reports name; variables would cost half as much again.
+        flags += [*link, "-fno-omit-frame-pointer", "-g1"]
         if "undefined" in SANITIZE.split(","):
             flags += ["-fno-sanitize-recover=undefined"]
     return flags, link
@@ -218,25 +222,30 @@ class BuildExt(build_ext):
         return note, hashlib.sha256(described.encode()).hexdigest()
 
     def _cythonize(self) -> None:
-        """Replace each extension's .pyx by generated C, which all variants share.
+        """Replace each extension's .pyx by generated C, which all variants and Pythons share.
 
-        Each Python has a folder of its own: Cython's bundled .pxd files count as sources, and every
-        environment has its own copy of them, with its own times.
+        Cython goes by times, those of its own .pxd files included, which are as old as each
+        environment is. So it is asked only when the content of a source has changed.
         """
         from Cython.Build import cythonize
 
-        done = cythonize(
-            [Extension(extension.name, list(extension.sources)) for extension in self.extensions],
-            nthreads=min(JOBS, 2),
-            build_dir=f"build/cython-{sys.implementation.cache_tag}",
-            include_path=[str(ROOT)],
-            compiler_directives=DIRECTIVES,
-            show_all_warnings=False,
-        )
-        generated = {extension.name: extension for extension in done}
+        folder = Path("build", "cython", version("Cython"))
+        sources = [*Path("granite").rglob("*.pyx"), *Path("granite").rglob("*.px[di]")]
+        content = [(path, hashlib.sha256(path.read_bytes()).digest()) for path in sorted(sources)]
+        described = repr([DIRECTIVES, [extension.name for extension in self.extensions], content])
+        note, digest = folder / "sources.sha256", hashlib.sha256(described.encode()).hexdigest()
+        if not note.is_file() or note.read_text() != digest:
+            cythonize(
+                [Extension(e.name, list(e.sources)) for e in self.extensions],
+                nthreads=min(JOBS, 2),
+                build_dir=str(folder),
+                include_path=[str(ROOT)],
+                compiler_directives=DIRECTIVES,
+                show_all_warnings=False,
+            )
+            note.write_text(digest)
         for extension in self.extensions:
-            extension.sources = generated[extension.name].sources
-            extension.depends += [str(path) for path in generated[extension.name].depends]
+            extension.sources = [str(folder / Path(s).with_suffix(".c")) for s in extension.sources]
 
 
 def extensions() -> list[Extension]:
@@ -252,7 +261,7 @@ if __name__ == "__main__":
     # Also for the metadata alone, since it lists the licences of the vendored libraries.
     vendored()
     setup(
-        ext_modules=extensions(),
+        ext_modules=[] if LINK_ONLY else extensions(),
         cmdclass={"build_ext": BuildExt},
         options={"build": {"build_base": f"build/{VARIANT}"}},
     )

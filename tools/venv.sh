@@ -20,8 +20,13 @@ if [ -n "${PYTHON:-}" ] || [ ! -x "$venv/bin/python" ]; then
 fi
 
 build() {
-    "$venv/bin/python" setup.py --quiet build_ext --inplace
-    "$venv/bin/python" -m compileall -q granite # as an installation does, also where Python may not write bytecode
+    "$venv/bin/python" setup.py --quiet build_ext --inplace &&
+        "$venv/bin/python" -m compileall -q granite # as an installation does, also where Python may not write bytecode
+}
+
+# link: granite itself, linked to this tree, and what the extras require; pip needs one core, and the build the rest.
+link() {
+    GRANITE_LINK_ONLY=1 $pip install --no-build-isolation --editable ".${extras:+[$extras]}"
 }
 
 note=$venv/.installed-${extras:-base}
@@ -30,8 +35,12 @@ if ! cmp -s pyproject.toml "$note"; then
     pip="$venv/bin/python -m pip --quiet --disable-pip-version-check"
     sed -n 's/^requires = \[\(.*\)\]$/\1/p' pyproject.toml | tr -d '" ' | tr ',' '\n' >"$venv/.requirements"
     $pip install --requirement "$venv/.requirements"
-    build # first by itself: an error reads better without pip around it
-    $pip install --no-build-isolation --editable ".${extras:+[$extras]}"
+    "$venv/bin/python" vendor/fetch.py >/dev/null # before both need it
+    link &
+    built=0
+    build || built=$?
+    wait $!
+    [ "$built" = 0 ] || exit "$built"
     cp pyproject.toml "$note"
 else
     build
