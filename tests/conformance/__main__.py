@@ -1,7 +1,8 @@
 """`python -m tests.conformance [SUITE …]`: run the suites, judge case by case, write the report.
 
 The status is 1 if a case failed, or a suite that was asked for cannot run here. With
-`--where-possible` such a suite is left out, and keeps its section of the report.
+`--where-possible` such a suite is left out, and keeps its section of the report. With `--together`
+they run at the same time: most of them wait more than they compute, but Autobahn measures speed.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
 from tests.conformance import report
@@ -23,20 +25,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.conformance")
     parser.add_argument("names", nargs="*", metavar="SUITE", help=f"of {', '.join(NAMES)}")
     parser.add_argument("--where-possible", action="store_true")
+    parser.add_argument("--together", action="store_true")
     args = parser.parse_args()
     if unknown := set(args.names) - set(NAMES):
         parser.error(f"no suite {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     suites = {name: _suite(name) for name in NAMES}
-    sections, failed = {}, False
+    names, sections, failed = [], {}, False
     for name in args.names or NAMES:
-        suite = suites[name]
-        if missing := suite.missing():
+        if missing := suites[name].missing():
             print(f"{name}: cannot run without {missing}", flush=True)
             failed |= not args.where_possible
-            continue
-        cases = _run(name, suite)
+        else:
+            names.append(name)
+    with ThreadPoolExecutor(max(1, len(names) if args.together else 1)) as pool:
+        found = list(pool.map(lambda name: _run(name, suites[name]), names))
+    for name, cases in zip(names, found, strict=True):
         failed |= not cases or not all(case.ok for case in cases)
-        sections[suite.TITLE] = report.section(suite.about(), cases)
+        sections[suites[name].TITLE] = report.section(suites[name].about(), cases)
     before = _PAGE.read_text() if _PAGE.exists() else ""
     _PAGE.write_text(report.page(before, sections, [suite.TITLE for suite in suites.values()]))
     return failed

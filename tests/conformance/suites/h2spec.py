@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -39,16 +40,24 @@ def about() -> str:
 
 
 def run(work: Path) -> Iterator[Case]:
-    """All cases, against three servers."""
+    """All cases, against three servers, side by side: it waits most of the time."""
     files = certificate(work)
     tls = "--ssl-certificate", str(files.chain), "--ssl-keyfile", str(files.key)
-    for variant, app, arguments, options in (
-        ("plain text", "asgi", ("--http", "2"), ()),
-        ("TLS", "asgi", tls, ("--tls", "--insecure")),
-        ("WSGI", "wsgi", ("--http", "2"), ()),
-    ):
+
+    def judged(
+        variant: str, app: str, arguments: tuple[str, ...], options: tuple[str, ...]
+    ) -> list[Case]:
         with served(*arguments, app=app) as port:
-            yield from _cases(variant, port, options, work)
+            return list(_cases(variant, port, options, work))
+
+    with ThreadPoolExecutor() as pool:
+        running = [
+            pool.submit(judged, "plain text", "asgi", ("--http", "2"), ()),
+            pool.submit(judged, "TLS", "asgi", tls, ("--tls", "--insecure")),
+            pool.submit(judged, "WSGI", "wsgi", ("--http", "2"), ()),
+        ]
+        for cases in running:
+            yield from cases.result()
 
 
 def _program() -> Path:
