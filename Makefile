@@ -5,7 +5,7 @@ VENV ?= .venv
 HOST ?= 127.0.0.1
 PORT ?= 8000
 ARGS ?=
-PROCESSES ?= 6
+PROCESSES ?= 8
 SECONDS ?= 60
 TOOLS ?= go=golang-go testssl=testssl.sh chromium=chromium node=nodejs curl=curl openssl=openssl h2load=nghttp2-client
 RUN ?=
@@ -37,7 +37,7 @@ debug: system  ## the tests on a debug build: asserts on, live objects counted
 	GRANITE_DEBUG=1 $(MAKE) --no-print-directory -C build/tree-debug test VENV=.venv
 
 # Fewer than for other builds, whose tests wait more than they compute and take less memory.
-asan: PROCESSES = 4
+asan: PROCESSES = 6
 asan: system  ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@tools/tree.sh build/tree-asan
 	@tools/sanitize.sh build/tree-asan test PROCESSES=$(PROCESSES) ARGS="-m 'not no_sanitizer' --timeout 600 $(ARGS)"
