@@ -7,6 +7,8 @@ import pytest
 from tests.clients.apps import PIECE
 from tests.server.tls import Authority
 
+pytestmark = pytest.mark.c_alone
+
 
 def url(server, path: str = "/") -> str:
     return f"https://localhost:{server.port}{path}"

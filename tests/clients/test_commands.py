@@ -11,6 +11,8 @@ import pytest
 from granite._core.tls import cipher_suites
 from tests.granite_process import PATIENCE, plain_environ
 
+pytestmark = pytest.mark.c_alone
+
 
 @pytest.fixture
 def curl(authority):

@@ -7,6 +7,8 @@ import pytest
 from tests.clients.apps import PIECE
 from tests.server.tls import Authority
 
+pytestmark = pytest.mark.c_alone
+
 # A request of the module https on a connection of its own, or of `agent`.
 ASK = """
 const https = require("https");
