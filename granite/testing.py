@@ -48,7 +48,7 @@ T = TypeVar("T")
 # Beyond the graceful timeout: the lifespan's last second, cancelled tasks, and a slow machine.
 _JOIN_MARGIN = 15.0
 # Seconds that threads of the application have to let go of a request that has ended.
-_LAST_REFERENCE = 1.0
+_LAST_REFERENCE = 5.0
 
 
 class TestServer:
