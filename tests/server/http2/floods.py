@@ -237,3 +237,6 @@ REASONS: dict[Flood, str] = {
     trailers_behind_the_end: "http2_flood",
 }
 ENDED = list(REASONS)
+
+# Those whose answers may be too many for one read's end, if the server was slow to read.
+QUEUED = {malformed_requests, too_many_requests}

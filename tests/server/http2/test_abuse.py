@@ -36,7 +36,7 @@ from tests.server.inside import counted, wait_for
 pytestmark = pytest.mark.c_alone
 
 ENOUGH = 400  # portions, of which each would be enough by far
-PORTIONS = 12  # that are enough
+PORTIONS = 40  # that are enough, even if some is forgiven to a client that takes its time
 MIB = 1024 * 1024
 FLOODS = pytest.mark.parametrize("flood", floods.ENDED, ids=lambda flood: flood.__name__)
 
@@ -51,10 +51,10 @@ async def app(scope, receive, send):
     await answer(send, b"hello")
 
 
-def overrun(client: Wire, flood: floods.Flood) -> tuple[int, int]:
+def overrun(client: Wire, flood: floods.Flood, portions: int = PORTIONS) -> tuple[int, int]:
     """Send as much of the flood as the server takes; return how it ended the connection."""
     with contextlib.suppress(OSError):  # cut, as it poured on behind the GOAWAY
-        for _ in range(PORTIONS):
+        for _ in range(portions):
             flood(client)
     return client.verdict()
 
@@ -93,8 +93,10 @@ def test_a_flood_ends_its_connection(wire, connect, serve, flood, log):
     assert other.ask().body == b"hello"
     wait_for(server, connections_active=1, requests_active=0)
     eventually(lambda: server.counters()["exchanges"] == 0)
-    name = f"rejected_{floods.REASONS[flood]}"
-    assert counted(server)[name] == before[name] + 1
+    reasons = {floods.REASONS[flood]} | ({"http2_flood"} if flood in floods.QUEUED else set())
+    after = counted(server)
+    names = [f"rejected_{reason}" for reason in reasons]
+    assert sum(after[name] - before[name] for name in names) == 1
     assert len(log.messages) <= 25
 
 
@@ -133,11 +135,13 @@ def test_whoever_is_back_has_less(wire, serve, trusted):
     third = wire(server)
     stream = third.request()
     assert third.answer(stream)[":status"] == "200"
-    floods.rapid_reset(third)
+    few = 9  # of 100, which are not too many for who comes first
     if trusted:
+        for _ in range(few):
+            floods.rapid_reset(third)
         third.ping()
     else:
-        assert third.verdict() == (GOAWAY, ENHANCE_YOUR_CALM)
+        assert overrun(third, floods.rapid_reset, few) == (GOAWAY, ENHANCE_YOUR_CALM)
     assert counted(server)["rejected_http2_resets"] == (1 if trusted else 2)
 
 
