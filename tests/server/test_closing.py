@@ -26,7 +26,7 @@ from tests.server.apps import (
     start,
     with_lifespan,
 )
-from tests.server.inside import inside, stopping
+from tests.server.inside import inside, stopping, wait_for
 from tests.server.loops import both_loops
 from tests.server.raw import request
 
@@ -82,7 +82,7 @@ def test_a_response_in_flight_is_completed(connect, serve):
         await gate.wait()
         await send(body(b"x" * 3_000_000))
 
-    server = serve(app)
+    server = serve(app, graceful_timeout=60)
     client, idle = connect(server), connect(server)
     client.request()
     assert gate.reached.wait(30)
@@ -106,7 +106,7 @@ def test_an_upload_in_flight_is_completed(connect, serve):
             data += message["body"]
         await answer(send, data)
 
-    server = serve(app)
+    server = serve(app, graceful_timeout=60)
     client, idle = connect(server), connect(server)
     client.send(request("/", "Content-Length: 10", method="POST") + b"12345")
     assert seen.get() == b"12345"
@@ -126,7 +126,7 @@ def test_new_connections_are_refused_while_it_drains(connect, serve):
         await gate.wait()
         await answer(send)
 
-    server = serve(app)
+    server = serve(app, graceful_timeout=60)
     client, idle = connect(server), connect(server)
     client.request()
     assert gate.reached.wait(30)
@@ -147,7 +147,7 @@ def test_work_after_the_response_is_waited_for(connect, serve):
         await gate.wait()
         seen.put("worked")
 
-    server = serve(app)
+    server = serve(app, graceful_timeout=60)
     client = connect(server)
     assert client.ask().body == b"done"
     assert gate.reached.wait(30)
@@ -183,6 +183,7 @@ def test_an_application_that_hangs_is_cancelled(connect, serve):
     for client, path in zip(clients, ("/hang", "/send", "/receive"), strict=True):
         client.request(path)
     assert seen.get() == "hanging"
+    wait_for(server, requests_handled=3)
     server.stop()
     paths = {seen.get() for _ in range(3)}
     assert paths == {"/hang", "/send", "/receive"}
@@ -249,7 +250,7 @@ def test_the_lifespan_ends_after_the_last_request(connect, serve):
         await answer(send)
         return seen.put("answered")
 
-    server = serve(app, lifespan="on")
+    server = serve(app, lifespan="on", graceful_timeout=60)
     client = connect(server)
     client.request()
     assert gate.reached.wait(30)
@@ -321,7 +322,7 @@ def test_a_connection_that_was_answered_a_moment_ago_may_ask_once_more(connect, 
     client, silent = connect(server), connect(server)
     for each in (client, silent):
         assert each.ask().get("connection") is None
-    drain(server, 2)
+    drain(server, 5)
     assert client.ask().get("connection") == "close"
     assert client.ended()
     assert silent.ended()
@@ -332,11 +333,11 @@ def test_a_connection_that_was_idle_for_longer_is_closed_at_once(connect, serve)
     server = serve(hello)
     client, recent = connect(server), connect(server)
     client.ask()
-    time.sleep(2.5)
+    time.sleep(5.5)
     recent.ask()
 
     def drain_and_count(core: Server) -> int:
-        core.drain(lambda: None, 2.0)
+        core.drain(lambda: None, 5.0)
         core.reactor.pump()
         return core.connections
 

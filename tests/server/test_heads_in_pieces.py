@@ -54,7 +54,7 @@ def test_what_is_wrong_is_found_before_the_head_ends(connect):
 
 
 def test_what_is_wrong_is_told_when_the_time_is_over(connect, log):
-    client = connect(hello, request_head_timeout=1)
+    client = connect(hello, request_head_timeout=3)
     client.send(request("/", "X-Long: " + "x" * 500)[:-2])
     assert client.silent(0.05)
     client.send(b"no field\r\n")

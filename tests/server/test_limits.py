@@ -88,19 +88,19 @@ def test_a_refused_request_is_logged_in_one_line(connect, log):
 
 @both_loops
 def test_a_head_that_takes_too_long_is_a_408(connect):
-    client = connect(hello, request_head_timeout=0.2)
     began = time.monotonic()
+    client = connect(hello, request_head_timeout=3)
     client.send(b"GET / HTTP/1.1\r\nHost:")
     assert refused(client, 408)
-    assert 0.15 < time.monotonic() - began < 10
+    assert 2.95 < time.monotonic() - began < 30
 
 
 def test_a_trickle_does_not_extend_the_deadline_of_a_head(connect):
-    client = connect(hello, request_head_timeout=0.3)
+    client = connect(hello, request_head_timeout=3)
     began = time.monotonic()
     client.send(b"GET / HTTP/1.1\r\n")
     while client.silent(0.05):
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 30
         client.send(b"X")
     assert client.response().status == 408
 
@@ -112,13 +112,13 @@ def test_a_connection_without_a_request_ends_silently(connect):
 
 def test_the_deadline_of_a_head_is_one_of_each_request(connect):
     """A client whose reads always end within a head is not slow."""
-    client = connect(echo_path, request_head_timeout=2.5)
+    client = connect(echo_path, request_head_timeout=4)
     data = request("/x")
     client.send(data[:9])
     for _ in range(9):
         client.send(data[9:] + data[:9])
         assert client.response().body == b"/x"
-        assert client.silent(0.3)
+        assert client.silent(0.5)
 
 
 def test_the_deadline_of_a_head_does_not_hold_for_the_body_or_the_answer(connect):
@@ -128,9 +128,9 @@ def test_the_deadline_of_a_head_does_not_hold_for_the_body_or_the_answer(connect
         await gate.wait()
         await echo_body(scope, receive, send)
 
-    client = connect(app, request_head_timeout=0.6, keep_alive_timeout=0.1)
+    client = connect(app, request_head_timeout=3, keep_alive_timeout=0.1)
     client.send(request("/", "Content-Length: 5", method="POST") + b"he")
-    assert client.silent(1)
+    assert client.silent(3.5)
     client.send(b"l")
     gate.open()
     assert client.silent(0.1)
@@ -148,18 +148,18 @@ def test_an_idle_connection_is_closed(connect):
 
 
 def test_the_keep_alive_deadline_begins_anew_after_each_request(connect):
-    client = connect(hello, keep_alive_timeout=2.5)
+    client = connect(hello, keep_alive_timeout=4)
     for _ in range(9):
         assert client.ask().body == b"hello"
-        assert client.silent(0.3)
+        assert client.silent(0.5)
 
 
 def test_an_answer_that_takes_longer_than_keep_alive_is_sent(connect):
     async def app(scope, receive, send):
-        await asyncio.sleep(1)
+        await asyncio.sleep(3.5)
         await answer(send, b"late")
 
-    client = connect(app, keep_alive_timeout=0.1, request_head_timeout=0.6)
+    client = connect(app, keep_alive_timeout=0.1, request_head_timeout=3)
     assert client.ask().body == b"late"
 
 

@@ -140,7 +140,7 @@ def test_a_head_in_pieces(server, plain):
 
 
 def test_a_head_that_is_late(redirecting, plain):
-    client = plain(redirecting(request_head_timeout=0.2))
+    client = plain(redirecting(request_head_timeout=3))
     client.send(b"GET / HTTP/1.1\r\n")
     assert client.response().status == 408
     assert client.gone()

@@ -91,10 +91,10 @@ def test_a_body_that_stops_is_a_408_for_an_application_that_does_not_read(connec
 
 
 def test_each_byte_of_a_body_puts_its_deadline_off(connect):
-    client = connect(echo_body, request_body_timeout=2.5, min_body_rate=0)
+    client = connect(echo_body, request_body_timeout=4, min_body_rate=0)
     client.send(post(9))
     for _ in range(9):
-        assert client.silent(0.3)
+        assert client.silent(0.5)
         client.send(b"x")
     assert client.response().body == b"x" * 9
 
@@ -111,15 +111,15 @@ def test_a_pause_that_the_application_makes_does_not_count(connect):
         await rest.wait()
         await answer(send, data + await body_of(receive))
 
-    client = connect(app, request_body_timeout=1, min_body_rate_grace=1, body_high_water=1024)
+    client = connect(app, request_body_timeout=4, min_body_rate_grace=4, body_high_water=1024)
     client.send(post(10_000) + b"x" * 5000)
     assert gate.reached.wait(30)
-    assert client.silent(1.7)
+    assert client.silent(5)
     client.send(b"x" * 3000)
     gate.open()
     assert rest.reached.wait(30)
     client.send(b"x" * 2000)
-    assert client.silent(1.7)
+    assert client.silent(5)
     rest.open()
     assert client.response().body == b"x" * 10_000
 
@@ -170,19 +170,19 @@ def test_a_body_below_the_least_rate_is_a_408(connect, log):
 
 def test_a_body_above_the_least_rate_is_served(connect):
     client = connect(echo_body, min_body_rate=200, min_body_rate_grace=0.3)
-    client.send(post(15 * 300) + b"x" * 300)
+    client.send(post(15 * 2000) + b"x" * 2000)
     for _ in range(14):
         assert client.silent(0.1)
-        client.send(b"x" * 300)
-    assert client.response().body == b"x" * 4500
+        client.send(b"x" * 2000)
+    assert client.response().body == b"x" * 30_000
 
 
 def test_a_client_that_was_fast_may_pause(connect):
-    client = connect(echo_body, min_body_rate=1000, min_body_rate_grace=0.2, request_body_timeout=4)
-    client.send(post(5000) + b"x" * 4999)
+    client = connect(echo_body, min_body_rate=1000, min_body_rate_grace=0.2, request_body_timeout=9)
+    client.send(post(9000) + b"x" * 8999)
     assert client.silent(1.2)
     client.send(b"x")
-    assert client.response().body == b"x" * 5000
+    assert client.response().body == b"x" * 9000
 
 
 def test_a_client_that_was_fast_may_not_be_slow_for_ever(connect):
@@ -200,10 +200,10 @@ def test_a_client_that_was_fast_may_not_be_slow_for_ever(connect):
 
 
 def test_the_rate_is_one_of_each_body(connect):
-    client = connect(echo_body, min_body_rate=1000, min_body_rate_grace=2)
+    client = connect(echo_body, min_body_rate=1000, min_body_rate_grace=5)
     for _ in range(4):
         client.send(post(10) + b"12345")
-        assert client.silent(0.6)
+        assert client.silent(1.5)
         client.send(b"67890")
         assert client.response().body == b"1234567890"
 
@@ -287,7 +287,7 @@ def test_a_client_that_takes_nothing_of_a_complete_response_is_cut(connect, serv
     server = serve(app, write_timeout=0.5, keep_alive_timeout=0.2)
     client = connect(server, receive_buffer=4096)
     client.request("/", field)
-    eventually(lambda: server.counters()["buffers"])
+    wait_for(server, requests_handled=1)
     eventually(lambda: not server.counters()["connections"])
     assert cut(client)
 
@@ -316,13 +316,12 @@ def test_a_client_that_takes_little_is_served(connect):
     async def app(scope, receive, send):
         await answer(send, b"x" * KERNEL)
 
-    client = connect(app, receive_buffer=4096, write_timeout=2, keep_alive_timeout=0.2)
+    client = connect(app, receive_buffer=4096, write_timeout=5, keep_alive_timeout=0.2)
     client.request()
     began = time.monotonic()
-    while time.monotonic() - began < 3:
+    while time.monotonic() - began < 7:
         client.read(4000)
         time.sleep(0.05)
-    client.sock.settimeout(20)
     client.until(b"x" * 1000)
     while len(client.sock.recv(MIB)) > 0:
         pass
@@ -354,21 +353,21 @@ def test_the_deadline_of_writes_can_be_switched_off(connect):
 
 @both_loops
 def test_a_connection_of_age_is_closed_when_it_is_idle(connect, serve):
-    server = serve(hello, connection_timeout=1)
+    server = serve(hello, connection_timeout=3)
     began = time.monotonic()
     fresh, used = connect(server), connect(server)
     assert used.ask().get("connection") is None
     assert used.ended()
     assert fresh.ended()
-    assert time.monotonic() - began > 0.95
+    assert time.monotonic() - began > 2.95
 
 
 def test_a_connection_of_age_ends_with_the_request_in_progress(connect):
     gate = Gate()
     app = held_up(gate, b"late")
-    client = connect(app, connection_timeout=1)
+    client = connect(app, connection_timeout=3)
     client.send(request("/") + request("/behind"))
-    assert client.silent(1.6)
+    assert client.silent(3.6)
     gate.open()
     response = client.response()
     assert (response.body, response.get("connection")) == (b"late", "close")
@@ -376,9 +375,9 @@ def test_a_connection_of_age_ends_with_the_request_in_progress(connect):
 
 
 def test_a_connection_of_age_ends_with_the_head_in_progress(connect):
-    client = connect(hello, connection_timeout=1)
+    client = connect(hello, connection_timeout=3)
     client.send(b"GET / HTTP/1.1\r\n")
-    assert client.silent(1.6)
+    assert client.silent(3.6)
     client.send(b"Host: test\r\n\r\n")
     assert client.response().get("connection") == "close"
     assert client.ended()
@@ -393,9 +392,9 @@ def test_a_connection_of_age_completes_its_response(connect):
         await gate.wait()
         await send(body(b"last"))
 
-    client = connect(app, connection_timeout=1)
+    client = connect(app, connection_timeout=3)
     client.request()
-    time.sleep(1.6)
+    time.sleep(3.6)
     gate.open()
     assert client.response().body == b"firstlast"
     assert client.ended()
@@ -403,21 +402,27 @@ def test_a_connection_of_age_completes_its_response(connect):
 
 def test_a_busy_connection_ends_at_its_age(connect, serve):
     server = serve(hello, connection_timeout=0.5)
-    began = time.monotonic()
-    client = connect(server)
-    while client.ask().get("connection") is None:
-        assert time.monotonic() - began < 30
+    for _ in range(20):  # until this client was quick enough for the moment that is left it
+        began = time.monotonic()
+        client = connect(server)
+        with contextlib.suppress(AssertionError, OSError):
+            while client.ask().get("connection") is None:
+                pass
+            break
+        assert time.monotonic() - began > 0.95
+    else:
+        pytest.fail("no connection was told of its end")
     assert time.monotonic() - began > 0.45
     assert client.ended()
 
 
 def test_chunked_bodies_are_counted_with_their_framing(connect, serve):
     """Here that is 600 bytes, enough for six seconds, and not 100."""
-    server = serve(echo_body, min_body_rate=100, min_body_rate_grace=1)
+    server = serve(echo_body, min_body_rate=100, min_body_rate_grace=3)
     client = connect(server)
     client.send(request("/", "Transfer-Encoding: chunked", method="POST"))
     wait_for(server, requests_active=1)  # what comes with the head counts without it
     client.send(b"1\r\nx\r\n" * 100)
-    assert client.silent(2.5)
+    assert client.silent(4.5)
     client.send(chunked())
     assert client.response().body == b"x" * 100

@@ -68,18 +68,18 @@ def test_a_call_that_goes_on_is_cancelled_after_the_grace(connect, serve, log):
     seen = Seen()
 
     async def app(scope, receive, send):
-        began = time.monotonic()
         try:
             await asyncio.sleep(30)
         except asyncio.CancelledError:
-            seen.put(time.monotonic() - began)
+            seen.put(time.monotonic())
             raise
 
     server = serve(app, request_timeout=0.3, request_timeout_grace=0.5)
     client = connect(server)
+    began = time.monotonic()
     client.request("/hangs")
     assert gets_504(client)
-    assert seen.get() > 0.6  # of 0.8 from the head on, which has come before the call
+    assert seen.get() - began > 0.75  # of 0.8 from the head on
     eventually(lambda: not server.counters()["exchanges"])
     eventually(lambda: not server.counters()["timers"])
     (line,) = cancellations(log)
@@ -96,11 +96,11 @@ def test_calls_that_go_on_are_cancelled_one_after_the_other(connect, serve, log)
         finally:
             seen.put(scope["path"])
 
-    server = serve(app, request_timeout=2, request_timeout_grace=0.5)
+    server = serve(app, request_timeout=1, request_timeout_grace=0.5)
     clients = [connect(server) for _ in range(4)]
     for number, client in enumerate(clients):
         client.request(f"/{number}")
-        assert client.silent(0.1)
+        time.sleep(0.1)
     for client in clients:
         assert gets_504(client)
     assert {seen.get() for _ in clients} == {"/0", "/1", "/2", "/3"}
@@ -115,7 +115,7 @@ def test_a_call_that_ends_within_the_grace_is_not_cancelled(connect, serve, log)
         await gate.wait()
         seen.put("ended")
 
-    server = serve(app, request_timeout=0.2, request_timeout_grace=4)
+    server = serve(app, request_timeout=0.2, request_timeout_grace=10)
     client = connect(server)
     client.request()
     assert gets_504(client)
@@ -127,10 +127,9 @@ def test_a_call_that_ends_within_the_grace_is_not_cancelled(connect, serve, log)
 
 def test_a_call_that_ignores_its_cancellation_is_told_once(connect, serve, log):
     async def app(scope, receive, send):
-        began = time.monotonic()
-        while time.monotonic() - began < 1.5:
+        for seconds in (30, 0.5, 0.5):  # which no other cancellation cuts short
             with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(seconds)
 
     server = serve(app, request_timeout=0.1, request_timeout_grace=0)
     client = connect(server)
@@ -198,10 +197,10 @@ def test_the_time_counts_from_the_end_of_the_head(connect):
     async def app(scope, receive, send):
         await answer(send, await body_of(receive))
 
-    client = connect(app, request_timeout=1.5)
+    client = connect(app, request_timeout=3)
     data = request("/", "Content-Length: 5", method="POST")
     client.send(data[:20])
-    assert client.silent(2)
+    assert client.silent(3.5)
     client.send(data[20:] + b"he")
     assert client.silent(0.2)
     client.send(b"llo")
@@ -215,12 +214,12 @@ def test_requests_in_time_are_served(connect, serve, log):
         await asyncio.sleep(0.2)
         await hello(scope, receive, send)
 
-    server = serve(app, request_timeout=1.5, request_timeout_grace=0)
+    server = serve(app, request_timeout=3, request_timeout_grace=0)
     client = connect(server)
     client.send(request() * 3)
     for _ in range(3):
         assert client.response().body == b"hello"
-    assert client.silent(2)
+    assert client.silent(3.5)
     assert client.ask().body == b"hello"
     assert not [message for message in log.messages if "took longer" in message]
 

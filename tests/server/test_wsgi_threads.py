@@ -130,7 +130,7 @@ def test_a_call_that_overruns_is_logged_with_its_stack(serve, connect, held, log
         held,
         interface="wsgi",
         blocking_threads=2,
-        request_timeout=0.5,
+        request_timeout=3,
         request_timeout_grace=0.5,
     )
     client = connect(server)

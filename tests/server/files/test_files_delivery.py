@@ -121,7 +121,7 @@ def test_no_descriptor_stays_when_the_client_leaves(connect, serve, make, how, m
     for client in clients:
         getattr(client, how)()
     eventually(lambda: server.counters()["files"] == server.counters()["connections"] == 0)
-    assert descriptors(path) == 0
+    eventually(lambda: descriptors(path) == 0)  # the application closes its own a moment later
     assert not [exc for exc in server.exceptions if not isinstance(exc, OSError)]
 
 
@@ -180,7 +180,7 @@ def test_a_client_that_takes_nothing_of_a_file_is_cut(connect, serve, make):
 def test_a_client_that_is_slow_to_take_a_file_is_not(connect, serve, make, data):
     server = serve(
         sending(start(), whole(make(5 * MIB))),
-        write_timeout=2.0,
+        write_timeout=5.0,
         keep_alive_timeout=0.5,
         request_timeout=0.5,
     )

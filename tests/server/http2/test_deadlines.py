@@ -12,6 +12,7 @@ from tests.http2.wire import (
     END_STREAM,
     GOAWAY,
     HEADERS,
+    INITIAL_WINDOW,
     PREFACE,
     RST_STREAM,
     frame,
@@ -49,7 +50,7 @@ def test_a_connection_with_a_stream_is_not_idle(connect, serve):
             await gate.wait()
         await answer(send, b"hello")
 
-    server = serve(app, keep_alive_timeout=0.2, request_head_timeout=0.2)
+    server = serve(app, keep_alive_timeout=3, request_head_timeout=3)
     client, other = connect(server), connect(server)
     stream = client.request("/held")
     assert gate.reached.wait(30)
@@ -62,7 +63,7 @@ def test_a_connection_with_a_stream_is_not_idle(connect, serve):
 
 @pytest.mark.parametrize("sent", [PREFACE[:5], PREFACE, PREFACE[:23]])
 def test_a_preface_that_stops(wire, serve, sent):
-    server = serve(hello, request_head_timeout=0.3)
+    server = serve(hello, request_head_timeout=3)
     client = wire(server, values=None)
     client.send(sent)
     while client.sock.recv(65536):
@@ -73,7 +74,7 @@ def test_a_preface_that_stops(wire, serve, sent):
 @plain_and_tls
 def test_a_head_that_stops(wire, serve):
     """Between HEADERS and the CONTINUATION that never comes."""
-    server = serve(hello, request_head_timeout=0.3)
+    server = serve(hello, request_head_timeout=3)
     client = wire(server)
     client.answer(client.request())
     block = client.encoder.encode(request_fields())
@@ -84,7 +85,7 @@ def test_a_head_that_stops(wire, serve):
 
 
 def test_a_frame_that_stops(wire, serve):
-    server = serve(hello, request_head_timeout=0.3, keep_alive_timeout=0.3)
+    server = serve(hello, request_head_timeout=3, keep_alive_timeout=3)
     client = wire(server)
     client.answer(client.request())
     block = client.encoder.encode(request_fields())
@@ -106,7 +107,7 @@ def test_a_body_that_stops(connect, serve):
             return
         await answer(send, await body_of(receive))
 
-    server = serve(app, request_body_timeout=0.3)
+    server = serve(app, request_body_timeout=3)
     client = connect(server)
     stream = client.request("/slow", method="POST", end=False)
     client.data(stream, b"hello")
@@ -192,11 +193,9 @@ def test_a_client_that_takes_nothing_of_its_window(connect, serve):
 def test_a_client_that_does_not_read_its_socket(connect, serve):
     seen = Seen()
     server = serve(endless(seen), write_timeout=0.5)
-    client = connect(server, receive_buffer=4096)
+    client = connect(server, receive_buffer=4096, values={INITIAL_WINDOW: 2**30})
     client.h2.increment_flow_control_window(2**30)
-    stream = client.request()
-    client.h2.increment_flow_control_window(2**30, stream)
-    client.flush()
+    client.request()
     assert seen.get() == "ClientDisconnected"
     wait_for(server, connections_active=0, rejected_write_timeout=1)
 
@@ -220,7 +219,7 @@ def test_a_slow_client_is_not_cut(connect, serve):
 
 
 def test_an_old_connection_takes_no_more_requests(wire, serve):
-    server = serve(hello, connection_timeout=0.3, keep_alive_timeout=60)
+    server = serve(hello, connection_timeout=3, keep_alive_timeout=60)
     client = wire(server)
     client.answer(client.request())
     goaways = [found for found in client.frames() if found.kind == GOAWAY]

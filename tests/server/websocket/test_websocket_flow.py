@@ -138,7 +138,7 @@ def test_pings(open_websocket, serve):
 
 def test_a_ping_that_is_not_answered(open_websocket, serve):
     app = Recording()
-    server = serve(app, ws_ping_interval=0.3, ws_ping_timeout=0.3)
+    server = serve(app, ws_ping_interval=0.3, ws_ping_timeout=3)
     websocket = open_websocket(server)
     app.get()
     assert websocket.frame().opcode == PING
@@ -160,8 +160,8 @@ def test_no_answer_is_waited_for_where_nothing_is_read(open_websocket):
             pass
         seen.put(message["code"])
 
-    websocket = open_websocket(app, ws_ping_interval=0.3, ws_ping_timeout=0.5, ws_max_queue=1)
-    websocket.send(frame(TEXT, b"a") * 3)
+    settings = {"ws_ping_interval": 0.3, "ws_ping_timeout": 0.5, "ws_max_queue": 1}
+    websocket = open_websocket(app, behind=frame(TEXT, b"a") * 3, **settings)
     ping = websocket.frame()
     assert ping.opcode == PING
     time.sleep(1.5)  # the timeout passes three times
@@ -190,7 +190,7 @@ def test_a_message_to_all_does_not_lie_in_memory_for_each_of_them(open_websocket
                 seen.put(pools[0].live)
         members.remove(send)
 
-    server = serve(app)
+    server = serve(app, ws_ping_interval=0)
     pools.append(inside(server, lambda core: core.reactor.pool))
     websockets = [open_websocket(server) for _ in range(100)]
     for _ in websockets:

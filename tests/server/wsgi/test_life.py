@@ -105,7 +105,7 @@ def test_a_call_that_takes_too_long(connect, serve, log, threads):
         start_response("200 OK", PLAIN)
         return result
 
-    server = serve(app, request_timeout=0.3, request_timeout_grace=0.1, body_high_water=1024)
+    server = serve(app, request_timeout=3, request_timeout_grace=0.1, body_high_water=1024)
     client = connect(server)
     client.send(request("/", "Content-Length: 2000", method="POST") + bytes(1024))
     assert client.response().status == 504
@@ -130,7 +130,7 @@ def test_a_call_that_answers_too_late(connect, serve, log):
         start_response("200 OK", PLAIN)
         return result
 
-    server = serve(app, request_timeout=0.2, request_timeout_grace=0.1)
+    server = serve(app, request_timeout=3, request_timeout_grace=0.1)
     client = connect(server)
     client.request()
     gate.reach()
@@ -144,7 +144,7 @@ def test_a_call_that_answers_too_late(connect, serve, log):
 
 def test_a_suspended_response_that_takes_too_long(connect, serve):
     pieces = Closing([bytes(65536)] * 1000)
-    server = serve(returning(lambda environ: pieces), request_timeout=0.5, write_high_water=65536)
+    server = serve(returning(lambda environ: pieces), request_timeout=3, write_high_water=65536)
     client = connect(server, receive_buffer=4096)
     client.request()
     client.until(b"\r\n\r\n")
