@@ -15,7 +15,7 @@ from granite import log as granite_log
 from granite._core.accesslog import AccessLog
 from granite.settings.access_format import compile_format
 from granite.testing import TestServer
-from tests.server.apps import answer, eventually, hello
+from tests.server.apps import PATIENCE, answer, eventually, hello
 from tests.server.logged import Logged
 from tests.server.raw import Client
 
@@ -67,9 +67,19 @@ def read_all(fd: int, count: int) -> list[str]:
     """So many lines of a pipe."""
     data = b""
     while data.count(b"\n") < count:
-        assert select.select([fd], [], [], 10)[0], data[-200:]
+        assert select.select([fd], [], [], PATIENCE)[0], data[-200:]
         data += os.read(fd, 65536)
     return data.decode().split("\n")[:-1]
+
+
+def told_of(log) -> list[str]:
+    """What is said of the access log, as soon as something is."""
+
+    def said() -> list[str]:
+        return [line for line in log.messages if "access log" in line]
+
+    eventually(said)
+    return said()
 
 
 def test_a_full_pipe_holds_nobody_up(onto, connect, pipe):
@@ -97,7 +107,8 @@ def test_what_a_full_pipe_never_takes_is_lost(onto, connect, pipe, log):
 
     eventually(told)
     (lost,) = re.findall(r"the access log is written again, (\d+) lines were lost", told()[0])
-    while select.select([ours], [], [], 0)[0]:
+    while data.count(b"\n") + int(lost) < 100:
+        assert select.select([ours], [], [], PATIENCE)[0], (lost, data.count(b"\n"))
         data += os.read(ours, 65536)
     lines = data.decode().split("\n")[:-1]
     assert len(lines) + int(lost) == 100
@@ -108,8 +119,7 @@ def test_a_pipe_that_nobody_reads_any_more(onto, connect, pipe, log):
     ours, theirs = pipe
     os.close(ours)
     ask(connect(onto(theirs)), 3)
-    eventually(lambda: log.messages)
-    said = [message for message in log.messages if "access log" in message]
+    said = told_of(log)
     assert said == ["the access log cannot be written, lines are lost: Broken pipe"]
 
 
@@ -118,8 +128,7 @@ def test_a_full_disk(onto, connect, log):
     fd = os.open("/dev/full", os.O_WRONLY)
     try:
         ask(connect(onto(fd)), 3)
-        eventually(lambda: log.messages)
-        said = [message for message in log.messages if "access log" in message]
+        said = told_of(log)
         assert said == ["the access log cannot be written, lines are lost: No space left on device"]
     finally:
         os.close(fd)
@@ -173,14 +182,17 @@ def test_a_logger_of_the_standard_library(serve, connect, caplog):
             b'GET /a%0ab?"c HTTP/1.1\r\nHost: a\r\n\r\nG\x1b\rT\xe9 /\x85" 200 HTTP/\x0b\r\n\r\n'
         )
         client.rest()
-        texts = [
-            record.getMessage() for record in caplog.records if record.name == "granite.access"
-        ]
+        eventually(lambda: len(_lines(caplog)) >= 2)
+        texts = _lines(caplog)
     port = client.sock.getsockname()[1]
     assert texts == [
         rf'127.0.0.1:{port} - "GET /a%0ab?\x22c HTTP/1.1" 200',
         rf'127.0.0.1:{port} - "G\x1B\x0DT\xE9 /\x85\x22 200 HTTP/\x0B" 400',
     ]
+
+
+def _lines(caplog) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "granite.access"]
 
 
 def test_after_its_end():

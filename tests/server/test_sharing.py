@@ -21,7 +21,7 @@ from granite._core.server import Server
 from granite.arbiter.listeners import open_listeners
 from granite.arbiter.slot_sockets import SlotSockets
 from granite.settings.config import Config
-from tests.server.apps import asgi, hello
+from tests.server.apps import PATIENCE, asgi, hello
 from tests.server.descriptors import no_more_files
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a feature of Linux")
@@ -91,7 +91,7 @@ class Tree:
     def put_into_the_pool(self, position: int = 0) -> socket.socket:
         """Give a connection away as a worker would; return the client's end."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            client = socket.create_connection(listener.getsockname(), timeout=10)
+            client = socket.create_connection(listener.getsockname(), timeout=PATIENCE)
             accepted, (host, port) = listener.accept()
         # The position of the address, and a sockaddr_storage.
         peer = struct.pack("=H", socket.AF_INET) + struct.pack("!H", port) + socket.inet_aton(host)
@@ -117,16 +117,15 @@ class Tree:
 
 async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
     assert head.startswith(b"HTTP/1.1 200"), head
 
 
 async def until(condition: Callable[..., bool], *args: Any) -> None:
-    for _ in range(5000):
-        if condition(*args):
-            return
+    deadline = time.monotonic() + PATIENCE
+    while not condition(*args):
+        assert time.monotonic() < deadline, "it did not happen"
         await asyncio.sleep(0.001)
-    raise AssertionError("it did not happen")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -239,12 +238,12 @@ def test_what_is_in_the_pool_waits_while_there_are_no_descriptors(caplog) -> Non
         clients = [tree.put_into_the_pool() for _ in range(3)]
         with no_more_files():
             await asyncio.sleep(0.3)
+            await until(lambda: any("new connections wait" in line for line in caplog.messages))
             assert tree.loads() == [0, 0]
         for client in clients:
             tree.clients.append(await asyncio.open_connection(sock=client))
             await ask(*tree.clients[-1])
         assert sum(tree.loads()) == 3
-        assert any("new connections wait" in message for message in caplog.messages)
 
     run(test, reuse_port=True)
 

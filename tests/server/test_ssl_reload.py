@@ -39,7 +39,7 @@ def test_a_test_server(serve, pair, log, interface):
         number = pair.rename()
         eventually(lambda: pair.shown(server.port) == {number})
         assert former.get(server.url()).text == "hello"
-        assert server.counters()["connections"] == 1
+        eventually(lambda: server.counters()["connections"] == 1)
     eventually(lambda: SHOWN in log.messages)
 
 
