@@ -41,7 +41,7 @@ SECONDS = float(os.environ.get("GRANITE_SOAK", "6"))
 WARM_UP = 0.3
 ALLOWED = 8 * 1024 * 1024  # bytes: at the first look the server is busy, and has not seen it all
 # Seconds of the deadlines: those who mean well must never be as slow as that.
-DEADLINE = 3.0 if SECONDS <= 60 else 5.0
+DEADLINE = 5.0
 SETTINGS = {
     "request_head_timeout": DEADLINE,
     "request_body_timeout": DEADLINE,
@@ -120,11 +120,18 @@ def soaked() -> Iterator[Soaked]:
 
 
 def asks(port: int, done: threading.Event, chance: random.Random) -> None:
-    client = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    asked = time.monotonic()
     while not done.is_set():
-        path = chance.choice(PATHS)
-        client.request("GET", path)
-        response = client.getresponse()
+        path, before, asked = chance.choice(PATHS), asked, time.monotonic()
+        try:
+            client.request("GET", path)
+            response = client.getresponse()
+        except ConnectionError:
+            if time.monotonic() - before < DEADLINE - 1:  # this thread has not stood still
+                raise
+            client.close()
+            continue
         response.read()
         assert response.status == (500 if path == "/wrong" else 200)
         if chance.random() < 0.02:
@@ -134,7 +141,7 @@ def asks(port: int, done: threading.Event, chance: random.Random) -> None:
 
 def uploads(port: int, done: threading.Event, chance: random.Random) -> None:
     while not done.is_set():
-        client = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         body = bytes(chance.randrange(1 << 20))
         pieces = (body[at : at + 10_000] for at in range(0, len(body), 10_000))
         chunked = chance.random() < 0.5
@@ -146,7 +153,7 @@ def uploads(port: int, done: threading.Event, chance: random.Random) -> None:
 def leaves(port: int, done: threading.Event, chance: random.Random) -> None:
     """Say some of something, perhaps look at what comes, and reset the connection."""
     while not done.wait(0.002):
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
             client.sendall(chance.choice(PIECES))
             if chance.random() < 0.5:
                 client.settimeout(0.01)
@@ -162,7 +169,7 @@ def dawdles(port: int, done: threading.Event, chance: random.Random) -> None:
     open_ones: list[tuple[socket.socket, int]] = []
     while not done.wait(0.001):
         if len(open_ones) < 100:
-            client = socket.create_connection(("127.0.0.1", port), timeout=20)
+            client = socket.create_connection(("127.0.0.1", port), timeout=60)
             open_ones.append((client, 0))
         client, at = open_ones.pop(chance.randrange(len(open_ones)))
         try:
@@ -177,7 +184,7 @@ def dawdles(port: int, done: threading.Event, chance: random.Random) -> None:
 
 def stops_reading(port: int, done: threading.Event, chance: random.Random) -> None:
     while not done.is_set():
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
             client.recv(1000)

@@ -261,7 +261,7 @@ def test_durations(connect, serve):
     assert total >= 3 * 19_000
     buckets, total = durations(served, "queue_time")
     assert sum(buckets) == 3
-    assert 0 < total < 3 * 5_000_000
+    assert 0 < total < 3 * 60_000_000
 
 
 def test_a_request_that_waits_for_the_one_before_it_waits_in_the_queue(connect, serve):
@@ -284,7 +284,7 @@ def test_a_request_that_waits_for_the_one_before_it_waits_in_the_queue(connect, 
     assert total >= 60_000
     buckets, total = durations(served, "latency")
     assert sum(buckets) == 2
-    assert 60_000 <= total < 5_000_000
+    assert 60_000 <= total < 60_000_000
 
 
 @pytest.mark.parametrize(
@@ -336,7 +336,7 @@ def test_requests_in_flight(connect, serve):
     ]
     ages = [seconds for _, _, seconds in told]
     assert ages == sorted(ages, reverse=True)
-    assert all(0 <= seconds < 5 for seconds in ages)
+    assert all(0 <= seconds < 60 for seconds in ages)
     left = set(gates)
     for number in (1, 0, 2):  # from the middle, the front and the end
         gates[f"/{number}"].open()

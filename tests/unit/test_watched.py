@@ -182,6 +182,8 @@ def test_what_a_look_has_told_is_told_once(folder):
     files = files_of()
     main = str(folder / "main.py")
     (folder / "main.py").write_text("changed")
+    now = time.time() + 60  # however long it takes to look
+    os.utime(main, (now, now))
     known = files.look()
     assert files.settled(known) == set()  # it may change in the same tick of the system's clock
     os.utime(main, (1000, 1000))
