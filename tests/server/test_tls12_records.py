@@ -14,6 +14,7 @@ from tests.server.records import (
     BAD_RECORD_MAC,
     DECODE_ERROR,
     GET,
+    INTERNAL_ERROR,
     RECORD_OVERFLOW,
     UNEXPECTED_MESSAGE,
     alert,
@@ -145,7 +146,8 @@ def test_a_record_that_is_too_large(forger):
 def test_a_record_that_is_too_short_for_its_seal(forger, size):
     _, client = forger(hello)
     client.sock.sendall(record(DATA, bytes(size)))
-    assert alert(client) in (BAD_RECORD_MAC, DECODE_ERROR, UNEXPECTED_MESSAGE)
+    refused = (BAD_RECORD_MAC, DECODE_ERROR, UNEXPECTED_MESSAGE)
+    assert alert(client) in (*refused, INTERNAL_ERROR)  # as OpenSSL 3.0.19 has it
 
 
 @pytest.mark.parametrize("at", [5, 13, 20, -1])
