@@ -13,7 +13,7 @@ from tests.granite_process import PATIENCE
 
 
 def facts(granite, when: str = "now") -> dict:
-    return ast.literal_eval(httpx.get(granite.url(), timeout=20).text)[when]
+    return ast.literal_eval(httpx.get(granite.url(), timeout=PATIENCE).text)[when]
 
 
 def one_line(granite) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from tests.arbiter.asking import until
-from tests.granite_process import GraniteProcess
+from tests.granite_process import PATIENCE, GraniteProcess
 
 # Answers `TEXT PID`. Its import waits as long as there is a file `gate`.
 MODULE = """
@@ -56,7 +56,7 @@ def hang_up(granite: GraniteProcess, outcome: str = "info: reloaded") -> None:
 
 
 def told(granite: GraniteProcess) -> tuple[str, int]:
-    text, pid = httpx.get(granite.url(), timeout=20).text.split()
+    text, pid = httpx.get(granite.url(), timeout=PATIENCE).text.split()
     return text, int(pid)
 
 

@@ -62,7 +62,7 @@ class Hot:
         return int(found[-1])
 
     def ask(self, **headers: str) -> httpx.Response:
-        return httpx.get(self.granite.url(), timeout=20, headers=headers)
+        return httpx.get(self.granite.url(), timeout=PATIENCE, headers=headers)
 
     def told(self) -> str:
         return self.ask().text.partition(" ")[0]

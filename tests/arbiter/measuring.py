@@ -56,7 +56,7 @@ def command(*arguments: str, cwd: Path | None = None, **variables: str):
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
     )
 
 

@@ -10,7 +10,7 @@ import httpx
 
 from tests.arbiter.asking import until
 from tests.arbiter.changing import Changing
-from tests.granite_process import GraniteProcess
+from tests.granite_process import PATIENCE, GraniteProcess
 
 # Answers `TEXT PID ARGUMENT`, the last one the value of the expression that the path is.
 MODULE = """
@@ -43,7 +43,7 @@ def served_by(granite: GraniteProcess, count: int, expression: str = "") -> dict
     found: dict[int, list[str]] = {}
 
     def ask() -> bool:
-        answer = httpx.get(granite.url(f"/?{expression}"), timeout=20)
+        answer = httpx.get(granite.url(f"/?{expression}"), timeout=PATIENCE)
         text, pid, *rest = answer.text.split(maxsplit=2)
         found[int(pid)] = [text, *rest]
         return len(found) >= count

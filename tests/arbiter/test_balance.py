@@ -93,7 +93,7 @@ def test_many_at_once(run_granite, clients: list[Client], options) -> None:
     """They come faster than they are accepted; each is answered all the same."""
     granite = run_granite("apps:plain", "--workers", "3", *options, cwd=APPS)
     port = granite.port
-    socks = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(200)]
+    socks = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) for _ in range(200)]
     for sock in socks:
         sock.sendall(REQUEST)
     for sock in socks:

@@ -21,6 +21,7 @@ import pytest
 from tests.arbiter.asking import descriptors, until
 from tests.arbiter.changing import hang_up, workers
 from tests.arbiter.loads import Load
+from tests.granite_process import PATIENCE
 
 APPS = Path(__file__).parent
 SECONDS = float(os.environ.get("GRANITE_CHAOS", "5"))
@@ -37,7 +38,7 @@ def be_rude(port: int, done: threading.Event, seed: int) -> None:
     chance = random.Random(seed)
     pieces = [b"", b"GET / HTTP/1.1\r\nHo", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\0\xff" * 50]
     while not done.wait(0.002):
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             with contextlib.suppress(ConnectionError):  # its worker was killed just now
                 client.sendall(chance.choice(pieces) * chance.randint(1, 3))

@@ -12,6 +12,8 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
+from tests.granite_process import PATIENCE
+
 ROOT = Path(__file__).parents[2]
 
 APPLICATION = """\
@@ -47,7 +49,7 @@ def granite(tmp_path):
             env={**environ, "PYTHONPATH": str(ROOT), **variables},
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=PATIENCE,
         )
 
     return run

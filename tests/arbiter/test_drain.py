@@ -6,20 +6,19 @@ import http.client
 import os
 import signal
 import socket
-import time
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.granite_process import with_constant
+from tests.granite_process import PATIENCE, with_constant
 
 APPS = Path(__file__).parent
 HEAD = b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\n"
 
 
 def connect(granite) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", granite.port), timeout=20)
+    return socket.create_connection(("127.0.0.1", granite.port), timeout=PATIENCE)
 
 
 def read_response(client: socket.socket) -> tuple[http.client.HTTPResponse, bytes]:
@@ -106,17 +105,16 @@ def test_the_graceful_timeout_bounds_a_shutdown_that_hangs(run_granite):
 
 
 def test_a_second_interrupt_ends_it_at_once(run_granite):
-    granite = run_granite("apps:hang", "--log-level", "debug", cwd=APPS)
+    arguments = ("--log-level", "debug", "--graceful-timeout", "10m")
+    granite = run_granite("apps:hang", *arguments, cwd=APPS)
     with connect(granite) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
         granite.wait_for("request begun")
         granite.signal(signal.SIGINT)
         granite.wait_for("draining: 1")
-        began = time.monotonic()
         granite.signal(signal.SIGINT)
         assert received_until_closed(client) == b""
         assert granite.wait() == 0
-        assert time.monotonic() - began < 15  # the graceful timeout is 30
 
 
 def test_an_interrupt_from_the_terminal_is_one_interrupt(run_granite):

@@ -12,6 +12,7 @@ import pytest
 from tests.arbiter.asking import until
 from tests.arbiter.changing import hang_up
 from tests.arbiter.test_drain import connect, read_response
+from tests.granite_process import PATIENCE
 
 APPS = Path(__file__).parent
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -19,7 +20,7 @@ GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
 def readiness(granite) -> int:
     url = granite.wait_for(r"metrics on (http://\S+)")[1]
-    return httpx.get(httpx.URL(url).join("/readyz"), timeout=20).status_code
+    return httpx.get(httpx.URL(url).join("/readyz"), timeout=PATIENCE).status_code
 
 
 def test_it_is_served_until_the_delay_is_over(run_granite):
@@ -78,7 +79,7 @@ def test_a_worker_that_dies_in_the_delay_is_replaced(run_granite):
     granite.wait_for("stopping in")
     with pytest.raises(httpx.HTTPError):
         httpx.get(granite.url("/kill"))
-    assert httpx.get(granite.url(), timeout=20).text
+    assert httpx.get(granite.url(), timeout=PATIENCE).text
     granite.signal(signal.SIGTERM)
     assert granite.wait() == 0
 
@@ -86,7 +87,7 @@ def test_a_worker_that_dies_in_the_delay_is_replaced(run_granite):
 @pytest.mark.parametrize("delay", ["0", "1h"])
 def test_streaming_responses_are_told_at_the_signal(run_granite, delay):
     granite = run_granite("apps:ticking", "--drain-delay", delay, cwd=APPS)
-    with httpx.stream("GET", granite.url(), timeout=20) as response:
+    with httpx.stream("GET", granite.url(), timeout=PATIENCE) as response:
         lines = response.iter_lines()
         assert next(lines) == "begun"
         granite.signal(signal.SIGTERM)
@@ -99,7 +100,7 @@ def test_streaming_responses_are_told_at_the_signal(run_granite, delay):
 
 def test_streaming_responses_are_told_of_a_reload(run_granite):
     granite = run_granite("apps:ticking", cwd=APPS)
-    with httpx.stream("GET", granite.url(), timeout=20) as response:
+    with httpx.stream("GET", granite.url(), timeout=PATIENCE) as response:
         lines = response.iter_lines()
         assert next(lines) == "begun"
         hang_up(granite)

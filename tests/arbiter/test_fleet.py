@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.arbiter.changing import told, workers
-from tests.granite_process import GraniteProcess
+from tests.granite_process import PATIENCE, GraniteProcess
 
 APPS = Path(__file__).parent
 
@@ -105,7 +105,7 @@ def test_it_ends_when_the_last_one_that_serves_dies(changing):
 
 
 def worker_pid(granite) -> int:
-    return int(httpx.get(granite.url("/pid"), timeout=20).text)
+    return int(httpx.get(granite.url("/pid"), timeout=PATIENCE).text)
 
 
 def test_children_of_the_program_around_it_are_left_to_it():
@@ -153,9 +153,9 @@ def test_orphans_are_collected_by_the_first_process_of_a_container(tmp_path):
         launcher=("-c", code),
     )
     try:
-        assert httpx.get(granite.url(), timeout=20).status_code == 204
+        assert httpx.get(granite.url(), timeout=PATIENCE).status_code == 204
         granite.wait_for("orphan")
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while session_size(granite.process.pid) > 3:  # unshare, the arbiter, the worker
             assert time.monotonic() < deadline
             time.sleep(0.01)

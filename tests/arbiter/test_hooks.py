@@ -10,6 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.granite_process import PATIENCE
+
 APPS = Path(__file__).parent
 
 ALL = """
@@ -84,7 +86,7 @@ def test_all_hooks_in_their_order_and_process(run_granite, tmp_path):
     first, arbiter = httpx.get(granite.url("/pid")).text, str(granite.process.pid)
     os.kill(int(first), signal.SIGQUIT)  # as Gunicorn would tell it
     granite.wait_for(rf"pid {first}\) exited with status 0; a new one starts")
-    second = httpx.get(granite.url("/pid"), timeout=20).text
+    second = httpx.get(granite.url("/pid"), timeout=PATIENCE).text
     assert granite.stop() == 0
     assert events_of(events) == [
         ["nworkers_changed", arbiter, "1", "None"],

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.granite_process import PATIENCE
 from tests.ports import unused_port
 
 APPS = Path(__file__).parent
@@ -71,7 +72,7 @@ def test_an_early_client_is_answered_after_the_startup(run_granite, tmp_path):
     port = unused_port()
     granite = run_granite("slow:app", "--port", str(port), cwd=tmp_path, ready=False)
     granite.wait_for("startup begun")
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
         (tmp_path / "go").touch()
         assert client.recv(65536).startswith(b"HTTP/1.1 204 ")

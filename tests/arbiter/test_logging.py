@@ -322,7 +322,7 @@ def test_log_off(run_granite, app_folder):
             return client.connect_ex(str(path)) == 0
 
     eventually(listens)
-    with httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), timeout=20) as client:
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), timeout=PATIENCE) as client:
         assert client.get("http://test/").status_code == 500
     assert granite.stop() == 0
     assert granite.output == ""

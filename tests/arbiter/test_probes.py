@@ -17,7 +17,7 @@ from tests.arbiter.changing import Changing, hang_up, told, workers
 from tests.arbiter.loads import IDLE, Clients
 from tests.arbiter.test_drain import HEAD, connect, read_response
 from tests.arbiter.upgrading import TAKEN, Upgrading, alive
-from tests.granite_process import GraniteProcess
+from tests.granite_process import PATIENCE, GraniteProcess
 
 APPS = Path(__file__).parent
 METRICS = ("--metrics", "--metrics-port", "0")
@@ -31,7 +31,9 @@ class Probe:
     """A connection to the metrics' port, which is opened anew when the server has ended it."""
 
     def __init__(self, granite: GraniteProcess) -> None:
-        self._client = http.client.HTTPConnection("127.0.0.1", metrics_port(granite), timeout=20)
+        self._client = http.client.HTTPConnection(
+            "127.0.0.1", metrics_port(granite), timeout=PATIENCE
+        )
         self._asked = time.monotonic()
         self.kept = False  # by the last answer
 

@@ -47,7 +47,7 @@ def test_workers_give_root_up(run_granite, tmp_path, arguments, uid, gid):
         *("--env-files", str(secrets)),
         cwd=APPS,
     )
-    told = ast.literal_eval(httpx.get(granite.url(), timeout=20).text)
+    told = ast.literal_eval(httpx.get(granite.url(), timeout=PATIENCE).text)
     for moment in ("import", "now"):
         assert told[moment]["uids"] == [uid, uid]
         assert told[moment]["gids"] == [gid, gid]
@@ -135,7 +135,7 @@ def test_another_user_without_being_root():
         cwd=APPS,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=PATIENCE,
     )
     assert result.returncode == 1
     assert result.stderr == "granite: user: only root can run workers as 'root'\n"
@@ -214,7 +214,7 @@ def test_streams_that_are_closed_do_not_become_sockets(tmp_path):
     )
     try:
         url = f"http://127.0.0.1:{wait_for_port(log)}/"
-        pid = ast.literal_eval(httpx.get(url, timeout=20).text)["now"]["pid"]
+        pid = ast.literal_eval(httpx.get(url, timeout=PATIENCE).text)["now"]["pid"]
         for member in (process.pid, pid):
             for fd in (0, 1, 2):
                 assert os.readlink(f"/proc/{member}/fd/{fd}") == "/dev/null"  # noqa: PTH115
@@ -256,7 +256,7 @@ def test_what_surrounds_the_application(run_granite, tmp_path):
         cwd=tmp_path,
         env={"INHERITED": "kept", "INHERITED2": "lost", "NOTIFY_SOCKET": "", "LISTEN_FDS": "0"},
     )
-    response = httpx.get(granite.url(), timeout=20)
+    response = httpx.get(granite.url(), timeout=PATIENCE)
     told = ast.literal_eval(response.text)["import"]
     found = {name: told["env"].get(name) for name in ("FROM_FILE", "OVER", "RAW", "EMPTY")}
     assert found == {"FROM_FILE": "one value", "OVER": "two", "RAW": "a=b", "EMPTY": None}

@@ -11,13 +11,13 @@ import pytest
 from tests.arbiter.asking import until
 from tests.arbiter.changing import told, workers
 from tests.arbiter.loads import Load
-from tests.granite_process import GraniteProcess, with_constant
+from tests.granite_process import PATIENCE, GraniteProcess, with_constant
 
 APPS = Path(__file__).parent
 
 
 def ask(granite, path: str = "/") -> int:
-    return int(httpx.get(granite.url(path), timeout=20).text)
+    return int(httpx.get(granite.url(path), timeout=PATIENCE).text)
 
 
 def test_requests(run_granite):

@@ -16,6 +16,7 @@ from tests.arbiter.changing import MODULE, hang_up, told, workers
 from tests.arbiter.loads import Load
 from tests.arbiter.test_drain import HEAD, connect, read_response
 from tests.arbiter.test_systemd import answer
+from tests.granite_process import PATIENCE
 
 APPS = Path(__file__).parent
 
@@ -166,7 +167,7 @@ def test_the_certificate_is_read_anew(changing):
         return certificate.cert_chain_pems[0].bytes()
 
     def presented() -> bytes:
-        return ssl.get_server_certificate(("127.0.0.1", port), timeout=20).encode()
+        return ssl.get_server_certificate(("127.0.0.1", port), timeout=PATIENCE).encode()
 
     first = issue()
     granite = changing.start("--ssl-certificate", str(pem), "--ssl-keyfile", str(pem))
@@ -183,7 +184,7 @@ def test_a_socket_keeps_its_queue(changing):
     granite = changing.start("--graceful-timeout", "5")
     (old,) = workers(granite)
     os.kill(old, signal.SIGSTOP)
-    with socket.create_connection(("127.0.0.1", granite.port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", granite.port), timeout=PATIENCE) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
         changing.write("two")
         hang_up(granite)

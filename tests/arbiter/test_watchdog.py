@@ -16,7 +16,7 @@ import pytest
 
 from tests.arbiter.asking import until
 from tests.arbiter.changing import workers
-from tests.granite_process import with_constant
+from tests.granite_process import PATIENCE, with_constant
 
 APPS = Path(__file__).parent
 
@@ -40,7 +40,7 @@ def start(run_granite, *arguments: str, timeout: str = TIMEOUT, kill: str = "2",
 
 
 def ask(granite, path: str = "/") -> str:
-    return httpx.get(granite.url(path), timeout=20).text
+    return httpx.get(granite.url(path), timeout=PATIENCE).text
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ import pytest
 
 from tests.arbiter.asking import facts, until, wait_for_port
 from tests.arbiter.test_drain import connect
-from tests.granite_process import GraniteProcess
+from tests.granite_process import PATIENCE, GraniteProcess
 
 APPS = Path(__file__).parent
 
@@ -100,7 +100,7 @@ def test_impatience_does_not_put_the_end_off(run_granite, tmp_path):
     granite.wait_for("begun")
     granite.signal(signal.SIGTERM)
     granite.wait_for("stopping")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while granite.process.poll() is None:
         assert time.monotonic() < deadline
         granite.signal(signal.SIGQUIT)
@@ -259,11 +259,11 @@ def test_an_application_that_writes_to_the_arbiter_harms_itself_alone(run_granit
     )
     granite = run_granite("writing:app", "--metrics", "--metrics-port", "0", cwd=tmp_path)
     with contextlib.suppress(httpx.HTTPError):
-        httpx.get(granite.url("/write"), timeout=20)
+        httpx.get(granite.url("/write"), timeout=PATIENCE)
     granite.signal(signal.SIGHUP)
     granite.wait_for("info: reloaded")
-    assert httpx.get(granite.url(), timeout=20).status_code == 200
+    assert httpx.get(granite.url(), timeout=PATIENCE).status_code == 200
     metrics = granite.wait_for(r"metrics on (http://\S+)")[1]
-    assert httpx.get(metrics, timeout=20).status_code == 200
+    assert httpx.get(metrics, timeout=PATIENCE).status_code == 200
     assert granite.stop() == 0
     assert "Traceback" not in granite.output

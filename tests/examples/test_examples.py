@@ -22,7 +22,7 @@ def client(request, granite_server, run_granite):
             url = run_granite(target, cwd=ROOT).url("")
         else:
             url = granite_server(target, lifespan="auto").url("").rstrip("/")
-        clients.append(httpx.Client(base_url=url, timeout=20))
+        clients.append(httpx.Client(base_url=url, timeout=60))
         return clients[-1]
 
     yield serve
@@ -53,7 +53,7 @@ def test_fastapi(client):
         assert len(list(response.iter_lines())) == len(names)
     # Background tasks run in threads, after their responses: in any order, and perhaps not yet.
     expected = sorted(f"created {name}" for name in names)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while (journal := sorted(shop.get("/journal").json())) != expected:
         assert time.monotonic() < deadline, journal
 

@@ -24,7 +24,7 @@ BODY_BEGUN = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nbegun"
 CHUNK_BEGUN = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbeg"
 TRAILER_BEGUN = CHUNK_BEGUN + b"un\r\n0\r\nx-one: 1\r\nx-tw"
 LARGE = Path(sys.executable).resolve()  # a file that no socket buffer holds
-WAITING = 10.0  # seconds that the server gets to see that a connection has gone
+WAITING = 60.0  # seconds that the server gets to see that a connection has gone
 
 
 def connect(server: TestServer) -> socket.socket:

@@ -148,9 +148,9 @@ def test_a_port_in_use():
 def test_a_request_that_hangs_is_aborted():
     app = App()
     with TestServer(app, graceful_timeout=0.1) as server:
-        with socket.create_connection((server.host, server.port), timeout=20) as client:
+        with socket.create_connection((server.host, server.port), timeout=60) as client:
             client.sendall(b"GET /hang HTTP/1.1\r\nHost: test\r\n\r\n")
-            assert app.hanging.wait(20)
+            assert app.hanging.wait(60)
             server.stop()
             with contextlib.suppress(ConnectionResetError):
                 assert client.recv(100) == b""

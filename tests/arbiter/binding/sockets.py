@@ -13,6 +13,7 @@ import pytest
 from granite.arbiter.listeners import Listener, open_listeners
 from granite.errors import BootError
 from granite.settings.config import Config
+from tests.granite_process import PATIENCE
 
 Listen = Callable[..., list[Listener]]
 
@@ -43,7 +44,7 @@ def connect(listener: Listener, host: str | None = None) -> None:
             client.connect("\0" + name[1:] if name.startswith("@") else name)
     else:
         found = listener.url.removeprefix("http://").rpartition(":")[0].strip("[]")
-        socket.create_connection((host or found, port_of(listener)), timeout=30).close()
+        socket.create_connection((host or found, port_of(listener)), timeout=PATIENCE).close()
 
 
 def message(**settings: Any) -> str:

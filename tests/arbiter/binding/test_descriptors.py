@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.arbiter.binding.sockets import Listen, connect, message
+from tests.granite_process import PATIENCE
 
 
 @pytest.mark.parametrize("listening", [True, False])
@@ -70,7 +71,7 @@ def test_descriptors_that_cannot_listen(make: Callable[[], Any], reason: str) ->
 
 def test_a_connection_cannot_listen() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        with socket.create_connection(server.getsockname(), timeout=30) as client:
+        with socket.create_connection(server.getsockname(), timeout=PATIENCE) as client:
             said = message(bind=f"fd://{client.fileno()}")
     assert said.endswith("expected a bound stream socket, got a connection")
 

@@ -12,6 +12,7 @@ import pytest
 
 from granite.testing import TestServer
 from tests.arbiter.binding.sockets import Listen, ipv6, linux, message
+from tests.granite_process import PATIENCE
 from tests.server.apps import hello
 
 OPTIONS: dict[str, tuple[dict[str, Any], int]] = {
@@ -46,7 +47,7 @@ def test_options_reach_the_connections(listen: Listen, name: str, address: str) 
         if name in ("TCP_FASTOPEN", "TCP_DEFER_ACCEPT"):  # of the listening socket alone
             return
         server.settimeout(30)
-        with socket.create_connection(server.getsockname()[:2], timeout=30):
+        with socket.create_connection(server.getsockname()[:2], timeout=PATIENCE):
             connection, _ = server.accept()
             with connection:
                 assert option(connection, name) == value
@@ -62,7 +63,7 @@ def test_the_server_keeps_the_options(inherited: bool, nodelay: bool) -> None:
         if inherited:
             settings = {"bind": f"fd://{os.dup(parent.fileno())}"}
         with TestServer(hello, lifespan="off", tcp_nodelay=nodelay, **settings) as server:
-            with socket.create_connection((server.host, server.port), timeout=30) as client:
+            with socket.create_connection((server.host, server.port), timeout=PATIENCE) as client:
                 client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
                 assert client.recv(15) == b"HTTP/1.1 200 OK"
                 with connection_of(client.getsockname()) as connection:

@@ -20,6 +20,7 @@ from granite.arbiter.unix import remove_named
 from granite.errors import BootError
 from granite.settings.config import Config
 from tests.arbiter.binding.sockets import connect, ipv6, linux, message, port_of
+from tests.granite_process import PATIENCE
 from tests.ports import unused_port
 
 pytestmark = linux
@@ -92,7 +93,7 @@ def accepted(fds: tuple[int, ...], clients: int) -> list[int]:
     counts = dict.fromkeys(fds, 0)
     with_names = {fd: socket.socket(fileno=os.dup(fd)) for fd in fds}
     to = address(fds[0])[:2]
-    opened = [socket.create_connection(to, timeout=30) for _ in range(clients)]
+    opened = [socket.create_connection(to, timeout=PATIENCE) for _ in range(clients)]
     poll = select.poll()
     for fd in fds:
         poll.register(fd, select.POLLIN)

@@ -12,6 +12,7 @@ import pytest
 
 from granite.testing import TestServer
 from tests.arbiter.binding.sockets import Listen, connect, ipv6, message, port_of
+from tests.granite_process import PATIENCE
 from tests.ports import unused_port
 from tests.server.apps import Seen, hello
 
@@ -67,7 +68,7 @@ def test_an_ipv4_client_of_both_stacks() -> None:
 
     with TestServer(app, bind="[::]:0", lifespan="off") as server:
         for host in ("127.0.0.1", "::1"):
-            with socket.create_connection((host, server.port), timeout=30) as client:
+            with socket.create_connection((host, server.port), timeout=PATIENCE) as client:
                 client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
                 assert seen.get() == (host, host)
                 assert client.recv(15) == b"HTTP/1.1 200 OK"

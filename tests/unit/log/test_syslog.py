@@ -147,7 +147,7 @@ def test_syslog_that_does_not_read_blocks_nobody(tmp_path, kind):
         began = time.monotonic()
         for _ in range(2000):
             writer.info("x" * 5000)
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 60
         log.close()
 
 

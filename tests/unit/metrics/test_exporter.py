@@ -232,7 +232,6 @@ def test_a_dribbling_client_gets_no_more_time(monkeypatch):
         while not select.select([client], [], [], 0.05)[0]:
             client.sendall(b"x")
             assert time.monotonic() - started < PATIENCE
-        assert time.monotonic() - started < 10
 
 
 def test_an_idle_connection_is_closed(monkeypatch):

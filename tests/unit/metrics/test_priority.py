@@ -43,7 +43,7 @@ def outcome(code: str, nice: int = 0) -> list[str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=60,
     )
     return done.stdout.splitlines()
 
