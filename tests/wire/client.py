@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 __all__ = ["DELIVERIES", "Delivery", "Response", "Talk", "converse", "split_responses"]
 
-_LIMIT = 60.0  # seconds that a whole conversation may take
+_LIMIT = 60.0  # seconds that answers may take when all has been sent
 _STEPS = 1500  # pieces of a long message at most
 
 Delivery = Callable[[bytes, random.Random], list[bytes]]
@@ -78,7 +78,6 @@ def converse(
 
     A talk that has come to neither after a minute is left as it is, its `outcome` "open".
     """
-    deadline = time.monotonic() + _LIMIT
     sockets = [socket.create_connection(address) for _ in talks]
     try:
         for talk, sock in zip(talks, sockets, strict=True):
@@ -87,7 +86,7 @@ def converse(
             talk.port = sock.getsockname()[1]
             talk.pieces = delivery(talk.data, rng)
         _send(talks, sockets)
-        _receive(talks, sockets, deadline, done)
+        _receive(talks, sockets, time.monotonic() + _LIMIT, done)
     finally:
         for sock in sockets:
             sock.close()

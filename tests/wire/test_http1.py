@@ -10,6 +10,7 @@ import random
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -82,7 +83,10 @@ def _run(delivery: str, recorder: Recorder, collector: _Collector) -> Run:
         # which the connection must close.
         return len(responses) > len(case.requests) and responses[-1].status == 200
 
-    with TestServer(recorder, lifespan="off", keep_alive_timeout=30.0, http="1") as server:
+    # A byte at a time, all cases take a while together.
+    names = ("keep_alive_timeout", "request_head_timeout", "request_body_timeout")
+    patience: dict[str, Any] = {**dict.fromkeys(names, 300.0), "min_body_rate": 0}
+    with TestServer(recorder, lifespan="off", http="1", **patience) as server:
         converse(
             (server.host, server.port),
             list(talks.values()),
