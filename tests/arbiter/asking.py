@@ -6,10 +6,26 @@ import ast
 import contextlib
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 
+from tests.arbiter.loads import IDLE
 from tests.granite_process import PATIENCE
+
+
+def get(url: str, client: Any = httpx, **options: Any) -> httpx.Response:
+    """Ask on a new connection. Who stands still between its beginning and the request may find that
+    a worker has ended it meanwhile, and asks again.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        begun = time.monotonic()
+        try:
+            return client.get(url, timeout=PATIENCE, **options)
+        except (httpx.RemoteProtocolError, httpx.ReadError):
+            if time.monotonic() - begun < IDLE or time.monotonic() > deadline:
+                raise
 
 
 def facts(granite, when: str = "now") -> dict:

@@ -6,10 +6,8 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
-
-from tests.arbiter.asking import until
-from tests.granite_process import PATIENCE, GraniteProcess
+from tests.arbiter.asking import get, until
+from tests.granite_process import GraniteProcess
 
 # Answers `TEXT PID`. Its import waits as long as there is a file `gate`.
 MODULE = """
@@ -56,7 +54,7 @@ def hang_up(granite: GraniteProcess, outcome: str = "info: reloaded") -> None:
 
 
 def told(granite: GraniteProcess) -> tuple[str, int]:
-    text, pid = httpx.get(granite.url(), timeout=PATIENCE).text.split()
+    text, pid = get(granite.url()).text.split()
     return text, int(pid)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.arbiter.asking import get
 from tests.arbiter.changing import MODULE
 from tests.arbiter.loads import Load
 from tests.granite_process import PATIENCE, GraniteProcess
@@ -62,7 +63,7 @@ class Hot:
         return int(found[-1])
 
     def ask(self, **headers: str) -> httpx.Response:
-        return httpx.get(self.granite.url(), timeout=PATIENCE, headers=headers)
+        return get(self.granite.url(), headers=headers)
 
     def told(self) -> str:
         return self.ask().text.partition(" ")[0]

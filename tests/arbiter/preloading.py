@@ -8,9 +8,9 @@ from pathlib import Path
 
 import httpx
 
-from tests.arbiter.asking import until
+from tests.arbiter.asking import get, until
 from tests.arbiter.changing import Changing
-from tests.granite_process import PATIENCE, GraniteProcess
+from tests.granite_process import GraniteProcess
 
 # Answers `TEXT PID ARGUMENT`, the last one the value of the expression that the path is.
 MODULE = """
@@ -39,16 +39,19 @@ def template(granite: GraniteProcess) -> int:
 
 
 def served_by(granite: GraniteProcess, count: int, expression: str = "") -> dict[int, list[str]]:
-    """Ask until `count` workers have answered; return what they said, by process id."""
+    """Ask until `count` workers have answered; return what they said, by process id. Connections
+    are kept meanwhile, so that who has answered has more of them than the others.
+    """
     found: dict[int, list[str]] = {}
+    with contextlib.ExitStack() as kept:
 
-    def ask() -> bool:
-        answer = httpx.get(granite.url(f"/?{expression}"), timeout=PATIENCE)
-        text, pid, *rest = answer.text.split(maxsplit=2)
-        found[int(pid)] = [text, *rest]
-        return len(found) >= count
+        def ask() -> bool:
+            answer = get(granite.url(f"/?{expression}"), kept.enter_context(httpx.Client()))
+            text, pid, *rest = answer.text.split(maxsplit=2)
+            found[int(pid)] = [text, *rest]
+            return len(found) >= count
 
-    until(ask)
+        until(ask)
     return found
 
 

@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 from granite.errors import EXIT_USAGE
-from tests.arbiter.asking import until
+from tests.arbiter.asking import get, until
 from tests.arbiter.changing import hang_up, workers
 from tests.arbiter.upgrading import Upgrading
-from tests.granite_process import LAUNCHER, PATIENCE, ROOT, GraniteProcess
+from tests.granite_process import LAUNCHER, ROOT, GraniteProcess
 from tests.ports import unused_port
 from tests.server.tls import Authority
 
@@ -43,12 +43,10 @@ def place(granite: GraniteProcess) -> str:
 def follows(granite: GraniteProcess, url: str, authority: Authority) -> str:
     """Ask at the plain port, and of whom it names; return what that one answers."""
     for _ in range(8):  # of more than one worker
-        response = httpx.get(url, timeout=PATIENCE)
+        response = get(url)
         assert (response.status_code, response.headers["location"]) == (308, place(granite))
-    with httpx.Client(
-        verify=authority.trusting(), follow_redirects=True, timeout=PATIENCE
-    ) as client:
-        return client.get(url).text
+    with httpx.Client(verify=authority.trusting(), follow_redirects=True) as client:
+        return get(url, client).text
 
 
 @pytest.mark.parametrize("options", [(), ("--reuse-port",), ("--preload",)])
