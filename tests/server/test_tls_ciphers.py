@@ -54,17 +54,16 @@ class _Wire:
         self.seen = bytearray()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
-        self._server = socket.create_connection(("127.0.0.1", port), 60)
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, args=(port,))
         self._thread.start()
 
-    def _run(self) -> None:
-        client, _ = self._listener.accept()
-        back = threading.Thread(target=self._pass, args=(client, self._server, None))
-        back.start()
-        self._pass(self._server, client, self.seen)
-        back.join()
-        client.close()
+    def _run(self, port: int) -> None:
+        client, _ = self._listener.accept()  # the time for the handshake begins with what follows
+        with client, socket.create_connection(("127.0.0.1", port), 60) as server:
+            back = threading.Thread(target=self._pass, args=(client, server, None))
+            back.start()
+            self._pass(server, client, self.seen)
+            back.join()
 
     @staticmethod
     def _pass(source: socket.socket, target: socket.socket, seen: bytearray | None) -> None:
@@ -78,7 +77,6 @@ class _Wire:
     def close(self) -> None:
         self._thread.join(60)
         self._listener.close()
-        self._server.close()
 
 
 @pytest.mark.parametrize("suite", cipher_suites())
