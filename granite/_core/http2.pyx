@@ -17,6 +17,7 @@ A stream may belong to a WebSocket (RFC 8441), whose bytes are its body both way
 
 import sys
 
+cimport cython
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from cpython.object cimport PyObject
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t

@@ -234,3 +234,13 @@ def test_pages_go_back():
         figures = first.figures()
         assert (figures["slots"], figures["spare"]) == (1, SPARE)
         assert figures["pages"] == SPARE * 6 + 1
+
+
+def test_what_is_no_block():
+    memory = SessionMemory()
+    block = memory.malloc(SESSION)
+    with pytest.raises(ValueError, match="no block"):
+        memory.free(block + 16)
+    memory.free(block)
+    with pytest.raises(ValueError, match="no block"):
+        memory.realloc(block, 1)
