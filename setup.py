@@ -20,6 +20,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -225,27 +226,43 @@ class BuildExt(build_ext):
         """Replace each extension's .pyx by generated C, which all variants and Pythons share.
 
         Cython goes by times, those of its own .pxd files included, which are as old as each
-        environment is. So it is asked only when the content of a source has changed.
+        environment is. So it is told what to translate, by the content of the sources: a note
+        beside each C file says of which it was made.
         """
         from Cython.Build import cythonize
 
         folder = Path("build", "cython", version("Cython"))
-        sources = [*Path("granite").rglob("*.pyx"), *Path("granite").rglob("*.px[di]")]
-        content = [(path, hashlib.sha256(path.read_bytes()).digest()) for path in sorted(sources)]
-        described = repr([DIRECTIVES, [extension.name for extension in self.extensions], content])
-        note, digest = folder / "sources.sha256", hashlib.sha256(described.encode()).hexdigest()
-        if not note.is_file() or note.read_text() != digest:
+        declared = _digest(DIRECTIVES, Path("granite").rglob("*.pxd"))
+        notes: dict[Path, str] = {}
+        translate: list[Extension] = []
+        for extension in self.extensions:
+            (source,) = map(Path, extension.sources)
+            generated = folder / source.with_suffix(".c")
+            note = generated.with_suffix(".sha256")
+            digest = _digest(declared, [source, *source.with_suffix("").glob("*.pxi")])
+            if not generated.is_file() or not note.is_file() or note.read_text() != digest:
+                note.unlink(missing_ok=True)  # of what an interrupted translation leaves
+                notes[note] = digest
+                translate.append(Extension(extension.name, [str(source)]))
+            extension.sources = [str(generated)]
+        if translate:
             cythonize(
-                [Extension(e.name, list(e.sources)) for e in self.extensions],
+                translate,
                 nthreads=min(JOBS, 2),
                 build_dir=str(folder),
                 include_path=[str(ROOT)],
                 compiler_directives=DIRECTIVES,
                 show_all_warnings=False,
+                force=True,
             )
+        for note, digest in notes.items():
             note.write_text(digest)
-        for extension in self.extensions:
-            extension.sources = [str(folder / Path(s).with_suffix(".c")) for s in extension.sources]
+
+
+def _digest(known: object, paths: Iterable[Path]) -> str:
+    """What is known together with the content of files."""
+    content = [(str(path), hashlib.sha256(path.read_bytes()).digest()) for path in sorted(paths)]
+    return hashlib.sha256(repr((known, content)).encode()).hexdigest()
 
 
 def extensions() -> list[Extension]:

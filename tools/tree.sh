@@ -6,8 +6,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 target=$1
-mkdir -p "$target/build" build/cython
-ln -sfn "$PWD/build/cython" "$target/build/cython" # what Cython makes is the same for all variants
+mkdir -p "$target/build"
+[ ! -d build/cython ] || cp -au build/cython "$target/build/" # what Cython makes is the same for all variants
 list() {
     find . \( -path ./.git -o -path './.venv*' -o -path ./build -o -path ./dist -o -name __pycache__ -o -name '.*_cache' \
         -o -name .hypothesis -o -path ./.bench -o -name '*.egg-info' \) -prune -o -type f ! -name '*.so' -print | LC_ALL=C sort

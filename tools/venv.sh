@@ -37,9 +37,12 @@ if ! cmp -s pyproject.toml "$note"; then
     $pip install --requirement "$venv/.requirements"
     "$venv/bin/python" vendor/fetch.py >/dev/null # before both need it
     link &
+    linking=$!
+    trap 'kill $linking 2>/dev/null' EXIT # an interrupt does not reach what runs in the background
     built=0
     build || built=$?
-    wait $!
+    wait $linking
+    trap - EXIT
     [ "$built" = 0 ] || exit "$built"
     cp pyproject.toml "$note"
 else
