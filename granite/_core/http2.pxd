@@ -114,6 +114,7 @@ cdef class LimitedSession(Session):
     cdef int32_t gap_end
     cdef uint64_t head_until            # ms: when the block of fields must be complete that is coming; 0: there is none
     cdef int32_t head_id                # the stream of that
+    cdef bint head_ends                 # with the frame that has begun
     cdef uint64_t drain_at              # ms: when the last GOAWAY is due; 0: it is not, or was sent
     cdef int32_t last_told              # the last stream that it names, whether or not it has left; all until then
     cdef uint64_t ping_at               # ms: when to see whether the client is still there; 0: never
@@ -165,6 +166,7 @@ cdef class Http2Session(LimitedSession):
     cdef Http2Stream _next_noted(self)
     cdef int _pump(self) except -1
     cdef int _write(self) except -1
+    cdef int _copy_goaway(self, const char *data, size_t size) except -1
     cdef int _on_broken(self, int code) except -1
     cdef list _open_streams(self)
     cdef int _close_streams(self) except -1

@@ -122,6 +122,8 @@ cdef inline int append_octets(char **kept, size_t *kept_size, size_t *capacity, 
     """Copy what has come behind what is kept, in memory of PyMem_Raw that grows by doubling."""
     cdef char *grown
     cdef size_t wanted = kept_size[0] + size
+    if size == 0:
+        return 0
     if wanted > capacity[0]:
         wanted = max(wanted, 2 * capacity[0])
         grown = <char *>PyMem_RawRealloc(kept[0], wanted)

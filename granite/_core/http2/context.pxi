@@ -38,6 +38,7 @@ cdef class Http2Context(Version):
         nghttp2.nghttp2_session_callbacks_set_on_header_callback2(self.c_callbacks, _cb_nghttp2_header)
         nghttp2.nghttp2_session_callbacks_set_on_invalid_header_callback2(self.c_callbacks, _cb_nghttp2_invalid_header)
         nghttp2.nghttp2_session_callbacks_set_on_frame_recv_callback(self.c_callbacks, _cb_nghttp2_frame_recv)
+        nghttp2.nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(self.c_callbacks, _cb_nghttp2_invalid_frame)
         nghttp2.nghttp2_session_callbacks_set_on_data_chunk_recv_callback(self.c_callbacks, _cb_nghttp2_data_chunk)
         nghttp2.nghttp2_session_callbacks_set_on_frame_send_callback(self.c_callbacks, _cb_nghttp2_frame_send)
         nghttp2.nghttp2_session_callbacks_set_send_data_callback(self.c_callbacks, _cb_nghttp2_send_data)

@@ -20,6 +20,7 @@ cdef enum:
     MOST_QUEUED = 4096                  # frames that wait in nghttp2 for a client that does not read
     SMALL_INCREMENT = 256               # octets of a WINDOW_UPDATE below which it is of no use to anybody
     BEHIND_A_STREAM = 16384             # bytes of frames, but of DATA, that may come of a stream when it has ended
+    OF_WINDOW = 10                      # bytes on the wire for one of a window, at worst: with the head of a frame
     READ_BY = 64                        # bytes of a response for which a client may say one: a WINDOW_UPDATE of 13 for each 832
     BOMB = 4                            # times http2_max_headers_size, beyond which fields are no mistake
     OFFENDERS_SHARE = 16                # the part of what is allowed at once that is left to offenders
@@ -127,6 +128,8 @@ cdef class LimitedSession(Session):
         cdef int kind = head.type
         cdef int before = self.last_kind
         self.last_kind = kind
+        if kind == nghttp2.NGHTTP2_HEADERS or kind == nghttp2.NGHTTP2_CONTINUATION:
+            self.head_ends = head.flags & nghttp2.NGHTTP2_FLAG_END_HEADERS != 0
         if kind == nghttp2.NGHTTP2_HEADERS:
             self.continuations = 0
             self._on_id(head.stream_id)
@@ -156,10 +159,11 @@ cdef class LimitedSession(Session):
     cdef int _on_taken(self, ssize_t size) except -1:
         """nghttp2 has read so much, and has passed over what was of streams that have ended.
 
-        One window of the connection may have been on its way: the client learns that a stream has ended before it gets another.
+        One window of the connection may have been on its way: the client learns that a stream has ended before it gets another. What each stream
+        is allowed does not expire, so it is bytes for a request that have a bound.
         """
         self.in_vain += size
-        if self.in_vain <= <int64_t>(2 * self.window + 16 * self.context.max_frame_size):
+        if self.in_vain <= <int64_t>(OF_WINDOW * self.window + 16 * self.context.max_frame_size):
             return 0
         return self._end(nghttp2.NGHTTP2_ENHANCE_YOUR_CALM, REJECTED_HTTP2_FLOOD, "too many frames of streams that have ended")
 

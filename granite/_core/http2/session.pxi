@@ -12,6 +12,18 @@ cdef inline bint _ends_block(uint8_t kind, uint8_t flags) noexcept:
     return kind != nghttp2.NGHTTP2_HEADERS and kind != nghttp2.NGHTTP2_CONTINUATION or flags & nghttp2.NGHTTP2_FLAG_END_HEADERS != 0
 
 
+cdef inline int32_t _number_in(const char *goaway) noexcept:
+    """The last stream that a frame names."""
+    cdef const uint8_t *place = <const uint8_t *>goaway + FRAME_HEAD
+    return (place[0] & 0x7f) << 24 | place[1] << 16 | place[2] << 8 | place[3]
+
+
+cdef inline void _put_number(char *goaway, int32_t last) noexcept:
+    cdef int i
+    for i in range(4):
+        goaway[FRAME_HEAD + i] = <char>(last >> (24 - 8 * i))
+
+
 cdef int _cb_nghttp2_begin_headers(nghttp2.nghttp2_session *session, const nghttp2.nghttp2_frame *frame, void *user) except -902:
     return (<Http2Session>user)._on_begin_headers(frame)
 
@@ -19,6 +31,13 @@ cdef int _cb_nghttp2_begin_headers(nghttp2.nghttp2_session *session, const nghtt
 cdef int _cb_nghttp2_frame_recv(nghttp2.nghttp2_session *session, const nghttp2.nghttp2_frame *frame, void *user) except -902:
     (<Http2Session>user)._on_frame(frame)
     return _verdict(user)
+
+
+cdef int _cb_nghttp2_invalid_frame(nghttp2.nghttp2_session *session, const nghttp2.nghttp2_frame *frame, int code, void *user) except -902:
+    cdef Http2Stream stream = _stream_of(session, frame.hd.stream_id)
+    if stream is not None and frame.hd.type == nghttp2.NGHTTP2_HEADERS:
+        stream.malformed = True
+    return 0
 
 
 cdef int _cb_nghttp2_frame_send(nghttp2.nghttp2_session *session, const nghttp2.nghttp2_frame *frame, void *user) except -902:
@@ -326,7 +345,10 @@ cdef class Http2Session(LimitedSession):
                     size = nghttp2.nghttp2_session_mem_send(self.c_session, &data)
                     if size <= 0:
                         break
-                    out_copy(transport.pool, &transport.out, <const char *>data, size)
+                    if data[3] == nghttp2.NGHTTP2_GOAWAY:
+                        self._copy_goaway(<const char *>data, size)
+                    else:
+                        out_copy(transport.pool, &transport.out, <const char *>data, size)
                     whole = _ends_block(data[3], data[4])
             finally:
                 self.busy = False
@@ -342,14 +364,21 @@ cdef class Http2Session(LimitedSession):
                 return transport.flush_soon()
         return 0
 
+    cdef int _copy_goaway(self, const char *data, size_t size) except -1:
+        """RFC 9113, 6.8: the number never rises. nghttp2's own, when the protocol is broken, counts the streams that were refused behind the last one."""
+        cdef char frame[17]
+        memcpy(frame, data, 17)
+        if self.last_told < _number_in(frame) < LAST_STREAM:
+            _put_number(frame, self.last_told)
+        out_copy(self.transport.pool, &self.transport.out, frame, 17)
+        return out_copy(self.transport.pool, &self.transport.out, data + 17, size - 17) if size > 17 else 0
+
     cdef int _on_broken(self, int code) except -1:
         """nghttp2 can't go on, or must not, and says nothing to the client."""
         cdef Transport transport = self.transport
         cdef uint32_t error = self.fault or nghttp2.NGHTTP2_ENHANCE_YOUR_CALM
         cdef Rejection reason = REJECTED_HTTP2_FLOOD
-        cdef int32_t last = self._last_begun()
         cdef char frame[17]
-        cdef int i
         if code == nghttp2.NGHTTP2_ERR_NOMEM:
             raise MemoryError()
         if code == ERR_TOO_MANY_CONTINUATIONS:
@@ -362,8 +391,7 @@ cdef class Http2Session(LimitedSession):
         if not self.fault and self.http.rejections.note(reason):
             _log.info("%s: HTTP/2: %s", name_of(transport.client()), nghttp2.nghttp2_strerror(code).decode("ascii"))
         memcpy(frame, b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0", 17)
-        for i in range(4):
-            frame[9 + i] = <char>(last >> (24 - 8 * i))
+        _put_number(frame, self._last_begun())
         frame[16] = <char>error
         out_copy(transport.pool, &transport.out, frame, 17)
         self._close_streams()           # what they say, nghttp2 does not take any more
@@ -407,8 +435,9 @@ cdef class Http2Session(LimitedSession):
         return 0
 
     cdef int _on_late_head(self) except -1:
-        if _stream_of(self.c_session, self.head_id) is None:
-            self.head_until = 0         # it was malformed, and nghttp2 does not say where such a block ends
+        cdef Http2Stream stream = _stream_of(self.c_session, self.head_id)
+        if self.head_ends and (stream is None or stream.malformed):
+            self.head_until = 0         # nghttp2 says nothing of the end of a block that was malformed
             return 0
         return self._end(nghttp2.NGHTTP2_PROTOCOL_ERROR, REJECTED_HEAD_TIMEOUT, f"the request's head took longer than {self.http.timeouts.head / 1000.0:g} s")
 
@@ -456,8 +485,10 @@ cdef class Http2Session(LimitedSession):
         if frame.hd.type == nghttp2.NGHTTP2_RST_STREAM:
             if frame.rst_stream.error_code == nghttp2.NGHTTP2_PROTOCOL_ERROR:
                 return self._on_malformed()
-            # Streams beyond the limit, of a client that has not acknowledged it.
-            return self._account(ABUSE_RESETS) if frame.rst_stream.error_code == nghttp2.NGHTTP2_REFUSED_STREAM else 0
+            # Streams beyond the limit, of a client that has not acknowledged it; those behind the last one are nobody's fault.
+            if frame.rst_stream.error_code == nghttp2.NGHTTP2_REFUSED_STREAM and frame.hd.stream_id <= self.last_told:
+                self._account(ABUSE_RESETS)
+            return 0
         if frame.hd.type == nghttp2.NGHTTP2_GOAWAY:
             if self.ending:
                 return 0

@@ -358,7 +358,9 @@ cdef class Http2Stream(StreamRequest):
                 exchange.withdraw(True)
         finally:
             # As much may be on its way: of the body, with the frames around it, and of windows that are opened as the response is read.
-            session.in_vain -= self.bytes_out // READ_BY + (0 if self.ended else 2 * <int64_t>session.stream_window)
+            session.in_vain -= self.bytes_out // READ_BY
+            if not self.ended:
+                session.in_vain -= OF_WINDOW * <int64_t>min(session.stream_window, session.window)
             self._request_ends()
             session._remove(self)
         return 0

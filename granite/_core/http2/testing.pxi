@@ -43,7 +43,7 @@ cdef class SessionMemory:
 
     def realloc(self, size_t block, size_t size):
         cdef void *moved = _cb_nghttp2_realloc(self._known(block), size, self.c_slot)
-        if block and moved is not NULL:
+        if block and (moved is not NULL or size == 0):
             self.blocks.discard(block)
         return self._note(moved)
 

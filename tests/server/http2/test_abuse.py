@@ -191,12 +191,12 @@ def test_long_heads_are_not_in_vain(wire, serve):
         assert client.answer(stream)[":status"] == "200"
 
 
+async def early(scope, receive, send):
+    await answer(send, b"no more of it")
+
+
 def test_what_was_on_its_way_when_its_stream_ended(wire, serve):
     """Bodies in small pieces, and nobody waits for them: it is not their client's fault."""
-
-    async def early(scope, receive, send):
-        await answer(send, b"no more of it")
-
     client = wire(serve(early))
     for _ in range(100):
         stream = client.request(end=False, method="POST")
@@ -220,6 +220,23 @@ def test_others_are_served_during_a_flood(wire, connect, serve, flood):
         assert other.ask().body == b"hello"
         answered += 1
     assert answered == 20
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_pieces_of_next_to_nothing_on_their_way(wire, serve, size):
+    """A window is of bytes; the frames that fill it may be many times as large."""
+    window = 65535
+    server = serve(
+        early,
+        http2_initial_stream_window_size=window,
+        http2_initial_connection_window_size=window,
+    )
+    client = wire(server)
+    for _ in range(20):
+        stream = client.request(end=False, method="POST")
+        client.send(frame(DATA, 0, stream, b"x" * size) * (window // size))
+        client.ping()
+    assert client.answer(client.request())[":status"] == "200"
 
 
 def test_windows_of_downloads_that_have_ended(wire, serve):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -14,12 +15,14 @@ from tests.http2.wire import (
     HEADERS,
     INITIAL_WINDOW,
     PREFACE,
+    PROTOCOL_ERROR,
     RST_STREAM,
     frame,
     request_fields,
 )
 from tests.server.apps import Gate, Seen, answer, body, body_of, eventually, hello, start
 from tests.server.http2.marks import plain_and_tls
+from tests.server.http2.test_goaway import fill, large_or_small
 from tests.server.inside import counted, wait_for
 
 MIB = 1024 * 1024
@@ -263,3 +266,27 @@ def test_a_head_that_is_malformed_has_ended(wire, serve, lines):
     assert client.answer(stream)[":status"] == "200"
     assert client.until(DATA, stream).payload == b"hello"
     assert counted(server)["rejected_head_timeout"] == 0
+
+
+def test_a_malformed_head_whose_reset_has_to_wait(wire, serve):
+    """It has ended for the client all the same."""
+    server = serve(large_or_small, request_head_timeout=1, write_timeout=60)
+    client = wire(server, values={INITIAL_WINDOW: 2**31 - 1}, receive_buffer=65536)
+    large = fill(server, client)
+    malformed = client.request("/", "connection: a")
+    time.sleep(2.5)  # longer than the timeout
+    client.until(RST_STREAM, malformed)
+    client.until(DATA, large, END_STREAM)
+    assert counted(server)["rejected_head_timeout"] == 0
+
+
+@pytest.mark.parametrize("keep_alive", [60, 0])
+def test_a_malformed_head_without_end(wire, serve, keep_alive):
+    """What is wrong with it does not make it complete."""
+    server = serve(hello, request_head_timeout=1, keep_alive_timeout=keep_alive)
+    client = wire(server)
+    block = client.encoder.encode(request_fields("/", "connection: a"))
+    client.send(frame(HEADERS, END_STREAM, client.new_stream(), block))
+    *_, last = client.frames()
+    assert (last.kind, last.code) == (GOAWAY, PROTOCOL_ERROR)
+    assert counted(server)["rejected_head_timeout"] == 1

@@ -22,6 +22,7 @@ from tests.http2.wire import (
     PROTOCOL_ERROR,
     REFUSED_STREAM,
     RST_STREAM,
+    SETTINGS,
     frame,
     request_fields,
     settings,
@@ -33,6 +34,20 @@ from tests.server.inside import inside, stopping, wait_for
 
 ALL = 2**31 - 1
 MIB = 1024 * 1024
+
+
+async def large_or_small(scope, receive, send):
+    await answer(send, b"x" * 8 * MIB if scope["path"] == "/large" else b"done")
+
+
+def fill(server, client, beside=0):
+    """Ask for a response that is not read, beside others, until nothing more can be sent."""
+    client.send(window_update(0, 2**30))
+    stream = client.request("/large")
+    wait_for(server, requests_handled=beside + 1)
+    for _ in range(100):  # turns, in which all goes that the socket takes
+        inside(server, lambda core: None)
+    return stream
 
 
 def drain(server, grace=60.0):
@@ -174,18 +189,14 @@ def test_what_comes_before_the_second_has_left_is_not_begun(wire, serve, blocked
         calls.append(scope["path"])
         if scope["path"] == "/held":
             await gate.wait()
-        await answer(send, b"x" * 8 * MIB if scope["path"] == "/large" else b"done")
+        await large_or_small(scope, receive, send)
 
     server = serve(app, graceful_timeout=600)
     client = wire(server, values={INITIAL_WINDOW: 2**31 - 1}, receive_buffer=65536)
-    client.send(window_update(0, 2**30))
     running = {client.request("/held")}
     assert gate.reached.wait(30)
     if blocked:
-        running.add(client.request("/large"))
-        eventually(lambda: "/large" in calls)
-        for _ in range(100):  # turns, in which all goes that the socket takes
-            inside(server, lambda core: None)
+        running.add(fill(server, client, beside=1))
     drain(server)
     late = client.new_stream()
     fields = client.encoder.encode(request_fields("/late"))
@@ -207,6 +218,39 @@ def test_what_comes_before_the_second_has_left_is_not_begun(wire, serve, blocked
     assert ended == running
     assert "/late" not in calls
     eventually(lambda: server.counters()["exchanges"] == 0)
+
+
+def test_a_protocol_that_is_broken_behind_the_last_goaway(wire, serve):
+    """RFC 9113, 6.8: what that one names does not rise, whoever writes it."""
+    server = serve(large_or_small, graceful_timeout=600)
+    client = wire(server, values={INITIAL_WINDOW: 2**31 - 1}, receive_buffer=65536)
+    large = fill(server, client)
+    drain(server)
+    client.send(frame(PING, ACK, 0, b"granite."))
+    client.request("/late")
+    client.send(frame(DATA, 0, 0, b"of no stream"))
+    found = [each for each in client.frames() if each.kind == GOAWAY]
+    told = [(each.last_stream, each.code) for each in found]
+    assert told == [(ALL, NO_ERROR), (large, NO_ERROR), (large, PROTOCOL_ERROR)]
+
+
+def test_many_that_come_behind_the_second(wire, serve):
+    """They are refused, and nobody's fault: what runs goes on."""
+    server = serve(large_or_small, graceful_timeout=600, http2_max_concurrent_streams=5000)
+    client = wire(server, values={INITIAL_WINDOW: 2**31 - 1}, receive_buffer=65536)
+    client.send(frame(SETTINGS, ACK))
+    large = fill(server, client)
+    drain(server)
+    client.send(frame(PING, ACK, 0, b"granite."))
+    late = {client.request("/late") for _ in range(1500)}
+    refused, ended = set(), set()
+    for found in client.frames():
+        if found.kind == RST_STREAM:
+            assert found.code == REFUSED_STREAM
+            refused.add(found.stream)
+        if found.kind == DATA and found.flags & END_STREAM:
+            ended.add(found.stream)
+    assert (refused, ended, client.received) == (late, {large}, 8 * MIB)
 
 
 def test_a_body_on_its_way_is_read_to_its_end(connect, serve):
