@@ -28,7 +28,7 @@ from tests.http2.wire import (
     settings,
     window_update,
 )
-from tests.server.apps import Gate, answer, echo_body, eventually, held_up, hello
+from tests.server.apps import Gate, answer, behind, echo_body, eventually, held_up, hello
 from tests.server.http2.marks import every_interface, plain_and_tls
 from tests.server.inside import inside, stopping, wait_for
 
@@ -38,6 +38,17 @@ MIB = 1024 * 1024
 
 async def large_or_small(scope, receive, send):
     await answer(send, b"x" * 8 * MIB if scope["path"] == "/large" else b"done")
+
+
+def noting(calls, gate):
+    """The same, as soon as the gate is open for /held; the paths are noted."""
+    held = behind(gate, large_or_small)
+
+    async def app(scope, receive, send):
+        calls.append(scope["path"])
+        await (held if scope["path"] == "/held" else large_or_small)(scope, receive, send)
+
+    return app
 
 
 def fill(server, client, beside=0):
@@ -149,16 +160,8 @@ def test_the_ping_comes_behind_the_first(wire, serve):
 
 def test_what_comes_behind_the_second_is_not_begun(wire, serve):
     """And the client is told so by the number."""
-    gate = Gate()
-    calls = []
-
-    async def app(scope, receive, send):
-        calls.append(scope["path"])
-        if scope["path"] == "/held":
-            await gate.wait()
-        await answer(send, b"done")
-
-    server = serve(app, graceful_timeout=600)
+    gate, calls = Gate(), []
+    server = serve(noting(calls, gate), graceful_timeout=600)
     client = wire(server)
     held = client.request("/held")
     assert gate.reached.wait(30)
@@ -182,16 +185,8 @@ def test_what_comes_behind_the_second_is_not_begun(wire, serve):
 @pytest.mark.parametrize("blocked", [False, True], ids=["at once", "while nothing can be sent"])
 def test_what_comes_before_the_second_has_left_is_not_begun(wire, serve, blocked):
     """Its number was said when it was due; it may leave much later."""
-    gate = Gate()
-    calls = []
-
-    async def app(scope, receive, send):
-        calls.append(scope["path"])
-        if scope["path"] == "/held":
-            await gate.wait()
-        await large_or_small(scope, receive, send)
-
-    server = serve(app, graceful_timeout=600)
+    gate, calls = Gate(), []
+    server = serve(noting(calls, gate), graceful_timeout=600)
     client = wire(server, values={INITIAL_WINDOW: 2**31 - 1}, receive_buffer=65536)
     running = {client.request("/held")}
     assert gate.reached.wait(30)
