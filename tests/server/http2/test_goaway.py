@@ -160,7 +160,8 @@ def test_the_ping_comes_behind_the_first(wire, serve):
 
 def test_what_comes_behind_the_second_is_not_begun(wire, serve):
     """And the client is told so by the number."""
-    gate, calls = Gate(), []
+    gate = Gate()
+    calls: list[str] = []
     server = serve(noting(calls, gate), graceful_timeout=600)
     client = wire(server)
     held = client.request("/held")
@@ -185,7 +186,8 @@ def test_what_comes_behind_the_second_is_not_begun(wire, serve):
 @pytest.mark.parametrize("blocked", [False, True], ids=["at once", "while nothing can be sent"])
 def test_what_comes_before_the_second_has_left_is_not_begun(wire, serve, blocked):
     """Its number was said when it was due; it may leave much later."""
-    gate, calls = Gate(), []
+    gate = Gate()
+    calls: list[str] = []
     server = serve(noting(calls, gate), graceful_timeout=600)
     client = wire(server, values={INITIAL_WINDOW: 2**31 - 1}, receive_buffer=65536)
     running = {client.request("/held")}
