@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 import httpx
 import pytest
 
-from tests.granite_process import LAUNCHER, PATIENCE, GraniteProcess
+from tests.granite_process import LAUNCHER, GraniteProcess
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from tests.server.tls import Authority

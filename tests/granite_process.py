@@ -13,9 +13,10 @@ import threading
 import time
 from pathlib import Path
 
+from tests.patience import PATIENCE, PATIENT
+
 ROOT = Path(__file__).resolve().parent.parent
 LAUNCHER = ("-m", "granite")
-PATIENCE = 60.0  # seconds, for what must happen; a busy machine is slow
 
 
 def with_constant(name: str, value: float) -> tuple[str, ...]:
@@ -51,7 +52,8 @@ class GraniteProcess:
     ):
         environ = {k: v for k, v in os.environ.items() if not k.startswith("GRANITE_")}
         search = os.pathsep.join(filter(None, (str(ROOT), environ.get("PYTHONPATH"))))
-        environ |= {"PYTHONPATH": search, **(env or {})}
+        patient = {f"GRANITE_{name.upper()}": str(value) for name, value in PATIENT.items()}
+        environ |= {"PYTHONPATH": search, **patient, **(env or {})}
         environ.pop("PYTHONUNBUFFERED", None)  # it makes two writes, which may mix, of each line
         self._output = ""
         self._rest = b""

@@ -9,7 +9,7 @@ from pathlib import Path
 import trustme
 from cryptography import x509
 
-from tests.granite_process import PATIENCE
+from tests.patience import PATIENCE
 
 
 class Pair:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from tests.arbiter.loads import IDLE
-from tests.granite_process import PATIENCE
+from tests.patience import PATIENCE
 
 
 def get(url: str, client: Any = httpx, **options: Any) -> httpx.Response:

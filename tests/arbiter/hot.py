@@ -14,7 +14,8 @@ import httpx
 from tests.arbiter.asking import get
 from tests.arbiter.changing import MODULE
 from tests.arbiter.loads import Load
-from tests.granite_process import PATIENCE, GraniteProcess
+from tests.granite_process import GraniteProcess
+from tests.patience import PATIENCE
 
 __all__ = ["MODULE", "Hot", "visitors"]
 

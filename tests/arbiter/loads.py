@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from tests.granite_process import PATIENCE
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -7,7 +7,7 @@ import socket
 import sys
 import threading
 
-from tests.granite_process import PATIENCE
+from tests.patience import PATIENCE
 
 
 class Manager:

@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.granite_process import PATIENCE, ROOT, GraniteProcess
+from tests.granite_process import ROOT, GraniteProcess
+from tests.patience import PATIENCE
 
 METRICS = ("--metrics", "--metrics-port", "0", "--metrics-scrape-interval", "100ms")
 

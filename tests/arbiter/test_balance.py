@@ -14,7 +14,7 @@ import pytest
 
 from tests.arbiter.asking import until
 from tests.arbiter.loads import Load
-from tests.granite_process import PATIENCE
+from tests.patience import PATIENCE
 
 APPS = Path(__file__).parent
 REQUEST = b"GET /pid HTTP/1.1\r\nHost: test\r\n\r\n"

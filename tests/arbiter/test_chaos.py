@@ -21,7 +21,7 @@ import pytest
 from tests.arbiter.asking import descriptors, until
 from tests.arbiter.changing import hang_up, workers
 from tests.arbiter.loads import Load
-from tests.granite_process import PATIENCE
+from tests.patience import PATIENCE
 
 APPS = Path(__file__).parent
 SECONDS = float(os.environ.get("GRANITE_CHAOS", "5"))
@@ -108,7 +108,7 @@ def test_chaos(run_granite, tmp_path, sockets):
     finally:
         done.set()
         for thread in rude:
-            thread.join(30)
+            thread.join(PATIENCE)
     assert harmed
     assert {int(body) for _, body in load.answers} - set(harmed)
     # A connection that had no answer yet may have been accepted by a worker that was to die.

@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.granite_process import PATIENCE, with_constant
+from tests.granite_process import with_constant
+from tests.patience import PATIENCE
 
 APPS = Path(__file__).parent
 HEAD = b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\n"

@@ -12,7 +12,7 @@ import pytest
 from tests.arbiter.asking import until
 from tests.arbiter.changing import hang_up
 from tests.arbiter.test_drain import connect, read_response
-from tests.granite_process import PATIENCE
+from tests.patience import PATIENCE
 
 APPS = Path(__file__).parent
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"

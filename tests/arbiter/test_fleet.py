@@ -15,7 +15,8 @@ import httpx
 import pytest
 
 from tests.arbiter.changing import told, workers
-from tests.granite_process import PATIENCE, GraniteProcess
+from tests.granite_process import GraniteProcess
+from tests.patience import PATIENCE
 
 APPS = Path(__file__).parent
 

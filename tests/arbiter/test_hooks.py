@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.granite_process import PATIENCE
+from tests.patience import PATIENCE
 
 APPS = Path(__file__).parent
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.arbiter.asking import until
 from tests.arbiter.hot import MODULE, Hot, descriptors, visitors
+from tests.patience import PATIENCE
 
 pytest.importorskip("watchfiles")
 
@@ -242,7 +243,7 @@ def test_the_watcher_ends_with_the_arbiter(hot, settled):
         hot.save("two")
         hot.expect("two")
     granite.signal(signal.SIGKILL)
-    granite.process.wait(20)
+    granite.process.wait(PATIENCE)
     granite.wait_gone()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.granite_process import PATIENCE
+from tests.patience import PATIENCE
 from tests.ports import unused_port
 
 APPS = Path(__file__).parent

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.arbiter.asking import until
-from tests.granite_process import PATIENCE
+from tests.patience import PATIENCE
 from tests.server.apps import eventually
 
 APPS = Path(__file__).parent

@@ -15,7 +15,7 @@ import pytest
 
 from tests.arbiter.asking import until
 from tests.arbiter.measuring import METRICS, Measured
-from tests.granite_process import PATIENCE
+from tests.patience import PATIENCE
 from tests.unit.metrics.views import may_be_urgent
 
 APPS = Path(__file__).parent

@@ -18,7 +18,8 @@ import pytest
 
 from tests.arbiter.asking import until
 from tests.arbiter.measuring import command, load
-from tests.granite_process import PATIENCE, ROOT
+from tests.granite_process import ROOT
+from tests.patience import PATIENCE
 from tests.ports import unused_port
 
 

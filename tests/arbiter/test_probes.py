@@ -17,7 +17,8 @@ from tests.arbiter.changing import Changing, hang_up, told, workers
 from tests.arbiter.loads import IDLE, Clients
 from tests.arbiter.test_drain import HEAD, connect, read_response
 from tests.arbiter.upgrading import TAKEN, Upgrading, alive
-from tests.granite_process import PATIENCE, GraniteProcess
+from tests.granite_process import GraniteProcess
+from tests.patience import PATIENCE
 
 APPS = Path(__file__).parent
 METRICS = ("--metrics", "--metrics-port", "0")

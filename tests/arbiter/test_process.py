@@ -19,7 +19,8 @@ import trustme
 
 from tests.arbiter.asking import facts, one_line, title, until, wait_for_port
 from tests.arbiter.managing import Manager
-from tests.granite_process import PATIENCE, ROOT, GraniteProcess
+from tests.granite_process import ROOT, GraniteProcess
+from tests.patience import PATIENCE
 
 APPS = Path(__file__).parent
 NOBODY = pwd.getpwnam("nobody")

@@ -11,7 +11,8 @@ import pytest
 from tests.arbiter.asking import until
 from tests.arbiter.changing import told, workers
 from tests.arbiter.loads import Load
-from tests.granite_process import PATIENCE, GraniteProcess, with_constant
+from tests.granite_process import GraniteProcess, with_constant
+from tests.patience import PATIENCE
 
 APPS = Path(__file__).parent
 

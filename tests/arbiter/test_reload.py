@@ -16,7 +16,7 @@ from tests.arbiter.changing import MODULE, hang_up, told, workers
 from tests.arbiter.loads import Load
 from tests.arbiter.test_drain import HEAD, connect, read_response
 from tests.arbiter.test_systemd import answer
-from tests.granite_process import PATIENCE
+from tests.patience import PATIENCE
 
 APPS = Path(__file__).parent
 

@@ -26,6 +26,7 @@ from granite.settings.load import load
 from tests.arbiter.loads import Load
 from tests.arbiter.managing import Manager
 from tests.granite_process import ROOT, GraniteProcess
+from tests.patience import PATIENCE
 
 APPS = Path(__file__).parent
 UNITS = ROOT / "examples" / "systemd"
@@ -80,7 +81,7 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]
 def ask(address: str | tuple[str, int]) -> socket.socket:
     """Send a request that is the connection's last."""
     client = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
-    client.settimeout(20)
+    client.settimeout(PATIENCE)
     client.connect(address)
     client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
     return client

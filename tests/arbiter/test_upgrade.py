@@ -20,6 +20,7 @@ from tests.arbiter.test_drain import HEAD, connect, read_response
 from tests.arbiter.test_systemd import answer, ask
 from tests.arbiter.upgrading import TAKEN, Upgrading, alive, descriptors
 from tests.granite_process import GraniteProcess
+from tests.patience import PATIENCE
 
 APPS = Path(__file__).parent
 
@@ -52,7 +53,7 @@ def test_the_successor_serves_new_code_by_new_settings(changing, start):
     changing.write("two")
     config.write_text("workers = 3\n")
     assert server.upgrade() == first
-    assert server.granite.process.wait(20) == 0
+    assert server.granite.process.wait(PATIENCE) == 0
     assert told(server.granite)[0] == "two"
     assert len(server.workers()) == 3
     assert not server.workers() & old

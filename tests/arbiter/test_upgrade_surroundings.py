@@ -249,7 +249,7 @@ def test_sockets_of_systemd(tmp_path, start):
         listening = f"listening on http://127.0.0.1:{port} (systemd, web)\n"
         assert server.granite.output.count(listening) == count
         told = httpx.get(f"http://127.0.0.1:{port}/").json()
-        assert not [name for name in told["environ"] if name.startswith(("LISTEN_", "GRANITE_"))]
+        assert not [name for name in told["environ"] if name.startswith(("LISTEN_", INHERITED))]
         # The standard ones, and the one that lists them.
         assert told["child"] == [0, 1, 2, 3]
         assert b"200 OK" in answer(ask(str(tmp_path / "sock")))

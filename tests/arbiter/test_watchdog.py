@@ -16,7 +16,8 @@ import pytest
 
 from tests.arbiter.asking import until
 from tests.arbiter.changing import workers
-from tests.granite_process import PATIENCE, with_constant
+from tests.granite_process import with_constant
+from tests.patience import PATIENCE
 
 APPS = Path(__file__).parent
 

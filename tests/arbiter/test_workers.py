@@ -14,7 +14,8 @@ import pytest
 
 from tests.arbiter.asking import facts, until, wait_for_port
 from tests.arbiter.test_drain import connect
-from tests.granite_process import PATIENCE, GraniteProcess
+from tests.granite_process import GraniteProcess
+from tests.patience import PATIENCE
 
 APPS = Path(__file__).parent
 

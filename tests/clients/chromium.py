@@ -24,7 +24,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.granite_process import PATIENCE
+from tests.patience import PATIENCE
 
 __all__ = ["Browser", "Page", "find"]
 

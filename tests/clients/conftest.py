@@ -12,6 +12,7 @@ import pytest
 from granite.testing import TestServer
 from tests.clients import chromium, node
 from tests.clients.apps import app
+from tests.patience import PATIENT
 from tests.ports import unused_port
 from tests.server.tls import Authority
 
@@ -36,6 +37,7 @@ def serve(authority: Authority, version: str) -> Iterator[Callable[..., TestServ
                 "host": "localhost",
                 "lifespan": "off",
                 "http": VERSIONS[version],
+                **PATIENT,
                 "ssl_redirect_port": unused_port(),
                 **settings,
             }

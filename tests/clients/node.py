@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.granite_process import PATIENCE
+from tests.patience import PATIENCE
 
 __all__ = ["find", "node"]
 

@@ -9,7 +9,8 @@ import subprocess
 import pytest
 
 from granite._core.tls import cipher_suites
-from tests.granite_process import PATIENCE, plain_environ
+from tests.granite_process import plain_environ
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.c_alone
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.patience import PATIENCE
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -53,7 +55,7 @@ def test_fastapi(client):
         assert len(list(response.iter_lines())) == len(names)
     # Background tasks run in threads, after their responses: in any order, and perhaps not yet.
     expected = sorted(f"created {name}" for name in names)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while (journal := sorted(shop.get("/journal").json())) != expected:
         assert time.monotonic() < deadline, journal
 

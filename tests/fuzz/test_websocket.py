@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from granite.testing import TestServer
+from tests.patience import PATIENCE
 from tests.server.websocket.client import OFFER, handshake
 from tests.wire.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, frame, parse
 
@@ -136,12 +137,12 @@ def test_what_is_heard(settings):
                 count = rng.randrange(1, 8) if way else 1
                 cuts = sorted(rng.randrange(len(data) + 1) for _ in range(count))
                 answer = talk(server, data, cuts if way else [0], with_handshake=way == 1)
-                heard = app.conversations.get(timeout=30)
+                heard = app.conversations.get(timeout=PATIENCE)
                 where = f"seed {SEED!r}, conversation {number}, way {way}: {data!r}"
                 assert parse(answer)[1] == b"", where
                 assert expected in (None, heard), where
                 expected = heard
         assert talk(server, frame(TEXT, b"on") + close(1000), [0], with_handshake=False)
-        assert app.conversations.get(timeout=30) == ["on", 1000]
+        assert app.conversations.get(timeout=PATIENCE) == ["on", 1000]
     assert {name: count for name, count in server.counters().items() if count} == {}
     assert server.exceptions == []

@@ -11,7 +11,8 @@ import time
 from typing import Any
 
 from tests.http2.client import Client, Response
-from tests.http2.wire import CANCEL, TIMEOUT
+from tests.http2.wire import CANCEL
+from tests.patience import PATIENCE
 from tests.server.raw import Response as RawResponse
 from tests.server.websocket.client import WebSocket
 
@@ -143,5 +144,5 @@ class StreamSocket:
         except TimeoutError:
             return True
         finally:
-            self.client.sock.settimeout(TIMEOUT)
+            self.client.sock.settimeout(PATIENCE)
         return False

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import hpack
 
-TIMEOUT = 30.0
+from tests.patience import PATIENCE
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY = range(8)
@@ -109,7 +110,7 @@ def connected(
 ) -> socket.socket:
     """A socket to the server, over TLS if there is a context, which then offers h2."""
     sock = socket.socket()
-    sock.settimeout(TIMEOUT)
+    sock.settimeout(PATIENCE)
     if receive_buffer:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     try:
@@ -160,7 +161,7 @@ class Wire:
         self.sock.setblocking(False)
         try:
             while rest and not self.ended:
-                assert poll.poll(TIMEOUT * 1000), "the server neither reads nor writes"
+                assert poll.poll(PATIENCE * 1000), "the server neither reads nor writes"
                 self._take_in()
                 while len(self._buffer) >= 9 and len(self._buffer) >= 9 + self._length:
                     found = self.read()
@@ -173,7 +174,7 @@ class Wire:
                 except OSError:
                     self.ended = True
         finally:
-            self.sock.settimeout(TIMEOUT)
+            self.sock.settimeout(PATIENCE)
 
     def _take_in(self) -> None:
         """Read what has come."""

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from granite.testing import TestServer
+from tests.patience import PATIENCE
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 HEAD_BEGUN = GET[:20]
@@ -24,12 +25,11 @@ BODY_BEGUN = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nbegun"
 CHUNK_BEGUN = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbeg"
 TRAILER_BEGUN = CHUNK_BEGUN + b"un\r\n0\r\nx-one: 1\r\nx-tw"
 LARGE = Path(sys.executable).resolve()  # a file that no socket buffer holds
-WAITING = 60.0  # seconds that the server gets to see that a connection has gone
 
 
 def connect(server: TestServer) -> socket.socket:
     sock = socket.create_connection((server.host, server.port))
-    sock.settimeout(WAITING)
+    sock.settimeout(PATIENCE)
     return sock
 
 
@@ -46,7 +46,7 @@ def finish(sock: socket.socket) -> None:
 
 def wait_for(server: TestServer, **wanted: int) -> None:
     """Return when the counters have the values, AssertionError if they never do."""
-    deadline = time.monotonic() + WAITING
+    deadline = time.monotonic() + PATIENCE
     while True:
         counters = server.counters()
         if all(counters[name] == value for name, value in wanted.items()):

@@ -13,6 +13,7 @@ import pytest
 
 from granite._core import buf
 from granite.testing import TestServer
+from tests.patience import PATIENCE
 from tests.wire.client import split_responses
 
 pytestmark = [
@@ -113,7 +114,7 @@ def test_twenty_thousand_requests_leave_memory_flat() -> None:
     with TestServer(app, lifespan="off") as server:
         address = (server.host, server.port)
         with socket.create_connection(address) as sock:
-            sock.settimeout(60)
+            sock.settimeout(PATIENCE)
             before = 0
             for number in range(WARM_UP + BATCHES):
                 if number == WARM_UP:
@@ -139,7 +140,7 @@ def test_a_failing_application_leaves_memory_flat(caplog: pytest.LogCaptureFixtu
                 before = private_bytes()
             path = b"/late" if number % 2 else b"/"
             with socket.create_connection((server.host, server.port)) as sock:
-                sock.settimeout(60)
+                sock.settimeout(PATIENCE)
                 sock.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
                 while sock.recv(65536):
                     pass

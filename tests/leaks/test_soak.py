@@ -26,6 +26,7 @@ import pytest
 
 from granite._core import buf
 from tests.granite_process import ROOT
+from tests.patience import PATIENCE
 
 pytestmark = [
     pytest.mark.no_sanitizer,
@@ -100,7 +101,7 @@ class Soaked:
         assert self._process.stdin is not None
         self._process.stdin.close()
         left = json.loads(self._line())["left"]
-        assert self._process.wait(60) == 0
+        assert self._process.wait(PATIENCE) == 0
         return left
 
     def destroy(self) -> None:
@@ -226,12 +227,12 @@ def test_soak(soaked: Soaked) -> None:
     finally:
         done.set()
         for thread in threads:
-            thread.join(30)
+            thread.join(PATIENCE)
         if load is not None:
             load.terminate()
             load.wait(30)
     assert not failures, failures
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while any((after := soaked.look())["counters"][name] for name in BUSY):
         assert time.monotonic() < deadline, after
         time.sleep(0.05)

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from granite._core.asgi import AsgiInterface
+from tests.patience import PATIENCE
 
 Message = Mapping[str, Any]
 Scope = dict[str, Any]
@@ -21,8 +22,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Fields = Iterable[tuple[bytes, bytes]]
-
-PATIENCE = 30.0  # seconds, for what must happen
 
 
 def asgi(app: App, extensions: dict[str, Any] | None = None) -> AsgiInterface:

@@ -16,6 +16,7 @@ import pytest
 
 from granite import log as granite_log
 from granite.testing import TestServer
+from tests.patience import PATIENT
 from tests.server.logged import Logged
 from tests.server.over_http2 import HTTP1_ONLY, OverHttp2
 from tests.server.over_rsgi import OverRsgi
@@ -215,6 +216,7 @@ def serve(
                 "lifespan": "off",
                 "loop": loop,
                 "graceful_timeout": 5.0,
+                **PATIENT,
                 "ssl_protocol_min": f"tls{tls_version}",
                 **secured,
                 **settings,

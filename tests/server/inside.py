@@ -14,10 +14,9 @@ from typing import Any, TypeVar
 from granite import snapshot
 from granite._core.server import Server
 from granite.testing import TestServer
+from tests.patience import PATIENCE
 
 T = TypeVar("T")
-
-PATIENCE = 30.0  # seconds, for what must happen
 
 
 def inside(served: TestServer, call: Callable[[Server], T]) -> T:
@@ -54,5 +53,5 @@ def stopping(served: TestServer) -> Iterator[None]:
     thread = threading.Thread(target=served.stop)
     thread.start()
     yield
-    thread.join(30)
+    thread.join(PATIENCE)
     assert not thread.is_alive()

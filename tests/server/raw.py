@@ -11,7 +11,7 @@ import socket
 import struct
 from dataclasses import dataclass, field
 
-TIMEOUT = 30.0
+from tests.patience import PATIENCE
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.1 (\d{3}) ([\x20-\x7e]*)")
 _FIELD_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+): ([^\r\n\x00]*)")
@@ -47,7 +47,7 @@ class Client:
     def __init__(self, host: str, port: int, *, receive_buffer: int = 0, source: str = "") -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.sock = socket.socket(family)
-        self.sock.settimeout(TIMEOUT)
+        self.sock.settimeout(PATIENCE)
         if receive_buffer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         try:
@@ -65,7 +65,7 @@ class Client:
         """A connection to a server at the Unix socket `path`."""
         self = cls.__new__(cls)
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(TIMEOUT)
+        self.sock.settimeout(PATIENCE)
         try:
             self.sock.connect(path)
         except BaseException:
@@ -93,7 +93,7 @@ class Client:
         except TimeoutError:
             pass
         finally:
-            self.sock.settimeout(TIMEOUT)
+            self.sock.settimeout(PATIENCE)
         return sent
 
     def request(
@@ -190,7 +190,7 @@ class Client:
         except TimeoutError:
             return True
         finally:
-            self.sock.settimeout(TIMEOUT)
+            self.sock.settimeout(PATIENCE)
         return False
 
     def until(self, mark: bytes) -> bytes:

@@ -16,11 +16,12 @@ import pytest
 from granite._core.server import Server
 from granite.settings.config import Config
 from granite.testing import TestServer
+from tests.patience import PATIENCE
 from tests.server.apps import Gate, answer, asgi, eventually, held_up, hello
 from tests.server.descriptors import no_more_files
 from tests.server.inside import counted, inside, wait_for
 from tests.server.loops import both_loops
-from tests.server.raw import TIMEOUT, Client, request
+from tests.server.raw import Client, request
 
 
 @pytest.fixture
@@ -89,12 +90,12 @@ def test_release_takes_no_connection_away(serve, listening):
     listen(served, sock, 3)
     client = Client(*sock.getsockname())
     client.request()
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     inside(served, lambda server: server.release(3))
     gate.open()
     assert client.response().status == 200
     client.request()
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     gate.open()
     assert client.response().status == 200
     client.close()
@@ -131,7 +132,7 @@ def test_a_server_that_drains_listens_no_more(serve, listening):
     sock = listening()
     client = Client(served.host, served.port)
     client.request()
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     assert inside(served, lambda server: server.draining) is False
 
     def drain(server: Server) -> str:
@@ -167,7 +168,7 @@ def test_connections_wait_while_there_are_no_descriptors(serve, log):
     served = serve(hello)
     clients = [socket.socket() for _ in range(5)]
     for client in clients:
-        client.settimeout(TIMEOUT)
+        client.settimeout(PATIENCE)
     with no_more_files():
         began = time.monotonic()
         for client in clients:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.server.apps import Gate, answer, attempt, body, body_of, held_up, hello, start
 from tests.server.raw import request
 
@@ -301,7 +302,7 @@ def test_a_client_that_goes(logged, connect):
 
     client = connect(logged(app))
     client.request("/slow")
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     client.reset()
     assert logged.line().endswith(' - "GET /slow HTTP/1.1" - aborted')
     gate.open()
@@ -375,7 +376,7 @@ def test_turned_away(logged, connect):
     server = logged(app, access_log_fmt=form, backpressure=1, overload="reject")
     first, second = connect(server), connect(server)
     first.request("/first")
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     assert second.ask("/second?a").status == 503
     assert logged.line() == '"GET /second?a HTTP/1.1" 503 19'
     gate.open()

@@ -15,7 +15,8 @@ from granite import log as granite_log
 from granite._core.accesslog import AccessLog
 from granite.settings.access_format import compile_format
 from granite.testing import TestServer
-from tests.server.apps import PATIENCE, answer, eventually, hello
+from tests.patience import PATIENCE
+from tests.server.apps import answer, eventually, hello
 from tests.server.logged import Logged
 from tests.server.raw import Client
 

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.server.apps import Gate, Seen, answer, body, body_of, hello, start, until_it_waits
 from tests.server.loops import both_loops
 from tests.server.raw import request
@@ -178,7 +179,7 @@ def test_pipelined_requests_wait_in_the_kernel_while_one_is_answered(connect):
     assert client.response().body == b"/first"
     for _ in range(2000):
         assert client.response().body == b"/other"
-    rest.join(30)
+    rest.join(PATIENCE)
     assert client.silent(0.05)
 
 

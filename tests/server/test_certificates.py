@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from granite.errors import BootError
 from granite.secure import load_context
 from granite.settings.config import Config
+from tests.patience import PATIENCE
 from tests.server.apps import hello
 
 
@@ -117,7 +118,7 @@ def test_without_a_certificate_the_core_of_tls_is_not_loaded():
         assert "granite._core.server" in sys.modules
         assert "granite._core.tls" not in sys.modules
     """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
 
 
 def _self_signed(folder: Path, key, password: str | None, days: int = 1) -> tuple[Path, Path]:

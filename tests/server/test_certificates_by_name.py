@@ -18,9 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import x25519
 from granite.errors import BootError
 from granite.secure import load_context
 from granite.settings.config import Config
+from tests.patience import PATIENCE
 from tests.server.apps import eventually, hello
-
-TIMEOUT = 30.0
 
 
 @pytest.fixture
@@ -44,7 +43,7 @@ def shown(trusting):
 
     def shown(server, name: str | None) -> str:
         with (
-            socket.create_connection((server.host, server.port), TIMEOUT) as sock,
+            socket.create_connection((server.host, server.port), PATIENCE) as sock,
             trusting.wrap_socket(sock, server_hostname=name) as secured,
         ):
             der = secured.getpeercert(binary_form=True)
@@ -73,7 +72,7 @@ def ask(tls_version):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         ).stdout
 
@@ -110,7 +109,7 @@ def test_by_name(serve, write, tmp_path, shown):
 def test_by_name_the_client_verifies_it(serve, write, trusting):
     server = serve(hello, ssl_certificate=[write("one", "localhost"), write("two", "b.test")])
     with (
-        socket.create_connection((server.host, server.port), TIMEOUT) as sock,
+        socket.create_connection((server.host, server.port), PATIENCE) as sock,
         trusting.wrap_socket(sock, server_hostname="b.test") as secured,
     ):
         secured.sendall(b"GET / HTTP/1.1\r\nHost: b.test\r\nConnection: close\r\n\r\n")
@@ -163,7 +162,7 @@ def test_a_client_that_tells_no_algorithms(serve, write):
     body = b"\x03\x03" + bytes(32) + b"\x00" + b"\x00\x02\x13\x01" + b"\x01\x00"
     body += len(extensions).to_bytes(2, "big") + extensions
     message = b"\x01" + len(body).to_bytes(3, "big") + body
-    with socket.create_connection((server.host, server.port), TIMEOUT) as sock:
+    with socket.create_connection((server.host, server.port), PATIENCE) as sock:
         sock.sendall(b"\x16\x03\x01" + len(message).to_bytes(2, "big") + message)
         assert sock.makefile("rb").read(7) == b"\x15\x03\x03\x00\x02\x02\x6d"
 

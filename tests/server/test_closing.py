@@ -14,6 +14,7 @@ import time
 import pytest
 
 from granite._core.server import Server
+from tests.patience import PATIENCE
 from tests.server.apps import (
     Gate,
     Seen,
@@ -49,7 +50,7 @@ def test_a_request_in_flight_is_answered_with_connection_close(connect, serve):
     server = serve(app, graceful_timeout=60)
     client, idle = connect(server), connect(server)
     client.request()
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     with stopping(server):
         assert idle.ended()
         gate.open()
@@ -65,7 +66,7 @@ def test_a_client_that_has_its_answer_and_stays_does_not_hold_up_the_end(connect
     server = serve(app, graceful_timeout=600)
     client = connect(server)
     client.request()
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     with stopping(server):
         gate.open()
         assert client.response().body == b"done"
@@ -85,7 +86,7 @@ def test_a_response_in_flight_is_completed(connect, serve):
     server = serve(app, graceful_timeout=60)
     client, idle = connect(server), connect(server)
     client.request()
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     with stopping(server):
         assert idle.ended()
         gate.open()
@@ -129,7 +130,7 @@ def test_new_connections_are_refused_while_it_drains(connect, serve):
     server = serve(app, graceful_timeout=60)
     client, idle = connect(server), connect(server)
     client.request()
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     with stopping(server):
         assert idle.ended()
         with pytest.raises(ConnectionRefusedError):
@@ -150,7 +151,7 @@ def test_work_after_the_response_is_waited_for(connect, serve):
     server = serve(app, graceful_timeout=60)
     client = connect(server)
     assert client.ask().body == b"done"
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     with stopping(server):
         assert client.ended()
         assert seen.empty
@@ -253,7 +254,7 @@ def test_the_lifespan_ends_after_the_last_request(connect, serve):
     server = serve(app, lifespan="on", graceful_timeout=60)
     client = connect(server)
     client.request()
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     with stopping(server):
         gate.open()
         assert client.response().status == 200
@@ -273,7 +274,7 @@ def test_the_counters_follow_what_is_open(connect, serve):
     idle, busy = connect(server), connect(server)
     idle.ask()
     busy.request("/wait")
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     counters = server.counters()
     assert (counters["connections"], counters["sessions"], counters["running"]) == (2, 1, 1)
     gate.open()
@@ -312,7 +313,7 @@ def test_a_client_that_asks_again_and_again_over_a_drain(connect, serve, keep_al
     eventually(lambda: all(answers))
     drain(server)
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
     assert [each[-1] for each in answers] == ["close"] * 20
     assert all(client.ended() for client in clients)
 
@@ -400,7 +401,7 @@ def test_a_streamed_response_that_ends_in_a_drain_may_be_followed_by_a_request(c
     server = serve(app)
     client = connect(server)
     client.request("/stream")
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     drain(server)
     gate.open()
     assert client.response().body == b"firstlast"

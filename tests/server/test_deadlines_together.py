@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.server.apps import answer, body_of, eventually, hello
 from tests.server.inside import inside, wait_for
 from tests.server.raw import request
@@ -36,7 +37,7 @@ def test_a_drain_ends_when_a_slow_client_has_its_last_response(connect, serve, w
     assert not idle.is_set()
     assert len(client.response().body) == KERNEL
     assert client.ended()
-    assert idle.wait(30)
+    assert idle.wait(PATIENCE)
 
 
 def test_a_head_behind_a_response_that_leaves_late_has_its_deadline(connect, logged):
@@ -82,13 +83,13 @@ class Blocking:
     async def __call__(self, scope, receive, send) -> None:
         if scope["path"] == "/block":
             self.entered.set()
-            assert self.leave.wait(30)
+            assert self.leave.wait(PATIENCE)
         await answer(send, await body_of(receive) or b"empty")
 
     def hold(self, client, seconds: float, meanwhile) -> None:
         """Keep the loop so long, by a request of this client; `meanwhile` does something."""
         client.request("/block")
-        assert self.entered.wait(30)
+        assert self.entered.wait(PATIENCE)
         meanwhile()
         time.sleep(seconds)
         self.leave.set()

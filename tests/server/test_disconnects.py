@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from granite.testing import TestServer
+from tests.patience import PATIENCE
 from tests.server.apps import Gate, Seen, attempt, body, body_of, eventually, start
 from tests.server.loops import both_loops
 from tests.server.raw import Client, request
@@ -100,7 +101,7 @@ def test_a_reset_frees_everything_while_the_application_is_busy(dial, leave, sen
     app = Busy()
     server, client = dial(app, body_high_water=HIGH_WATER)
     client.send_until_blocked(sent, 0.05)
-    assert app.gate.reached.wait(30)
+    assert app.gate.reached.wait(PATIENCE)
     leave(client)
     eventually(lambda: is_free(server, 1))
     app.gate.open()
@@ -115,7 +116,7 @@ def test_a_reset_after_the_client_has_ended_its_half(dial, leave, begun):
     app = Busy(*begun)
     server, client = dial(app)
     client.request()
-    assert app.gate.reached.wait(30)
+    assert app.gate.reached.wait(PATIENCE)
     client.end()
     assert client.silent(0.05) or begun[1:]
     leave(client)
@@ -170,7 +171,7 @@ def test_a_close_is_told_to_an_application_that_did_not_read(dial, sent):
     app = Busy()
     server, client = dial(app)
     client.send(BUSY[sent])
-    assert app.gate.reached.wait(30)
+    assert app.gate.reached.wait(PATIENCE)
     client.close()
     app.gate.open()
     if sent == "a part of a body":
@@ -183,7 +184,7 @@ def test_a_close_behind_a_body_that_nobody_reads_is_told_when_it_is_read(dial):
     app = Busy()
     server, client = dial(app, body_high_water=HIGH_WATER)
     client.send_until_blocked(POST, 0.05)
-    assert app.gate.reached.wait(30)
+    assert app.gate.reached.wait(PATIENCE)
     client.close()
     app.gate.open()
     assert app.seen.get() == "http.disconnect"
@@ -196,7 +197,7 @@ def test_a_client_that_ends_its_half_is_served(dial, before):
     app = Busy(*before)
     server, client = dial(app)
     client.request()
-    assert app.gate.reached.wait(30)
+    assert app.gate.reached.wait(PATIENCE)
     client.end()
     assert client.silent(1.3) or before[1:]  # longer than between two looks whether it is there
     app.gate.open()

@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.server.apps import (
     Gate,
     Seen,
@@ -42,7 +43,7 @@ def test_100_continue_comes_when_the_application_asks_for_the_body(connect, expe
     client = connect(app)
     for _ in range(2):
         client.send(expecting(expect=expect))
-        assert gate.reached.wait(30)
+        assert gate.reached.wait(PATIENCE)
         assert client.silent(0.03)
         gate.open()
         interim = client.response()
@@ -220,7 +221,7 @@ def test_a_body_that_nobody_reads_is_not_taken_for_ever(connect, coding):
     assert client.gone()  # without another response
     with contextlib.suppress(OSError):  # of which there is none any more, if it was reset
         client.sock.shutdown(socket.SHUT_RDWR)
-    thread.join(30)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
 
 

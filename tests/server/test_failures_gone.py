@@ -8,6 +8,7 @@ import asyncio
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.server.apps import Gate, Seen, answer, body, eventually, start
 from tests.server.inside import wait_for
 from tests.server.loops import both_loops
@@ -77,7 +78,7 @@ def test_it_is_one_where_the_application_was_not_told(connect, serve, log):
     server = serve(app)
     client = connect(server)
     client.request("/fails")
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     client.reset()
     wait_for(server, connections_active=0)
     gate.open()

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from tests.server.apps import PATIENCE, answer, hello, sending, start
+from tests.patience import PATIENCE
+from tests.server.apps import answer, hello, sending, start
 from tests.server.loops import both_loops
 
 IMF_FIXDATE = re.compile(

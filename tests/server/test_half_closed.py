@@ -8,6 +8,7 @@ import asyncio
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.server.apps import Gate, Message, Seen, answer, attempt, body, body_of, eventually, start
 from tests.server.loops import both_loops
 from tests.server.raw import request
@@ -41,7 +42,7 @@ def test_who_only_sends_does_not_notice(connect, state, data):
 
     client = connect(app)
     client.request("/", "TE: trailers", method="POST", body=data)
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     client.end()
     if state == "after an early hint":
         assert client.response().status == 103
@@ -123,7 +124,7 @@ def test_a_client_that_ends_its_half_inside_the_body_of_a_pipelined_request(conn
 
     client = connect(app)
     client.request("/first")
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     client.send(request("/second", "Content-Length: 3", method="POST") + b"x")
     client.end()
     assert client.silent()

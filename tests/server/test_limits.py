@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.server.apps import Gate, answer, echo_body, echo_path, hello
 from tests.server.loops import both_loops
 from tests.server.raw import request
@@ -92,7 +93,7 @@ def test_a_head_that_takes_too_long_is_a_408(connect):
     client = connect(hello, request_head_timeout=3)
     client.send(b"GET / HTTP/1.1\r\nHost:")
     assert refused(client, 408)
-    assert 2.95 < time.monotonic() - began < 30
+    assert 2.95 < time.monotonic() - began < PATIENCE
 
 
 def test_a_trickle_does_not_extend_the_deadline_of_a_head(connect):
@@ -100,7 +101,7 @@ def test_a_trickle_does_not_extend_the_deadline_of_a_head(connect):
     began = time.monotonic()
     client.send(b"GET / HTTP/1.1\r\n")
     while client.silent(0.05):
-        assert time.monotonic() - began < 30
+        assert time.monotonic() - began < PATIENCE
         client.send(b"X")
     assert client.response().status == 408
 
@@ -144,7 +145,7 @@ def test_an_idle_connection_is_closed(connect):
     began = time.monotonic()
     client.ask()
     assert client.ended()
-    assert 0.15 < time.monotonic() - began < 10
+    assert 0.15 < time.monotonic() - began < PATIENCE
 
 
 def test_the_keep_alive_deadline_begins_anew_after_each_request(connect):

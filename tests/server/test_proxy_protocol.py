@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.server.apps import Scopes, eventually
 from tests.server.raw import Client, request
 from tests.server.tls import SecureSocket
@@ -351,7 +352,7 @@ def test_over_a_unix_socket(serve, tmp_path: Path, scopes):
         (b"PROXY UNKNOWN\r\n", None, (path, None)),
     ]:
         with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(30)
+            sock.settimeout(PATIENCE)
             sock.connect(path)
             sock.sendall(header + request("/", "Connection: close"))
             assert sock.recv(15) == b"HTTP/1.1 200 OK"

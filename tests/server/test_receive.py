@@ -7,6 +7,7 @@ import gc
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.server.apps import Gate, Seen, answer, body, body_of, echo_body, start
 from tests.server.loops import both_loops
 from tests.server.raw import chunked, request
@@ -102,7 +103,7 @@ def test_what_has_arrived_meanwhile_is_joined(connect):
 
     client = connect(app)
     client.send(upload(300) + b"-")
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     for _ in range(299):
         client.send(b"+")
     gate.open()

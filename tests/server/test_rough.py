@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.server.apps import answer, body, body_of, eventually, start
 from tests.server.loops import both_loops
 from tests.server.raw import Client, chunked, request
@@ -152,7 +153,7 @@ def test_the_smallest_marks_lose_nothing(connect, low):
         sender = threading.Thread(target=client.request, kwargs={"method": "POST", "body": data})
         sender.start()
         response = client.response()
-        sender.join(30)
+        sender.join(PATIENCE)
         assert hashlib.sha256(response.body).digest() == hashlib.sha256(data).digest()
 
 

@@ -21,7 +21,8 @@ from granite._core.server import Server
 from granite.arbiter.listeners import open_listeners
 from granite.arbiter.slot_sockets import SlotSockets
 from granite.settings.config import Config
-from tests.server.apps import PATIENCE, asgi, hello
+from tests.patience import PATIENCE
+from tests.server.apps import asgi, hello
 from tests.server.descriptors import no_more_files
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a feature of Linux")
@@ -212,7 +213,7 @@ def test_one_that_drains_is_given_nothing() -> None:
         idle = asyncio.Event()
         tree.servers[1].drain(idle.set)
         assert owner(tree, 2) == 0
-        await asyncio.wait_for(idle.wait(), 30)
+        await asyncio.wait_for(idle.wait(), PATIENCE)
         before = tree.loads()[0]
         await tree.connect(8)
         assert tree.loads() == [before + 8, 0]
@@ -228,7 +229,7 @@ def test_one_that_drains_takes_what_is_in_the_pool() -> None:
         for client in late:
             tree.clients.append(await asyncio.open_connection(sock=client))
             await ask(*tree.clients[-1])
-        await asyncio.wait_for(idle.wait(), 30)
+        await asyncio.wait_for(idle.wait(), PATIENCE)
 
     run(test, reuse_port=True)
 
@@ -254,7 +255,7 @@ def test_one_that_drains_takes_no_notice_of_what_it_cannot_take(caplog) -> None:
         idle = asyncio.Event()
         with no_more_files():
             tree.servers[0].drain(idle.set)
-        await asyncio.wait_for(idle.wait(), 30)
+        await asyncio.wait_for(idle.wait(), PATIENCE)
         tree.clients.append(await asyncio.open_connection(sock=client))
         await ask(*tree.clients[-1])  # by the other one
         assert tree.loads() == [0, 1]
@@ -284,7 +285,7 @@ def test_nobody_is_waited_for_long() -> None:
     async def test(tree: Tree) -> None:
         tree.servers[1].close()
         owner(tree, 2, 4711)
-        await asyncio.wait_for(tree.connect(100), 30)
+        await asyncio.wait_for(tree.connect(100), PATIENCE)
         assert tree.loads() == [100, 0]
 
     run(test)

@@ -14,6 +14,7 @@ import pytest
 from granite import snapshot
 from granite._core.server import Server
 from granite.snapshot import HANDSHAKE_FAILURES
+from tests.patience import PATIENCE
 from tests.server.apps import Gate, answer, body, body_of, hello, start
 from tests.server.inside import counted, durations, inside, wait_for
 from tests.server.loops import both_loops
@@ -48,7 +49,7 @@ def test_connections_and_requests(serve, connect):
     for _ in range(3):
         assert client.ask().status == 200
     client.request("/wait")
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     numbers = wait_for(served, connections_handled=2)
     assert numbers["connections_active"] == 2
     assert numbers["requests_active"] == 1
@@ -168,7 +169,7 @@ def test_a_streamed_response_is_counted_as_it_leaves(connect, serve):
     client.request()
     head = bytes(client.until(b"\r\n\r\n")) + b"\r\n\r\n"
     client.read(1000)
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     wait_for(served, bytes_sent=len(head) + 1000)
     gate.open()
     client.read(1000)
@@ -275,7 +276,7 @@ def test_a_request_that_waits_for_the_one_before_it_waits_in_the_queue(connect, 
     served = serve(app, metrics=True)
     client = connect(served)
     client.send(request("/first") + request("/second"))
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     time.sleep(0.06)
     gate.open()
     assert [client.response().status for _ in range(2)] == [200, 200]
@@ -326,7 +327,7 @@ def test_requests_in_flight(connect, serve):
     clients = [connect(served) for _ in gates]
     for client, path in zip(clients, gates, strict=True):
         client.request(f"{path}?query", method="POST")
-        assert gates[path].reached.wait(30)
+        assert gates[path].reached.wait(PATIENCE)
     connect(served).ask("/other")
     told = inside(served, Server.in_flight)
     assert [(method, path) for method, path, _ in told] == [
@@ -366,7 +367,7 @@ def test_at_most_a_hundred_in_flight_are_told(connect, serve):
     for number in range(105):
         clients.append(connect(served))
         clients[-1].request(f"/{number}")
-        assert started.acquire(timeout=30)
+        assert started.acquire(timeout=PATIENCE)
     told = inside(served, Server.in_flight)
     assert [path for _, path, _ in told] == [f"/{number}" for number in range(100)]
     inside(served, let_go)

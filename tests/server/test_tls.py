@@ -13,12 +13,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.patience import PATIENCE
 from tests.server.apps import answer, body, body_of, eventually, hello, start
 from tests.server.inside import stopping
 from tests.server.loops import both_loops
 from tests.server.tls import only_tls_1_3, openssl
-
-TIMEOUT = 30.0
 
 
 async def sizes(scope, receive, send):
@@ -123,7 +122,7 @@ def test_a_handshake_and_its_request_are_completed_while_the_server_ends(secured
         with stopping(server):
             with contextlib.suppress(OSError):
                 while True:  # as long as it listens
-                    socket.create_connection((server.host, server.port), TIMEOUT).close()
+                    socket.create_connection((server.host, server.port), PATIENCE).close()
             try:
                 answered = ask(client)
             except (AssertionError, OSError):
@@ -208,7 +207,7 @@ def test_a_key_update_of_the_client(secured, certificate):
         [openssl(), "s_client", "-connect", f"{server.host}:{server.port}", "-quiet"],
         input=b"K\nGET / HTTP/1.1\nHost: a\nConnection: close\n\n",
         capture_output=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert b"HTTP/1.1 400" in done.stdout or b"hello" in done.stdout
@@ -221,7 +220,7 @@ def test_curl(secured, certificate):
         ["curl", "-sS", "--cacert", authority, server.url("/"), server.url("/")],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
         env={"PATH": os.environ["PATH"]},  # no preloaded sanitizer: curl hangs with it
     )

@@ -18,6 +18,7 @@ import pytest
 import trustme
 
 from granite.arbiter.tickets import TicketKeys
+from tests.patience import PATIENCE
 from tests.server.apps import answer, eventually, hello
 from tests.server.inside import wait_for
 from tests.server.test_tls_tickets import use, visit
@@ -65,7 +66,7 @@ def s_client():
             input=data,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
         return done.stdout.decode()
@@ -129,7 +130,7 @@ def test_curl(both, authority):
         ["curl", "-sS", "--tls-max", "1.2", "--cacert", authority.file, server.url("/")],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
         env={"PATH": "/usr/bin:/bin"},  # no preloaded sanitizer: curl hangs with it
     )
@@ -227,7 +228,7 @@ def test_what_others_leave_on_the_error_queue_of_openssl(serve, authority, trust
         for _ in range(2):
             client.send(client.seal(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
             assert client.read(b"hello")
-            assert left.get(timeout=30)
+            assert left.get(timeout=PATIENCE)
         assert visit(server, authority.trusting())  # another handshake
 
 
@@ -309,4 +310,4 @@ def test_without_the_setting_the_engine_is_not_loaded():
         import granite.secure
         assert "granite._core.tls12" not in sys.modules
     """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)

@@ -15,6 +15,7 @@ import pytest
 
 from granite import testing
 from granite._core.tls import Certificate, TlsContext, cipher_suites, engines
+from tests.patience import PATIENCE
 from tests.server.apps import answer, body, body_of, start
 from tests.server.tls import Records
 
@@ -75,7 +76,7 @@ class _Wire:
             target.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        self._thread.join(60)
+        self._thread.join(PATIENCE)
         self._listener.close()
 
 
@@ -94,7 +95,7 @@ def test_openssl_reads_every_record(secured, suite):
         ],
         input=request,
         capture_output=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     wire.close()
@@ -194,7 +195,7 @@ def test_which_cipher_suite_is_chosen(secured, offered, chosen):
         ],
         input=b"",
         capture_output=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert f"Cipher is {chosen}".encode() in done.stdout

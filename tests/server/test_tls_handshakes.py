@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from granite._core.tls import OPENSSL_VERSION
+from tests.patience import PATIENCE
 from tests.server.apps import answer, eventually, hello
 from tests.server.records import plain_alert
 from tests.server.tls import only_tls_1_3, openssl
-
-TIMEOUT = 30.0
 
 
 @pytest.mark.parametrize(
@@ -106,7 +105,7 @@ def test_a_client_that_does_not_trust_the_certificate(secured, records, log):
 )
 def test_what_is_no_handshake_gets_an_alert(secured, data):
     server = secured(hello)
-    with socket.create_connection((server.host, server.port), TIMEOUT) as sock:
+    with socket.create_connection((server.host, server.port), PATIENCE) as sock:
         sock.sendall(data)
         sock.shutdown(socket.SHUT_WR)
         answered = b""
@@ -133,7 +132,7 @@ def test_a_handshake_that_stops_ends_with_its_deadline(secured, records, size, l
 
 def test_whoever_says_nothing_is_not_talked_about(secured, log):
     server = secured(hello, ssl_handshake_timeout=0.3, request_head_timeout=0)
-    with socket.create_connection((server.host, server.port), TIMEOUT) as sock:
+    with socket.create_connection((server.host, server.port), PATIENCE) as sock:
         assert sock.recv(100) == b""
     assert not any("TLS" in line for line in log.messages)
 
@@ -174,7 +173,7 @@ def test_every_cipher_suite_and_group_with_an_independent_client(
         ],
         input=b"GET / HTTP/1.1\nHost: a\nConnection: close\n\n",
         capture_output=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.stdout.count(b"hello") == 1, done

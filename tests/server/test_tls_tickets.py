@@ -15,6 +15,7 @@ from granite._core.tls import Certificate, ClientCheck, Tickets, TlsContext
 from granite._core.tls12 import Tls12
 from granite.arbiter.tickets import TicketKeys
 from granite.testing import TestServer
+from tests.patience import PATIENCE
 from tests.server.apps import eventually, hello
 from tests.server.tls import Authority, Records
 
@@ -215,7 +216,7 @@ def ask(tmp_path):
             ],
             input=REQUEST,
             capture_output=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
         output = done.stdout.decode()

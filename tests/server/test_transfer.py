@@ -9,6 +9,7 @@ import threading
 import httpx
 import pytest
 
+from tests.patience import PATIENCE
 from tests.server.apps import answer, body, body_of, start
 from tests.server.loops import both_loops
 from tests.server.raw import request
@@ -75,7 +76,7 @@ def test_an_echo_in_both_directions_at_once(connect):
     sender = threading.Thread(target=client.request, kwargs={"method": "POST", "body": DATA})
     sender.start()
     response = client.response()
-    sender.join(30)
+    sender.join(PATIENCE)
     assert hashlib.sha256(response.body).hexdigest() == DIGEST
     assert client.ask(method="POST", body=b"again").body == b"again"
 

@@ -12,13 +12,14 @@ import pytest
 
 from granite.errors import BootError
 from granite.testing import TestServer
+from tests.patience import PATIENCE
 from tests.server.apps import Scopes, answer, eventually, hello
 
 
 def ask(address: str | bytes) -> bytes:
     """The start of the answer that the server at a Unix socket gives."""
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(30)
+        client.settimeout(PATIENCE)
         client.connect(address)
         client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
         return client.recv(15)

@@ -10,9 +10,10 @@ import time
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.server.apps import Seen
 from tests.server.inside import counted, durations, wait_for
-from tests.server.raw import TIMEOUT, request
+from tests.server.raw import request
 
 PIECE = b"x" * 65536
 
@@ -32,7 +33,7 @@ class Held:
     def __call__(self, environ, start_response):
         if environ["PATH_INFO"] != "/now":
             self.threads.put(threading.current_thread())
-            assert self.go.wait(TIMEOUT)
+            assert self.go.wait(PATIENCE)
         return answer(start_response, environ["PATH_INFO"].encode())
 
 
@@ -82,7 +83,7 @@ def test_calls_wait_in_their_order(serve, connect, held):
         if environ["PATH_INFO"] == "/held":
             return held(environ, start_response)
         order.append(environ["PATH_INFO"])
-        assert go.wait(TIMEOUT)
+        assert go.wait(PATIENCE)
         return answer(start_response)
 
     go = threading.Event()
@@ -107,7 +108,7 @@ def test_idle_threads_end_but_for_one(serve, connect, held):
         assert client.response().status == 200
     wait_for(server, blocking_threads=1)
     assert connect(server).ask("/now").body == b"/now"
-    deadline = time.monotonic() + TIMEOUT
+    deadline = time.monotonic() + PATIENCE
     while sum(thread.is_alive() for thread in threads) > 1:
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -137,7 +138,7 @@ def test_a_call_that_overruns_is_logged_with_its_stack(serve, connect, held, log
     client.request("/slow")
     held.threads.get()
     assert client.response().status == 504
-    deadline = time.monotonic() + TIMEOUT
+    deadline = time.monotonic() + PATIENCE
     while not (found := [record for record in log.records if "its thread" in record.getMessage()]):
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -205,10 +206,10 @@ def test_a_thread_waits_for_a_slow_client(serve, connect):
     client.request("/slow")
     assert sent.get() == 0
     assert connect(server).ask("/fast").body == PIECE * 400
-    assert closed["/fast"].wait(TIMEOUT)
+    assert closed["/fast"].wait(PATIENCE)
     assert not closed["/slow"].is_set()
     client.close()
-    assert closed["/slow"].wait(TIMEOUT)
+    assert closed["/slow"].wait(PATIENCE)
     wait_for(server, requests_active=0)
 
 
@@ -260,7 +261,7 @@ def test_times_of_threads_are_counted_where_metrics_are_on(serve, connect, held)
     held.go.set()
     assert client.response().status == 200
     assert client.ask("/now").status == 200
-    deadline = time.monotonic() + TIMEOUT
+    deadline = time.monotonic() + PATIENCE
     while counted(server)["blocking_busy_cumulative"] < 50_000:
         assert time.monotonic() < deadline
     assert sum(durations(server, "queue_time")[0]) == 2
@@ -300,14 +301,14 @@ def test_a_response_without_an_end_leaves_others_their_turn(serve, connect):
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        assert reading.wait(TIMEOUT)
+        assert reading.wait(PATIENCE)
         for _ in range(5):
             assert connect(server).ask("/now").body == b"hello"
     finally:
         done.set()
-        reader.join(TIMEOUT)
+        reader.join(PATIENCE)
     client.close()
-    assert closed.wait(TIMEOUT)
+    assert closed.wait(PATIENCE)
     wait_for(server, requests_active=0)
 
 

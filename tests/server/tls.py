@@ -18,10 +18,13 @@ import struct
 import tempfile
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+
+from tests.patience import PATIENCE
 
 __all__ = [
     "ALERT",
@@ -37,7 +40,6 @@ __all__ = [
     "openssl",
 ]
 
-TIMEOUT = 30.0
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, DATA = 20, 21, 22, 23
 
 only_tls_1_3 = pytest.mark.parametrize("tls_version", ["1.3"])
@@ -72,9 +74,10 @@ class Authority:
         self.ca.cert_pem.write_to_path(self.file)
 
     @property
-    def settings(self) -> dict[str, Path]:
-        """The settings of a server that shows the certificate."""
-        return {"ssl_certificate": self.chain, "ssl_keyfile": self.key}
+    def settings(self) -> dict[str, Any]:
+        """The settings of a server that shows the certificate, and waits for handshakes."""
+        files = {"ssl_certificate": self.chain, "ssl_keyfile": self.key}
+        return {**files, "ssl_handshake_timeout": 10 * PATIENCE}
 
     def trusting(self) -> ssl.SSLContext:
         """A client's context that trusts this authority alone."""
@@ -102,7 +105,7 @@ class Records:
         session: ssl.SSLSession | None = None,
         name: str | None = None,
     ) -> None:
-        self.sock = socket.create_connection((host, port), TIMEOUT)
+        self.sock = socket.create_connection((host, port), PATIENCE)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(

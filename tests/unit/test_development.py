@@ -16,6 +16,7 @@ import pytest
 from granite.development import ErrorPage
 from granite.errors import LifespanError, LoadError
 from granite.interfaces.loading import load
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 
@@ -168,7 +169,7 @@ def run(code: str, folder: Path) -> str:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     return done.stdout.strip()
 

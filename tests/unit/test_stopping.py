@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from granite.serving import Stopping
+from tests.patience import PATIENCE
 
 
 def test_it_is_told_once_and_for_all():
@@ -28,5 +29,5 @@ def test_all_who_wait_are_told():
         thread.start()
     stopping.set()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE)
     assert told == [True] * 3

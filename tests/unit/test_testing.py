@@ -16,6 +16,7 @@ import pytest
 from granite.errors import BootError, LifespanError, LoadError, UsageError
 from granite.testing import TestServer
 from granite.testing_pytest import GraniteServer
+from tests.patience import PATIENCE
 
 
 class App:
@@ -150,7 +151,7 @@ def test_a_request_that_hangs_is_aborted():
     with TestServer(app, graceful_timeout=0.1) as server:
         with socket.create_connection((server.host, server.port), timeout=60) as client:
             client.sendall(b"GET /hang HTTP/1.1\r\nHost: test\r\n\r\n")
-            assert app.hanging.wait(60)
+            assert app.hanging.wait(PATIENCE)
             server.stop()
             with contextlib.suppress(ConnectionResetError):
                 assert client.recv(100) == b""

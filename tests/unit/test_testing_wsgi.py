@@ -12,6 +12,7 @@ import pytest
 
 from granite.errors import LoadError
 from granite.testing import TestServer
+from tests.patience import PATIENCE
 
 HIGH_WATER = 65536
 HEAD = b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n" % (2 * HIGH_WATER)
@@ -76,7 +77,7 @@ def test_a_request_that_waits_is_aborted(threads):
     with TestServer(app, graceful_timeout=0.1, blocking_threads=threads) as server:
         with socket.create_connection((server.host, server.port)) as client:
             client.sendall(HEAD + bytes(HIGH_WATER))
-            assert app.begun.wait(30)
+            assert app.begun.wait(PATIENCE)
             server.stop()
     assert len(app.failures) == 1
     assert not any(server.counters().values())
@@ -87,7 +88,7 @@ def test_a_request_that_waits_is_finished():
     with TestServer(app, graceful_timeout=30.0) as server:
         with socket.create_connection((server.host, server.port)) as client:
             client.sendall(HEAD + bytes(HIGH_WATER))
-            assert app.begun.wait(30)
+            assert app.begun.wait(PATIENCE)
             stopping = threading.Thread(target=server.stop)
             stopping.start()
             client.sendall(bytes(HIGH_WATER))

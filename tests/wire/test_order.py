@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from granite.testing import TestServer
+from tests.patience import PATIENCE
 from tests.wire.client import split_responses
 
 FIRST = b"GET /first HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -34,7 +35,7 @@ def test_what_comes_behind_bytes_that_wait(cut: int, size: int) -> None:
         await asyncio.sleep(0)
         if scope["path"] == "/first":
             entered.set()
-            assert sent.wait(60)  # blocks the server, so that all bytes are there afterwards
+            assert sent.wait(PATIENCE)  # blocks the server, so that all bytes are there afterwards
         await send({"type": "http.response.start", "status": 200})
         large = scope["path"] == "/first"
         await send({"type": "http.response.body", "body": bytes(size if large else 2)})
@@ -42,10 +43,10 @@ def test_what_comes_behind_bytes_that_wait(cut: int, size: int) -> None:
     with TestServer(app, lifespan="off") as server:
         with socket.socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-            sock.settimeout(60)
+            sock.settimeout(PATIENCE)
             sock.connect((server.host, server.port))
             sock.sendall(FIRST + SECOND[:cut])
-            assert entered.wait(60)
+            assert entered.wait(PATIENCE)
             sock.sendall(SECOND[cut:] + FIRST.replace(b"first", b"third"))
             sent.set()
             data = bytearray()

@@ -13,7 +13,7 @@ import pytest
 from granite.arbiter.listeners import Listener, open_listeners
 from granite.errors import BootError
 from granite.settings.config import Config
-from tests.granite_process import PATIENCE
+from tests.patience import PATIENCE
 
 Listen = Callable[..., list[Listener]]
 

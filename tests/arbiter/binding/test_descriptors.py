@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.arbiter.binding.sockets import Listen, connect, message
-from tests.granite_process import PATIENCE
+from tests.patience import PATIENCE
 
 
 @pytest.mark.parametrize("listening", [True, False])

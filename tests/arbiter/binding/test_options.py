@@ -12,7 +12,7 @@ import pytest
 
 from granite.testing import TestServer
 from tests.arbiter.binding.sockets import Listen, ipv6, linux, message
-from tests.granite_process import PATIENCE
+from tests.patience import PATIENCE
 from tests.server.apps import hello
 
 OPTIONS: dict[str, tuple[dict[str, Any], int]] = {
@@ -46,7 +46,7 @@ def test_options_reach_the_connections(listen: Listen, name: str, address: str) 
         assert option(server, name) == value
         if name in ("TCP_FASTOPEN", "TCP_DEFER_ACCEPT"):  # of the listening socket alone
             return
-        server.settimeout(30)
+        server.settimeout(PATIENCE)
         with socket.create_connection(server.getsockname()[:2], timeout=PATIENCE):
             connection, _ = server.accept()
             with connection:

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from tests.arbiter.binding.sockets import as_root, has_ipv6, linux
+from tests.patience import PATIENCE
 
 APPS = Path(__file__).parents[1]
 
@@ -76,7 +77,7 @@ def test_serves_at_an_abstract_name(run_granite) -> None:
     name = f"granite/test/{os.getpid()}"
     run_granite("apps:plain", "--bind", f"unix:@{name}", cwd=APPS)
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(30)
+        client.settimeout(PATIENCE)
         client.connect(f"\0{name}")
         client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
         assert client.recv(15) == b"HTTP/1.1 200 OK"

@@ -20,7 +20,7 @@ from granite.arbiter.unix import remove_named
 from granite.errors import BootError
 from granite.settings.config import Config
 from tests.arbiter.binding.sockets import connect, ipv6, linux, message, port_of
-from tests.granite_process import PATIENCE
+from tests.patience import PATIENCE
 from tests.ports import unused_port
 
 pytestmark = linux

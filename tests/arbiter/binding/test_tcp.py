@@ -12,7 +12,7 @@ import pytest
 
 from granite.testing import TestServer
 from tests.arbiter.binding.sockets import Listen, connect, ipv6, message, port_of
-from tests.granite_process import PATIENCE
+from tests.patience import PATIENCE
 from tests.ports import unused_port
 from tests.server.apps import Seen, hello
 

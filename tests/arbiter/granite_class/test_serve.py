@@ -83,7 +83,7 @@ if __name__ == "__main__":
 
     def load():
         def linger():
-            stop.wait(10)
+            stop.wait(PATIENCE)
             say("thread ended")
 
         stop = threading.Event()

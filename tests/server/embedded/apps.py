@@ -13,8 +13,7 @@ import httpx
 from granite import Server
 from granite.event_loops import new_event_loop
 from granite.serving_async import run
-
-PATIENCE = 60.0
+from tests.patience import PATIENCE
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from granite import Server
+from tests.patience import PATIENCE
 from tests.server.embedded.apps import get, on
 from tests.server.loops import both_loops
 
@@ -46,7 +47,7 @@ def test_on_the_loop(loop):
     def slow_client(port: int) -> None:
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(HEAD + bytes(HIGH_WATER))
-            app.begun.wait(30)
+            app.begun.wait(PATIENCE)
             client.sendall(bytes(HIGH_WATER))
             answers.append(client.recv(1000).rpartition(b"\r\n")[2])
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.server.apps import Gate, Seen, answer, body, eventually, sending, start, until_it_waits
 from tests.server.files.pieces import MIB, descriptors, opened, part, whole
 from tests.server.loops import both_loops
@@ -164,7 +165,7 @@ def test_a_file_is_sent_to_its_end_by_a_server_that_drains(connect, serve, make,
     stopping.start()
     assert client.read(5 * MIB) == data[: 5 * MIB]
     client.close()
-    stopping.join(30)
+    stopping.join(PATIENCE)
     assert not stopping.is_alive()
 
 

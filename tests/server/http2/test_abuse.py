@@ -81,6 +81,7 @@ def flooded(client: Wire, flood: floods.Flood) -> set[int]:
 @plain_and_tls
 @FLOODS
 def test_a_flood_ends_its_connection(wire, connect, serve, flood, log):
+    began = time.monotonic()
     server = serve(app)
     other = connect(server)
     other.ask()
@@ -97,7 +98,7 @@ def test_a_flood_ends_its_connection(wire, connect, serve, flood, log):
     after = counted(server)
     names = [f"rejected_{reason}" for reason in reasons]
     assert sum(after[name] - before[name] for name in names) == 1
-    assert len(log.messages) <= 25
+    assert len(log.messages) <= 25 + 11 * (time.monotonic() - began)
 
 
 @FLOODS
@@ -271,7 +272,6 @@ def test_many_streams_whose_windows_are_shut(wire, connect, serve):
     other = connect(server)
     for _ in range(10):
         assert other.ask("/small").status == 200
-    list(client.frames())
     wait_for(server, requests_active=0)
     assert counted(server)["rejected_write_timeout"] >= 1
 

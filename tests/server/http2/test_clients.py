@@ -17,10 +17,9 @@ import httpx
 import pytest
 
 from tests.granite_process import plain_environ
+from tests.patience import PATIENCE
 from tests.server.apps import answer, body, body_of, start
 from tests.server.http2.marks import every_interface, plain_and_tls
-
-PATIENCE = 120.0
 
 
 def needs(command: str):

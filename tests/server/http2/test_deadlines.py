@@ -20,6 +20,7 @@ from tests.http2.wire import (
     frame,
     request_fields,
 )
+from tests.patience import PATIENCE
 from tests.server.apps import Gate, Seen, answer, body, body_of, eventually, hello, start
 from tests.server.http2.marks import plain_and_tls
 from tests.server.http2.test_goaway import fill, large_or_small
@@ -56,7 +57,7 @@ def test_a_connection_with_a_stream_is_not_idle(connect, serve):
     server = serve(app, keep_alive_timeout=3, request_head_timeout=3)
     client, other = connect(server), connect(server)
     stream = client.request("/held")
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     other.ask("/")
     other.to_the_end()  # which was idle as long as this one
     client.ping()

@@ -28,6 +28,7 @@ from tests.http2.wire import (
     settings,
     window_update,
 )
+from tests.patience import PATIENCE
 from tests.server.apps import Gate, answer, behind, echo_body, eventually, held_up, hello
 from tests.server.http2.marks import every_interface, plain_and_tls
 from tests.server.inside import inside, stopping, wait_for
@@ -93,7 +94,7 @@ def test_streams_in_flight_are_answered(connect, serve):
     server = serve(app, graceful_timeout=600)
     client = connect(server)
     stream = client.request()
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     with stopping(server):
         client.until(client.goaways)
         assert client.goaways()[0].last_stream == ALL
@@ -116,7 +117,7 @@ def test_what_comes_between_the_two_is_answered(wire, serve):
     server = serve(app, graceful_timeout=600)
     client = wire(server)
     held = client.request("/held")
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
 
     def drain_and_ask(core):
         core.drain(lambda: None, 60.0)
@@ -165,7 +166,7 @@ def test_what_comes_behind_the_second_is_not_begun(wire, serve):
     server = serve(noting(calls, gate), graceful_timeout=600)
     client = wire(server)
     held = client.request("/held")
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     drain(server)
     goaways: list[int] = []
     while len(goaways) < 2:
@@ -191,7 +192,7 @@ def test_what_comes_before_the_second_has_left_is_not_begun(wire, serve, blocked
     server = serve(noting(calls, gate), graceful_timeout=600)
     client = wire(server, values={INITIAL_WINDOW: 2**31 - 1}, receive_buffer=65536)
     running = {client.request("/held")}
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     if blocked:
         running.add(fill(server, client, beside=1))
     drain(server)
@@ -304,7 +305,7 @@ def test_the_goaway_of_a_client(wire, serve):
     server = serve(app)
     client = wire(server)
     stream = client.request()
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     client.send(frame(GOAWAY, 0, 0, bytes(8)))
     client.ping()
     gate.open()

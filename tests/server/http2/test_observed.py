@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 
 from tests.http2.wire import PROTOCOL_ERROR
+from tests.patience import PATIENCE
 from tests.server.apps import Gate, Scopes, answer, body, body_of, held_up, hello, sending, start
 from tests.server.http2.marks import every_interface, plain_and_tls
 from tests.server.inside import counted, durations, wait_for
@@ -53,7 +54,7 @@ def test_a_cancelled_request_has_its_line(logged, connect):
 
     client = connect(logged(app, access_log_fmt="%(U)s"))
     stream = client.request("/cancelled")
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     client.reset(stream)
     client.ping()
     gate.open()
@@ -143,7 +144,7 @@ def test_overload(connect, serve):
     server = serve(app, backpressure=1, overload="reject")
     client = connect(server)
     first = client.request()
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     response = client.ask()
     assert response.status == 503
     assert response.get("retry-after")
@@ -163,7 +164,7 @@ def test_streams_wait_for_their_turn(connect, serve):
     server = serve(app, backpressure=1)
     client = connect(server)
     streams = [client.request(path) for path in ("/held", "/a", "/b", "/c")]
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     wait_for(server, requests_waiting=3)
     client.reset(streams[2])
     wait_for(server, requests_waiting=2)

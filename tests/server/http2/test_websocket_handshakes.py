@@ -9,6 +9,7 @@ import pytest
 from granite import log as granite_log
 from tests.http2.websocket import ASKED, VERSION, StreamSocket, connecting, opened
 from tests.http2.wire import CANCEL, ENABLE_CONNECT, NO_ERROR, PROTOCOL_ERROR
+from tests.patience import PATIENCE
 from tests.server.apps import Gate, Scopes, Seen, behind, eventually, hello
 from tests.server.http2.marks import plain_and_tls
 from tests.server.inside import wait_for
@@ -181,7 +182,7 @@ def test_frames_that_do_not_wait_for_the_answer(connect, is_late):
     frames = frame(TEXT, b"one") + frame(PONG) + frame(TEXT, b"two")
     stream = connecting(client, behind=frames[:-2])
     if is_late:
-        assert gate.reached.wait(30)
+        assert gate.reached.wait(PATIENCE)
         client.ping()
         gate.open()
     socket = StreamSocket(client, stream)
@@ -287,7 +288,7 @@ def test_a_client_that_ends_its_half_before_it_is_accepted(connect):
 
     client = connect(accepting_late(gate, seen))
     stream = connecting(client)
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     client.h2.end_stream(stream)
     client.flush()
     client.ping()

@@ -14,10 +14,11 @@ from tests.http2.wire import (
     RST_STREAM,
     window_update,
 )
+from tests.patience import PATIENCE
 from tests.server.apps import Gate, Seen, answer, eventually, hello
 from tests.server.http2.marks import plain_and_tls
 from tests.server.http2.test_goaway import drain
-from tests.server.inside import PATIENCE, inside, wait_for
+from tests.server.inside import inside, wait_for
 from tests.server.websocket.apps import Recording, accept, accepting_late, echo
 from tests.server.websocket.client import WebSocket
 from tests.wire.frames import TEXT, close, frame

@@ -8,6 +8,7 @@ import ssl
 import pytest
 
 from granite.testing import TestServer
+from tests.patience import PATIENCE
 from tests.server.websocket.apps import echo
 
 # asyncio before 3.11 says so of each connection over TLS that the other side has ended.
@@ -56,7 +57,7 @@ def test_websockets(serve, secured, context, settings):
             await (await websocket.ping(b"payload"))
         assert websocket.close_code == 1000
 
-    asyncio.run(asyncio.wait_for(talk(), 60))
+    asyncio.run(asyncio.wait_for(talk(), PATIENCE))
 
 
 @pytest.mark.parametrize("compress", [0, 9, 15])
@@ -81,4 +82,4 @@ def test_aiohttp(serve, secured, context, compress):
             await websocket.close(code=4000, message=b"bye")
             assert websocket.close_code == 4000
 
-    asyncio.run(asyncio.wait_for(talk(), 60))
+    asyncio.run(asyncio.wait_for(talk(), PATIENCE))

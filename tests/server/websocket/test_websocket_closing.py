@@ -9,6 +9,7 @@ import pytest
 
 from granite._core.server import Server
 from granite.testing import TestServer
+from tests.patience import PATIENCE
 from tests.server.apps import Gate, Seen, until_it_waits
 from tests.server.inside import inside, wait_for
 from tests.server.loops import both_loops
@@ -297,7 +298,7 @@ def test_a_handshake_that_is_accepted_during_a_drain(serve, connect):
     server = serve(accepting_late(gate, seen))
     client = connect(server)
     client.send(handshake())
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     inside(server, lambda core: core.drain(lambda: None))
     gate.open()
     assert client.response().status == 101

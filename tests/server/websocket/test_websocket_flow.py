@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.server.apps import Gate, Seen, until_it_waits
-from tests.server.inside import PATIENCE, durations, inside, wait_for
+from tests.server.inside import durations, inside, wait_for
 from tests.server.loops import both_loops
 from tests.server.websocket.apps import Recording, accept, echo
 from tests.wire.frames import BINARY, PING, PONG, TEXT, close, frame

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from granite.rsgi import ProtocolClosed, ProtocolError
+from tests.patience import PATIENCE
 from tests.server.apps import Gate, Seen
 from tests.server.loops import both_loops
 from tests.server.websocket.client import WebSocket, handshake
@@ -158,7 +159,7 @@ def test_a_client_that_leaves_before_it_is_accepted(connect):
 
     client = connect(app, interface="rsgi")
     client.send(handshake())
-    assert gate.reached.wait(30)
+    assert gate.reached.wait(PATIENCE)
     client.reset()
     gate.open()
     assert seen.get() == "ProtocolClosed"

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from tests.server.apps import PATIENCE
+from tests.patience import PATIENCE
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.server.apps import Seen, eventually
 from tests.server.raw import request
 from tests.server.wsgi.apps import PLAIN, Closing, Gate, answering, returning
@@ -235,7 +236,7 @@ def test_many_slow_clients_at_once(connect, serve):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE)
     assert found == [True] * 8
 
 

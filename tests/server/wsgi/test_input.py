@@ -10,6 +10,7 @@ import threading
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.server.apps import Seen
 from tests.server.raw import chunked, request
 from tests.server.wsgi.apps import PLAIN, Gate, echo
@@ -146,7 +147,7 @@ def test_a_body_that_is_much_larger_than_what_is_kept(connect, framing):
         sender = threading.Thread(target=client.send, args=(message,))
         sender.start()
         found = client.response().body
-        sender.join(30)
+        sender.join(PATIENCE)
         assert json.loads(found) == [len(data), hashlib.sha256(data).hexdigest()]
 
 

@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from tests.server.apps import PATIENCE, Seen, eventually
+from tests.patience import PATIENCE
+from tests.server.apps import Seen, eventually
 from tests.server.inside import counted
 from tests.server.logged import Logged
 from tests.server.raw import request
@@ -185,7 +186,7 @@ def test_a_drain_waits_for_calls(connect, serve, threads):
     response = client.response()
     assert response.body == b"one two"
     assert client.ended()
-    ended.join(60)
+    ended.join(PATIENCE)
 
 
 @pytest.mark.parametrize("way", ["suspended", "body"])
@@ -260,7 +261,7 @@ def test_the_server_ends_while_threads_are_busy(connect, serve, way):
                 client.rest()
         for _ in clients:
             gate.open()
-        ended.join(60)
+        ended.join(PATIENCE)
     else:
         server.stop()
     assert sorted(seen.get() for _ in range(8)) == ["ended"] * 4 + ["told"] * 4
@@ -285,4 +286,4 @@ def test_a_server_that_ends_with_calls_that_have_not_begun(connect, serve, threa
     ended = stopping(server)
     for _ in clients:
         gate.open()
-    ended.join(60)
+    ended.join(PATIENCE)

@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from tests.server.apps import PATIENCE, Seen, eventually
+from tests.patience import PATIENCE
+from tests.server.apps import Seen, eventually
 from tests.server.raw import request
 from tests.server.wsgi.apps import PLAIN, Closing, Gate, returning
 

@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.server.apps import eventually
 from tests.server.raw import Client
 from tests.server.test_rough import behave_badly, many_behave_badly
@@ -103,5 +104,5 @@ def test_the_smallest_marks_lose_nothing(connect):
         sender = threading.Thread(target=client.request, kwargs={"method": "POST", "body": data})
         sender.start()
         response = client.response()
-        sender.join(30)
+        sender.join(PATIENCE)
         assert hashlib.sha256(response.body).digest() == hashlib.sha256(data).digest()

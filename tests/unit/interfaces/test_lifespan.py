@@ -10,6 +10,7 @@ import pytest
 
 from granite.errors import EXIT_LOAD, LifespanError
 from granite.interfaces.asgi import Lifespan
+from tests.patience import PATIENCE
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
 COMPLETE = {"type": "lifespan.startup.complete"}
@@ -29,7 +30,7 @@ def run(app, mode="auto", timeout=5.0):
         await lifespan.startup()
         return lifespan, await lifespan.shutdown(timeout)
 
-    return asyncio.run(asyncio.wait_for(main(), 20))
+    return asyncio.run(asyncio.wait_for(main(), PATIENCE))
 
 
 @pytest.mark.parametrize("mode", ["auto", "on"])

@@ -16,6 +16,7 @@ import pytest
 from granite import log
 from granite.errors import BootError
 from granite.settings.config import Config
+from tests.patience import PATIENCE
 from tests.ports import unused_port
 from tests.unit.log.records import access
 
@@ -28,7 +29,7 @@ class Daemon:
         family = socket.AF_UNIX if kind.startswith("unix") else socket.AF_INET
         stream = kind in ("tcp", "unix-stream")
         self.socket = socket.socket(family, socket.SOCK_STREAM if stream else socket.SOCK_DGRAM)
-        self.socket.settimeout(60)
+        self.socket.settimeout(PATIENCE)
         if family == socket.AF_UNIX:
             self.path = folder / "log.sock"
             self.path.unlink(missing_ok=True)
@@ -49,7 +50,7 @@ class Daemon:
             return self.socket.recv(65536).decode()
         if self.file is None:
             connection, _ = self.socket.accept()
-            connection.settimeout(60)
+            connection.settimeout(PATIENCE)
             self.connections.append(connection)
             self.file = connection.makefile("rb")
         if self.kind == "tcp":
@@ -147,7 +148,7 @@ def test_syslog_that_does_not_read_blocks_nobody(tmp_path, kind):
         began = time.monotonic()
         for _ in range(2000):
             writer.info("x" * 5000)
-        assert time.monotonic() - began < 60
+        assert time.monotonic() - began < PATIENCE
         log.close()
 
 

@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 
 from granite._core.loop import Flag, Loop
-
-PATIENCE = 30.0  # seconds, for what must happen
+from tests.patience import PATIENCE
 
 
 def test_what_is_ready_is_called_in_order(loop):

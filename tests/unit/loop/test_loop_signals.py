@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from granite._core.loop import Flag, Loop
-
-PATIENCE = 30.0  # seconds, for what must happen
+from tests.patience import PATIENCE
 
 
 def test_signals(loop):

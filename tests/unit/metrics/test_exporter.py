@@ -20,7 +20,8 @@ from granite.errors import BootError
 from granite.metrics import clients
 from granite.metrics.exporter import Exporter
 from granite.settings.config import Config
-from tests.unit.metrics.views import PATIENCE, FakeView, one_to_n, open_files, read_all, running
+from tests.patience import PATIENCE
+from tests.unit.metrics.views import FakeView, one_to_n, open_files, read_all, running
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 LAST = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -285,7 +286,7 @@ def test_many_at_once(server):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
     assert failures == []
 
 

@@ -13,7 +13,8 @@ from granite.arbiter.poller import Poller
 from granite.metrics import clients
 from granite.metrics.exporter import Exporter
 from granite.settings.config import Config
-from tests.unit.metrics.views import PATIENCE, FakeView, read_all
+from tests.patience import PATIENCE
+from tests.unit.metrics.views import FakeView, read_all
 
 GET = b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"
 

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.granite_process import ROOT
+from tests.patience import PATIENCE
 from tests.unit.metrics.views import may_be_urgent
 
 SHOW = "print(os.getpriority(0, 0), os.sched_getscheduler(0), flush=True)"
@@ -43,7 +44,7 @@ def outcome(code: str, nice: int = 0) -> list[str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     return done.stdout.splitlines()
 

@@ -18,8 +18,7 @@ from granite.metrics.aggregate import Aggregate
 from granite.metrics.exporter import Exporter
 from granite.settings.config import Config
 from granite.snapshot import FIELDS, INDEX, SIZE
-
-PATIENCE = 30.0
+from tests.patience import PATIENCE
 
 
 def pack(values: list[int]) -> bytes:
