@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from granite.local_authority import LocalCertificate
+from tests.conformance.model import Case
 from tests.granite_process import GraniteProcess
 
 _BODY = b"Hello, world!\n" * 8
@@ -51,3 +53,10 @@ def served(*arguments: str, app: str = "asgi") -> Iterator[int]:
         process.stop()
     finally:
         process.destroy()
+
+
+def side_by_side(*runs: Iterator[Case]) -> Iterator[Case]:
+    """The cases of each run in turn; all are made at the same time, as suites wait most of it."""
+    with ThreadPoolExecutor(len(runs)) as pool:
+        for cases in pool.map(list[Case], runs):
+            yield from cases

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree
 
 from tests.conformance.model import Case
-from tests.conformance.served import certificate, served
+from tests.conformance.served import certificate, served, side_by_side
 from tests.conformance.tools import go_version, installed_by_go, lacking_from_go
 
 TITLE = "h2spec"
@@ -40,24 +39,21 @@ def about() -> str:
 
 
 def run(work: Path) -> Iterator[Case]:
-    """All cases, against three servers, side by side: it waits most of the time."""
+    """All cases, against three servers."""
     files = certificate(work)
     tls = "--ssl-certificate", str(files.chain), "--ssl-keyfile", str(files.key)
 
-    def judged(
+    def judge(
         variant: str, app: str, arguments: tuple[str, ...], options: tuple[str, ...]
-    ) -> list[Case]:
+    ) -> Iterator[Case]:
         with served(*arguments, app=app) as port:
-            return list(_cases(variant, port, options, work))
+            yield from _cases(variant, port, options, work)
 
-    with ThreadPoolExecutor() as pool:
-        running = [
-            pool.submit(judged, "plain text", "asgi", ("--http", "2"), ()),
-            pool.submit(judged, "TLS", "asgi", tls, ("--tls", "--insecure")),
-            pool.submit(judged, "WSGI", "wsgi", ("--http", "2"), ()),
-        ]
-        for cases in running:
-            yield from cases.result()
+    return side_by_side(
+        judge("plain text", "asgi", ("--http", "2"), ()),
+        judge("TLS", "asgi", tls, ("--tls", "--insecure")),
+        judge("WSGI", "wsgi", ("--http", "2"), ()),
+    )
 
 
 def _program() -> Path:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from granite.local_authority import LocalCertificate
 from granite.settings import BY_NAME
 from tests.conformance.model import Case
-from tests.conformance.served import certificate, served
+from tests.conformance.served import certificate, served, side_by_side
 from tests.conformance.tools import without
 
 TITLE = "testssl.sh"
@@ -53,19 +52,12 @@ def about() -> str:
 
 
 def run(work: Path) -> Iterator[Case]:
-    """All checks, with the versions of TLS that can be set, side by side: it mostly waits."""
+    """All checks, with the versions of TLS that can be set."""
     files = certificate(work)
-
-    def judged(variant: str, *arguments: str) -> list[Case]:
-        return list(_judge(variant, files, work, *arguments))
-
-    with ThreadPoolExecutor() as pool:
-        running = [pool.submit(judged, "TLS 1.3")]
-        if not BY_NAME["ssl_protocol_min"][0].reserved:
-            tls12 = "--ssl-protocol-min", "tls1.2"
-            running.append(pool.submit(judged, "TLS 1.2 and 1.3", *tls12))
-        for cases in running:
-            yield from cases.result()
+    runs = [_judge("TLS 1.3", files, work)]
+    if not BY_NAME["ssl_protocol_min"][0].reserved:
+        runs.append(_judge("TLS 1.2 and 1.3", files, work, "--ssl-protocol-min", "tls1.2"))
+    return side_by_side(*runs)
 
 
 def _judge(variant: str, files: LocalCertificate, work: Path, *arguments: str) -> Iterator[Case]:
