@@ -15,6 +15,7 @@ As in `tls`, no call here leaves anything on OpenSSL's error queue.
 cimport cython
 from libc.stdint cimport uint8_t, uint16_t
 from libc.string cimport memcpy, strcmp
+from libc.time cimport time
 from granite._core.buf cimport OutPool, out_copy, out_reserve
 from granite._core.capi.libssl cimport *
 from granite._core.capi.picotls cimport (

@@ -111,6 +111,9 @@ cdef extern from "openssl/ssl.h":
     ctypedef struct SSL_CIPHER:
         pass
 
+    ctypedef struct SSL_SESSION:
+        pass
+
     int TLS1_2_VERSION
     int TLS1_3_VERSION
     uint64_t SSL_OP_NO_COMPRESSION
@@ -134,6 +137,11 @@ cdef extern from "openssl/ssl.h":
     int SSL_CLIENT_HELLO_ERROR
     int SSL_TLSEXT_ERR_OK
     int SSL_TLSEXT_ERR_NOACK
+    int SSL_TICKET_SUCCESS
+    int SSL_TICKET_SUCCESS_RENEW
+    int SSL_TICKET_RETURN_USE
+    int SSL_TICKET_RETURN_USE_RENEW
+    int SSL_TICKET_RETURN_IGNORE_RENEW
     unsigned int TLSEXT_TYPE_supported_groups
     unsigned int TLSEXT_TYPE_signature_algorithms
 
@@ -172,6 +180,14 @@ cdef extern from "openssl/ssl.h":
         SSL_CTX *context,
         int (*callback)(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int seals) noexcept,
     )
+    int SSL_CTX_set_session_ticket_cb(
+        SSL_CTX *context,
+        int (*make)(SSL *ssl, void *arg) noexcept,
+        int (*take)(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t name_size, int status, void *arg) noexcept,
+        void *arg,
+    )
+    # Seconds since 1970.
+    long SSL_SESSION_get_time(const SSL_SESSION *session)
 
     SSL *SSL_new(SSL_CTX *context)
     void SSL_free(SSL *ssl)

@@ -82,6 +82,8 @@ cdef Shown _show(Certificate certificate, ClientCheck clients, Tickets tickets):
     if resumes:
         SSL_CTX_set_timeout(context, tickets.lifetime)
         SSL_CTX_set_tlsext_ticket_key_evp_cb(context, _cb_ticket)
+        if SSL_CTX_set_session_ticket_cb(context, NULL, _cb_session, NULL) != 1:
+            raise MemoryError()
     else:
         SSL_CTX_set_options(context, SSL_OP_NO_TICKET)
     if clients is not None:

@@ -6,6 +6,14 @@ cdef int _cb_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER
     return _use_ticket_key((<Tls12Layer>SSL_get_ex_data(ssl, 0)).context.tickets, name, iv, cipher, mac, seals)
 
 
+cdef int _cb_session(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t name_size, int status, void *arg) noexcept:
+    """Whether a session is resumed. The time that it would last is in the ticket: it is what was set when that was made."""
+    cdef long lifetime = (<Tls12Layer>SSL_get_ex_data(ssl, 0)).context.tickets.lifetime
+    if status != SSL_TICKET_SUCCESS and status != SSL_TICKET_SUCCESS_RENEW or time(NULL) - SSL_SESSION_get_time(session) >= lifetime:
+        return SSL_TICKET_RETURN_IGNORE_RENEW
+    return SSL_TICKET_RETURN_USE if status == SSL_TICKET_SUCCESS else SSL_TICKET_RETURN_USE_RENEW
+
+
 cdef int _use_ticket_key(Tickets tickets, uint8_t *name, uint8_t *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, bint seals) noexcept:
     """1: the keys are set; 2: likewise, and the ticket is to be replaced; 0: it is none of ours; -1: that failed."""
     cdef uint8_t secret[DIGEST_SIZE]
