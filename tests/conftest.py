@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import httpx
 import pytest
 
+from tests.again import pytest_addoption, pytest_configure
 from tests.granite_process import LAUNCHER, GraniteProcess
 from tests.patience import PATIENCE
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+__all__ = ["pytest_addoption", "pytest_configure"]
 
 
 class RunGranite(Protocol):
