@@ -259,7 +259,7 @@ def certificate(authority):
 @pytest.fixture
 def secured(serve, certificate):
     """A function that serves an application over TLS."""
-    return lambda app, **settings: serve(app, **certificate, **settings)
+    return lambda app, **settings: serve(app, **{**certificate, **settings})
 
 
 @pytest.fixture
@@ -282,7 +282,7 @@ def forger(authority, serve, tls_version):
     with ExitStack() as stack:
 
         def open_forger(app, **settings):
-            server = serve(app, **own, **authority.settings, **settings)
+            server = serve(app, **{**own, **authority.settings, **settings})
             client = kind(server.host, server.port, authority)
             stack.callback(client.sock.close)
             return server, client

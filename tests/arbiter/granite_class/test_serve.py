@@ -83,7 +83,7 @@ if __name__ == "__main__":
 
     def load():
         def linger():
-            stop.wait(PATIENCE)
+            stop.wait(60)
             say("thread ended")
 
         stop = threading.Event()
