@@ -62,7 +62,7 @@ def run(folder: Path, content: str, *options: str) -> subprocess.CompletedProces
     (folder / "conftest.py").write_text('pytest_plugins = ["tests.again"]\n')
     (folder / "test_it.py").write_text(content)
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "--numprocesses", "2", *options],
+        [sys.executable, "-m", "pytest", *options],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         stdin=subprocess.DEVNULL,
@@ -74,23 +74,23 @@ def run(folder: Path, content: str, *options: str) -> subprocess.CompletedProces
 
 
 def test_what_does_not_come_again_is_told(tmp_path):
-    done = run(tmp_path, ONCE, "--again", "2")
+    done = run(tmp_path, ONCE, "--again", "2", "--numprocesses", "2")
     assert done.returncode == 0, done.stdout
     assert "did not fail in 2 runs by themselves: test_it.py::test_fails_once" in done.stdout
     assert "1 failed, 1 passed" in done.stdout
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "options", "told"),
     [
-        pytest.param(TWICE, "failed again, in run 2", id="one that fails again"),
-        pytest.param(CRASH, "crashed while running", id="a crash"),
-        pytest.param(MANY, "4 failed", id="many"),
-        pytest.param(IMPORT, "nowhere_to_be_found", id="an import"),
+        pytest.param(TWICE, (), "failed again, in run 2", id="one that fails again"),
+        pytest.param(CRASH, ("--numprocesses", "1"), "crashed while running", id="a crash"),
+        pytest.param(MANY, (), "4 failed", id="many"),
+        pytest.param(IMPORT, (), "nowhere_to_be_found", id="an import"),
     ],
 )
-def test_what_is_not_forgiven(tmp_path, content, told):
-    done = run(tmp_path, content, "--again", "3")
+def test_what_is_not_forgiven(tmp_path, content, options, told):
+    done = run(tmp_path, content, "--again", "2", *options)
     assert done.returncode != 0, done.stdout
     assert told in done.stdout
 

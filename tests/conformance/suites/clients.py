@@ -16,6 +16,7 @@ TITLE = "Clients"
 
 _GROUPS = {
     "test_chromium": "Chromium",
+    "test_chromium_websocket": "Chromium, WebSockets",
     "test_node": "Node, its module https and fetch",
     "test_commands": "curl and openssl s_client",
 }
