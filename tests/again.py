@@ -2,8 +2,8 @@
 
 Of many thousand tests with real processes one may fail because the machine stood still. Tests that
 failed run N times more, when nothing runs beside them, and have to pass each time. Where more than
-MOST failed, or what failed is no test (a process that crashed, a module that cannot be imported),
-the run has failed.
+MOST failed, or what failed is no test (a test process that crashed, a module that cannot be
+imported), or the run did not come to its end, it has failed.
 """
 
 from __future__ import annotations
@@ -22,22 +22,26 @@ class Again:
     def __init__(self, times: int) -> None:
         self._times = times
         self._failed: list[str] = []
-        self._crashed = False
+        self._is_final = False  # no repetition changes it
         self._told = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed and report.nodeid not in self._failed:
             self._failed.append(report.nodeid)
         if report.failed and report.when not in ("setup", "call", "teardown"):
-            self._crashed = True
+            self._is_final = True
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self._is_final |= report.failed
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if session.exitstatus != pytest.ExitCode.TESTS_FAILED or self._crashed:
+        if session.exitstatus != pytest.ExitCode.TESTS_FAILED or self._is_final:
             return
-        if not 0 < len(self._failed) <= MOST:
+        if session.shouldfail or session.shouldstop or not 0 < len(self._failed) <= MOST:
             return
-        command = [sys.executable, "-m", "pytest", "--numprocesses", "0", *self._failed]
+        options = ("--numprocesses", "0", "--again", "0")
+        command = [sys.executable, "-m", "pytest", *options, *self._failed]
         for number in range(1, self._times + 1):
             done = subprocess.run(
                 command,

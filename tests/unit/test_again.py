@@ -87,12 +87,20 @@ def test_what_does_not_come_again_is_told(tmp_path):
         pytest.param(CRASH, ("--numprocesses", "1"), "crashed while running", id="a crash"),
         pytest.param(MANY, (), "4 failed", id="many"),
         pytest.param(IMPORT, (), "nowhere_to_be_found", id="an import"),
+        pytest.param(ONCE, ("--maxfail", "1"), "stopping after 1 failures", id="an early end"),
     ],
 )
 def test_what_is_not_forgiven(tmp_path, content, options, told):
     done = run(tmp_path, content, "--again", "2", *options)
     assert done.returncode != 0, done.stdout
     assert told in done.stdout
+
+
+def test_nor_is_an_import_beside_it(tmp_path):
+    (tmp_path / "test_other.py").write_text(IMPORT)
+    done = run(tmp_path, ONCE, "--again", "2", "--numprocesses", "2")
+    assert done.returncode != 0
+    assert "1 failed, 1 passed, 1 error" in done.stdout
 
 
 def test_by_default_nothing_is_forgiven(tmp_path):
