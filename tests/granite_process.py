@@ -39,7 +39,8 @@ def plain_environ() -> dict[str, str]:
 class GraniteProcess:
     """`python -m granite ARGUMENTS` in its own session.
 
-    `launcher` are Python's arguments in place of `-m granite`; it inherits `pass_fds`.
+    `launcher` are Python's arguments in place of `-m granite`; it inherits `pass_fds`. Unless it is
+    `patient` it waits for clients as it does by default.
     """
 
     def __init__(
@@ -49,11 +50,14 @@ class GraniteProcess:
         env: dict[str, str] | None = None,
         launcher: tuple[str, ...] = LAUNCHER,
         pass_fds: tuple[int, ...] = (),
+        patient: bool = True,
     ):
         environ = {k: v for k, v in os.environ.items() if not k.startswith("GRANITE_")}
         search = os.pathsep.join(filter(None, (str(ROOT), environ.get("PYTHONPATH"))))
-        patient = {f"GRANITE_{name.upper()}": str(value) for name, value in PATIENT.items()}
-        environ |= {"PYTHONPATH": search, **patient, **(env or {})}
+        environ["PYTHONPATH"] = search
+        if patient:
+            environ |= {f"GRANITE_{name.upper()}": str(value) for name, value in PATIENT.items()}
+        environ |= env or {}
         environ.pop("PYTHONUNBUFFERED", None)  # it makes two writes, which may mix, of each line
         self._output = ""
         self._rest = b""

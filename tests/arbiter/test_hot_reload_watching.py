@@ -167,7 +167,7 @@ def test_what_takes_a_restart_is_told(hot):
     config = hot.folder / "granite.toml"
     config.write_text("backlog = 64\n")
     granite = hot.start("--config", "granite.toml")
-    hot.put(config.name, "backlog = 65\numask = '077'\nkeep_alive_timeout = 3\n")
+    hot.put(config.name, "backlog = 65\numask = '077'\nconnection_timeout = 3\n")
     line = "warning: changes that need a restart or SIGUSR2 have no effect yet: backlog, umask\n"
     granite.wait_for(line)
     hot.expect("one")

@@ -47,6 +47,7 @@ def served(*arguments: str, app: str = "asgi") -> Iterator[int]:
     process = GraniteProcess(
         *("run", f"{__name__}:{app}", "--interface", app, "--port", "0", "--lifespan", "off"),
         *arguments,
+        patient=False,
     )
     try:
         yield int(process.wait_for(r"listening on https?://\S+:(\d+)")[1])
@@ -56,7 +57,7 @@ def served(*arguments: str, app: str = "asgi") -> Iterator[int]:
 
 
 def side_by_side(*runs: Iterator[Case]) -> Iterator[Case]:
-    """The cases of each run in turn; all are made at the same time, as suites wait most of it."""
+    """The cases of each run in turn, all made at once: suites wait most of the time."""
     with ThreadPoolExecutor(len(runs)) as pool:
         for cases in pool.map(list[Case], runs):
             yield from cases

@@ -112,6 +112,7 @@ def _cases(app: str, variant: str, cases: list[str], work: Path, *arguments: str
     process = GraniteProcess(
         *("run", f"{__name__}:{app}", "--interface", app, "--port", "0", "--lifespan", "off"),
         *arguments,
+        patient=False,
     )
     try:
         port = process.wait_for(r"listening on https?://\S+:(\d+)")[1]
