@@ -13,7 +13,7 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 from granite._core.capi.python cimport (
     METH_NOARGS, METH_O, PyBytes_CheckExact, PyCFunction_New, PyDict_CheckExact, PyDict_Copy, PyDict_GetItemWithError, PyDict_Next,
-    PyDict_SetItem, PyMethodDef, PyUnicode_CheckExact, forbid_making, granite_is_text,
+    PyDict_SetItem, PyMethodDef, PyUnicode_CheckExact, PyUnicode_FromObject, forbid_making, granite_is_text,
 )
 from granite._core.exchange cimport (
     RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE, WEBSOCKET_CLOSED, WEBSOCKET_CONNECTING, WEBSOCKET_OPEN, Exchange, Protocol,

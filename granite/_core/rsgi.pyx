@@ -12,7 +12,7 @@ import os
 
 cimport cython
 from cpython.object cimport PyObject
-from granite._core.capi.python cimport PyBytes_CheckExact, PyUnicode_AsLatin1String, PyUnicode_CheckExact, forbid_making
+from granite._core.capi.python cimport PyBytes_CheckExact, PyUnicode_AsLatin1String, PyUnicode_CheckExact, PyUnicode_FromObject, forbid_making
 from granite._core.exchange cimport (
     RESPONSE_BODY, RESPONSE_DONE, RESPONSE_HEAD, RESPONSE_NONE, WEBSOCKET_CLOSED, WEBSOCKET_CONNECTING, WEBSOCKET_OPEN, Exchange, Protocol,
 )

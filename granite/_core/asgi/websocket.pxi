@@ -71,7 +71,7 @@ cdef class AsgiWebSocket(WebSocketExchange):
         if text is not None:
             if not isinstance(text, str):
                 raise RuntimeError(f"'websocket.send': expected 'text' to be a str, got {text!r}")
-            return self._send_message(text if PyUnicode_CheckExact(<PyObject *>text) else str(text))
+            return self._send_message(PyUnicode_FromObject(text))
         if not PyBytes_CheckExact(<PyObject *>data):
             if not isinstance(data, (bytes, bytearray, memoryview)):
                 raise RuntimeError(f"'websocket.send': expected 'bytes' to be bytes, got {data!r}")
@@ -87,7 +87,7 @@ cdef class AsgiWebSocket(WebSocketExchange):
             raise RuntimeError(f"'websocket.close': expected 'code' to be an int, got {code!r}")
         if reason is not None and not isinstance(reason, str):
             raise RuntimeError(f"'websocket.close': expected 'reason' to be a str, got {reason!r}")
-        self._close(code if 0 <= code <= 65535 else 0, reason or "")
+        self._close(code if 0 <= code <= 65535 else 0, PyUnicode_FromObject(reason or ""))
         return _DONE
 
     # the handshake's answer
@@ -118,6 +118,7 @@ cdef class AsgiWebSocket(WebSocketExchange):
             if subprotocol not in self.handshake.subprotocols:
                 # RFC 6455, 4.1: a client has to fail the connection.
                 raise RuntimeError(f"'websocket.accept': expected a subprotocol that the client offers, got {subprotocol!r}")
+            subprotocol = PyUnicode_FromObject(subprotocol)
         self._accept(subprotocol, list(message.get(_HEADERS) or ()))
         return self._sent()
 

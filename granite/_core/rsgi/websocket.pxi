@@ -99,7 +99,7 @@ cdef class WebsocketTransport:
     def send_str(self, data):
         if not isinstance(data, str):
             raise TypeError(f"expected a str, got {data!r}")
-        return self.exchange._send_message(data if PyUnicode_CheckExact(<PyObject *>data) else str(data))
+        return self.exchange._send_message(PyUnicode_FromObject(data))
 
 
 forbid_making(RsgiWebSocket)

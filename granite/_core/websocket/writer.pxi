@@ -4,7 +4,7 @@ cdef class FrameWriter(Session):
     """Writes frames of one WebSocket."""
 
     cdef int write_message(self, object message) except -1:
-        """Append a message, a str or bytes, each of the very type. UnicodeEncodeError: it has surrogates, which no UTF-8 has."""
+        """Append a message, a str of the very type or bytes. UnicodeEncodeError: it has surrogates, which no UTF-8 has."""
         cdef const char *base
         cdef Py_ssize_t size
         cdef bytes body
@@ -12,10 +12,13 @@ cdef class FrameWriter(Session):
         if PyUnicode_CheckExact(<PyObject *>message):
             base = PyUnicode_AsUTF8AndSize(message, &size)
             opcode = OP_TEXT
-        else:
+        elif isinstance(message, bytes):
             base = PyBytes_AS_STRING(<PyObject *>message)
             size = PyBytes_GET_SIZE(<PyObject *>message)
-        if self.deflate.on and <size_t>size >= self.context.threshold:
+        else:
+            raise TypeError(f"expected a str or bytes, got {type(message).__name__}")
+        # Of nothing there is no shorter form: behind a message with the same window zlib would even make no block.
+        if self.deflate.on and size and <size_t>size >= self.context.threshold:
             body = self._compress(message, base, size)
             if body is not None:
                 return self._write_data(opcode, True, body, PyBytes_AS_STRING(<PyObject *>body), PyBytes_GET_SIZE(<PyObject *>body))

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import Any
 
 from tests.server.apps import App, Gate, Message, Receive, Scope, Seen, Send, behind
 
-__all__ = ["Recording", "accept", "accepting_late", "accepting_too_late", "echo", "messages"]
+__all__ = [
+    "Recording",
+    "Text",
+    "accept",
+    "accepting_late",
+    "accepting_too_late",
+    "denying_slowly",
+    "echo",
+    "messages",
+]
+
+
+class Text(str):
+    """One that stays what it is, as the safe strings of template engines do."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return self
 
 
 async def accept(receive: Receive, send: Send, **parts: Any) -> None:
@@ -26,6 +45,15 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
         assert message["type"] == "websocket.receive"
         parts = {key: value for key, value in message.items() if key != "type"}
         await send({"type": "websocket.send", **parts})
+
+
+async def denying_slowly(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer by a response, whose second part comes after 2.5 s."""
+    await receive()
+    await send({"type": "websocket.http.response.start", "status": 401})
+    await send({"type": "websocket.http.response.body", "body": b"not ", "more_body": True})
+    await asyncio.sleep(2.5)
+    await send({"type": "websocket.http.response.body", "body": b"you"})
 
 
 def accepting_late(gate: Gate, seen: Seen) -> App:

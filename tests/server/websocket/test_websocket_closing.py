@@ -13,7 +13,7 @@ from tests.patience import PATIENCE
 from tests.server.apps import Gate, Seen, until_it_waits
 from tests.server.inside import inside, wait_for
 from tests.server.loops import both_loops
-from tests.server.websocket.apps import Recording, accept, accepting_late, echo
+from tests.server.websocket.apps import Recording, Text, accept, accepting_late, echo
 from tests.server.websocket.client import WebSocket, handshake
 from tests.wire.frames import BINARY, CONTINUATION, PING, TEXT, close, frame
 
@@ -47,6 +47,7 @@ def test_what_was_said_before_a_close_is_received(open_websocket):
         ({}, (1000, "")),
         ({"code": None, "reason": None}, (1000, "")),
         ({"code": 4001, "reason": "grün"}, (4001, "grün")),
+        ({"code": 4001, "reason": Text("grün")}, (4001, "grün")),
     ],
 )
 def test_the_application_closes(open_websocket, message, expected):

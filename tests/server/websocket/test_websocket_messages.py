@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import enum
 import zlib
 
 import pytest
 
 from tests.server.inside import wait_for
 from tests.server.loops import both_loops
-from tests.server.websocket.apps import Recording, echo
+from tests.server.websocket.apps import Recording, Text, echo
 from tests.server.websocket.client import OFFER
 from tests.wire.frames import CONTINUATION, PING, PONG, TEXT, frame
 
@@ -86,6 +87,17 @@ def test_messages_in_frames_that_are_sent(open_websocket):
 def test_bytes_of_other_kinds(open_websocket, data):
     websocket = open_websocket(Recording({"type": "websocket.send", "bytes": data}))
     assert websocket.message() == b"abc"
+
+
+class Colour(str, enum.Enum):
+    RED = "red"
+
+
+@pytest.mark.parametrize("text", [Text("x" * 3000), Text("grün"), Colour.RED])
+@pytest.mark.parametrize("offer", [(), (OFFER,)])
+def test_texts_of_other_kinds(open_websocket, text, offer):
+    websocket = open_websocket(Recording({"type": "websocket.send", "text": text}), *offer)
+    assert websocket.message() == "".join(text)
 
 
 def test_one_of_two_parts(open_websocket):
@@ -207,6 +219,14 @@ def test_small_messages_are_not_compressed(open_websocket):
     assert websocket.frame().reserved == 0
     websocket.say("a" * 100)
     assert websocket.frame().reserved == 4
+
+
+def test_empty_messages_behind_others(open_websocket):
+    settings = {"ws_deflate_threshold": 0, "ws_deflate_server_context": True}
+    websocket = open_websocket(echo, OFFER, **settings)
+    for message in ("abc", "", b"", "abc", ""):
+        websocket.say(message)
+        assert websocket.message() == message
 
 
 def test_a_bomb(open_websocket):

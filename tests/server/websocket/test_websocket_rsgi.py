@@ -10,6 +10,7 @@ from granite.rsgi import ProtocolClosed, ProtocolError
 from tests.patience import PATIENCE
 from tests.server.apps import Gate, Seen
 from tests.server.loops import both_loops
+from tests.server.websocket.apps import Text
 from tests.server.websocket.client import WebSocket, handshake
 
 
@@ -31,6 +32,13 @@ def test_echo(open_websocket):
         websocket.say(message)
         assert websocket.message() == message
     assert websocket.close(1000) == (1000, "")
+
+
+def test_texts_of_other_kinds(open_websocket):
+    async def app(scope, protocol):
+        await (await protocol.accept()).send_str(Text("x" * 3000))
+
+    assert open_websocket(app, interface="rsgi").message() == "x" * 3000
 
 
 def test_the_scope(open_websocket, transport):
