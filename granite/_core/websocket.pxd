@@ -14,6 +14,7 @@ cdef enum:
     MOST_BITS = 15                      # of a window
     SPARE_INFLATERS = 8                 # that a context keeps for reuse
     SCRATCH_SIZE = 16384                # bytes that are unmasked at once before they are inflated
+    BETWEEN_BLOCKS = 128                # in zlib's data_type: it has inflated up to the end of a block
     FIRST_PIECE = 4096                  # bytes that a message in pieces gets at first
     SHARED_LIMIT = 262144               # bytes up to which the frame of a message is kept for other connections
 
@@ -129,6 +130,7 @@ cdef class FrameReader(FrameWriter):
     cdef int _grow(self, size_t size) except -1
     cdef int _grown(self, size_t size) except -1
     cdef int _end_frame(self) except -1
+    cdef int _end_blocks(self) except -1
     cdef int _end_message(self) except -1
     cdef int _end_control(self, const char *payload, size_t size) except -1
     cdef int _fail(self, int code, str why) except -1

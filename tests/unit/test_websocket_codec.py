@@ -299,6 +299,36 @@ def test_what_is_no_compressed_message():
         assert events(data, ALONE)[0][:2] == ("violation", 1002)
 
 
+def test_a_fault_in_what_was_found_to_be_no_text_is_not_another_one():
+    no_text = bytes.fromhex("000100feffff")  # a stored block
+    found = events(frame(TEXT, no_text + b"\x07", reserved=4), ALONE)
+    assert [event[:2] for event in found] == [("violation", 1007)]
+
+
+def test_a_compressed_message_that_is_not_complete():
+    more = b"abcdef"
+    stored = b"\0\x0a\0\xf5\xff"  # 10 octets: with those that end each message they would be there
+    longer = b"\0\x0b\0\xf4\xff"
+    huffman = deflated(b"Hello" * 100)[0]
+    cut = [huffman[:size] for size in range(1, len(huffman))]
+    for body in (stored + more, longer + more, stored[:3], *cut):
+        (event,) = events(frame(BINARY, body, reserved=4), ALONE)
+        assert event[:2] == ("violation", 1007), body
+
+
+def test_nothing_is_an_empty_message():
+    """As zlib makes nothing of it when it has just ended a block."""
+    first, empty, last = deflated(b"first", b"", b"first")
+    data = b"".join(frame(TEXT, body, reserved=4) for body in (first, empty, b"", last))
+    assert events(data, TAKEOVER) == [("message", text) for text in ("first", "", "", "first")]
+
+
+def test_a_last_block_with_nothing_behind_it():
+    final = frame(TEXT, bytes.fromhex("f348cdc9c90700"), reserved=4)
+    taken_over = frame(TEXT, bytes.fromhex("f200110000"), reserved=4)
+    assert events(2 * final + taken_over, TAKEOVER) == 3 * [("message", "Hello")]
+
+
 def test_a_bomb_is_not_inflated():
     data = frame(BINARY, deflated(bytes(50_000_000))[0], reserved=4)
     assert len(data) < 60_000

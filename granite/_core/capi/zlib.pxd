@@ -12,6 +12,8 @@ cdef extern from "zlib.h" nogil:
         unsigned int avail_in
         unsigned char *next_out
         unsigned int avail_out
+        unsigned long total_in                  # since it was reset
+        int data_type
         const char *msg
 
     const int Z_OK

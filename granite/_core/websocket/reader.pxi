@@ -235,6 +235,8 @@ cdef class FrameReader(FrameWriter):
             if most and room - z.avail_out > most - self.message_size:
                 return self._fail(CLOSE_TOO_BIG, "a message is larger than ws_max_message_size")
             self._grown(room - z.avail_out)
+            if not self.in_payload:
+                return 0                    # it was no good
             if code == zlib.Z_STREAM_END:
                 zlib.inflateResetKeep(z)        # RFC 7692, 7.2.3.5: the last block of a stream is none of the message
             elif code == zlib.Z_MEM_ERROR:
@@ -251,11 +253,25 @@ cdef class FrameReader(FrameWriter):
         if self.opcode & 8:
             return self._end_control(b"", 0)
         if self.final and self.compressed:
-            self._inflate(b"\0\0\xff\xff", 4)   # RFC 7692, 7.2.2
+            self._end_blocks()
             if not self.in_payload:
                 return 0
         self.in_payload = False
         return self._end_message() if self.final else 0
+
+    cdef int _end_blocks(self) except -1:
+        """All octets of a compressed message have come: those that its sender left out (RFC 7692, 7.2.2) end the last block, which is empty.
+
+        There are senders that make nothing of an empty message, as zlib makes no empty block behind another; and with the last block of a
+        stream (7.2.3.5) some leave out nothing.
+        """
+        cdef size_t size = self.message_size
+        if self.c_message is NULL or self.c_inflater.z.total_in == 0:
+            return 0
+        self._inflate(b"\0\0\xff\xff", 4)
+        if self.in_payload and (self.message_size != size or not self.c_inflater.z.data_type & BETWEEN_BLOCKS):
+            return self._fail(CLOSE_INVALID_DATA, "a compressed message is not complete")
+        return 0
 
     cdef int _end_message(self) except -1:
         cdef Py_ssize_t size = self.message_size
