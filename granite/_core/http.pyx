@@ -23,7 +23,9 @@ from granite._core.counters cimport (
     REJECTED_BAD_REQUEST, REJECTED_BODY_SIZE, REJECTED_BODY_TIMEOUT, REJECTED_HEAD_SIZE, REJECTED_HEAD_TIMEOUT, REJECTED_QUEUE_TIME,
     REJECTED_REQUESTS_PER_IP, REJECTED_REQUEST_TIMEOUT, Rejection, clock, coarse_clock,
 )
-from granite._core.exchange cimport Admission, Exchange, Handshake, Interface, Protocol, Rejections, RequestIds
+from granite._core.exchange cimport (
+    RESPONSE_HEAD, RESPONSE_NONE, Admission, Exchange, Handshake, Interface, Protocol, Rejections, RequestIds,
+)
 from granite._core.forwarded cimport Forwarded, Forwarding
 from granite._core.scope cimport ScopeCache
 from granite._core.transport cimport Transport, name_of

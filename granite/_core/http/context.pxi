@@ -342,16 +342,21 @@ cdef class HttpContext:
     # requests that take too long
 
     cdef uint64_t request_deadline(self, Exchange exchange) noexcept:
-        if exchange.handshake is not None and self.websockets.handshake_timeout:
+        if _waits_for_answer(exchange) and self.websockets.handshake_timeout:
             return exchange.began_at // 1000000 + self.websockets.handshake_timeout
         return exchange.began_at // 1000000 + self.timeouts.request if self.timeouts.request else 0
 
     cdef str late_request(self, Exchange exchange):
         """Why a request is given up that took too long; its call gets a grace from now on."""
         self.interface.overran(exchange)
-        if exchange.handshake is not None:
+        if _waits_for_answer(exchange):
             return f"the application did not answer the handshake in time: {exchange.name()}"
         return f"the request took longer than {self.timeouts.request / 1000.0:g} s: {exchange.name()}"
+
+
+cdef bint _waits_for_answer(Exchange exchange) noexcept:
+    """Whether a client has asked for a WebSocket, and was told nothing yet."""
+    return exchange.handshake is not None and (exchange.response == RESPONSE_NONE or exchange.response == RESPONSE_HEAD)
 
 
 cdef uint64_t milliseconds(double seconds) noexcept:

@@ -50,6 +50,8 @@ cdef int _take_over(Http1Session session, Exchange exchange) except -1:
         session.http.access_log.append(exchange)
     if session.http.draining:
         successor.drain()
+    if session.transport.unsent() >= session.http.write_high_water:
+        session.transport.flush()       # the application may wait for that
     if session.feeding:
         return 0
     if session.transport.corked == 0:

@@ -236,9 +236,12 @@ cdef class WebSocketSession(FrameReader):
         if self.state != WEBSOCKET_OPEN:
             return 0
         if self.transport.unsent() >= self.http.write_high_water:
+            self.transport.flush()
+        if self.transport.unsent() >= self.http.write_high_water:
             # RFC 6455, 5.5.3: the answer to the last one will do. Of a client that does not read there must be no more.
             self.late_pong = PyBytes_FromStringAndSize(payload, size)
             return 0
+        self.late_pong = None
         return self.write_control(OP_PONG, payload, size)
 
     cdef int on_pong(self, const char *payload, size_t size) except -1:

@@ -14,7 +14,14 @@ from tests.server.apps import Gate, Scopes, Seen, behind, eventually, hello
 from tests.server.http2.marks import plain_and_tls
 from tests.server.inside import wait_for
 from tests.server.logged import Logged
-from tests.server.websocket.apps import Recording, accept, accepting_late, accepting_too_late, echo
+from tests.server.websocket.apps import (
+    Recording,
+    accept,
+    accepting_late,
+    accepting_too_late,
+    denying_slowly,
+    echo,
+)
 from tests.server.websocket.client import OFFER, WebSocket
 from tests.wire.frames import PONG, TEXT, frame
 
@@ -268,6 +275,11 @@ def test_an_application_that_does_not_answer_in_time(connect):
 
     assert ask(connect(app, ws_handshake_timeout=0.5)).status == 504
     assert seen.get() == {"type": "websocket.disconnect", "code": 1006, "reason": ""}
+
+
+def test_a_response_that_takes_longer_than_a_handshake_may(connect):
+    response = ask(connect(denying_slowly, ws_handshake_timeout=2))
+    assert (response.status, response.body) == (401, b"not you")
 
 
 @pytest.mark.parametrize("way", ["reset", "close"])

@@ -118,6 +118,18 @@ def test_pings_of_a_client_that_reads_nothing_do_not_pile_up(open_websocket, ser
     assert int(answers[-1].payload) == 1999
 
 
+def test_pings_of_a_client_that_reads_are_answered(open_websocket):
+    """Of many that come at once; the last one is, and none behind a later one."""
+    websocket = open_websocket(echo, write_high_water=1024, write_low_water=512)
+    websocket.send(b"".join(frame(PING, b"%100d" % number) for number in range(100)))
+    answered = [-1]
+    while answered[-1] != 99:
+        found = websocket.frame()
+        assert found.opcode == PONG
+        answered.append(int(found.payload))
+    assert answered == sorted(answered)
+
+
 # pings of the server
 
 

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.server.apps import Gate, Scopes, Seen, eventually, hello
 from tests.server.logged import Logged
 from tests.server.loops import both_loops
 from tests.server.raw import request
-from tests.server.websocket.apps import Recording, accept, accepting_too_late, echo
+from tests.server.websocket.apps import (
+    Recording,
+    Text,
+    accept,
+    accepting_too_late,
+    denying_slowly,
+    echo,
+)
 from tests.server.websocket.client import FIELDS, KEY, WebSocket, handshake
 from tests.wire.frames import PONG, TEXT, frame
 
@@ -177,6 +185,33 @@ def test_a_subprotocol_and_fields(connect):
     assert websocket.answer.get("set-cookie") == "a=b"
 
 
+def test_a_subprotocol_of_another_kind(connect):
+    async def app(scope, receive, send):
+        await accept(receive, send, subprotocol=Text("b"))
+        await receive()
+
+    websocket = WebSocket(connect(app), "/", "Sec-WebSocket-Protocol: a, b")
+    assert websocket.answer.get("sec-websocket-protocol") == "b"
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_an_answer_of_more_than_the_high_water_mark(connect, is_late):
+    gate = Gate()
+
+    async def app(scope, receive, send):
+        if is_late:
+            await gate.wait()
+        await accept(receive, send, headers=[(b"x-long", b"x" * 2000)])
+        await send({"type": "websocket.send", "text": "accepted"})
+
+    client = connect(app, write_high_water=1024, write_low_water=512)
+    client.send(handshake())
+    if is_late:
+        assert gate.reached.wait(PATIENCE)
+        gate.open()
+    assert WebSocket.of(client, client.response()).message() == "accepted"
+
+
 @pytest.mark.parametrize(
     "parts",
     [
@@ -276,6 +311,13 @@ def test_a_response_of_the_applications_own(connect, serve):
     assert response.get("www-authenticate") == "Basic"
     client.send(handshake())
     assert client.response().status == 401
+
+
+def test_a_response_that_takes_longer_than_a_handshake_may(connect):
+    client = connect(denying_slowly, ws_handshake_timeout=2)
+    client.send(handshake())
+    response = client.response()
+    assert (response.status, response.body) == (401, b"not you")
 
 
 def test_no_answer_is_a_500(connect, log):
