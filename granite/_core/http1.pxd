@@ -216,7 +216,6 @@ cdef class Http1Session(TimedSession):
     cdef int _put_off(self, const char *head, const char *end) except -1
     cdef int _parse_error(self) except -1
     cdef bint _is_framing_large(self, const char *place) noexcept
-    cdef bint _is_behind(self) except -1
     cdef int _stash(self, const char *base, size_t size) except -1
     cdef void _drop_pending(self) noexcept
     cdef int _dispatch(self) except -1

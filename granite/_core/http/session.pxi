@@ -34,6 +34,14 @@ cdef class Session(Protocol):
         """Whether the connection can do without this session, which it gives back then."""
         return False
 
+    cdef bint is_behind(self) except -1:
+        """Whether write_high_water of what was answered waits for the socket, which has been asked once more."""
+        cdef Transport transport = self.transport
+        if transport.unsent() < self.http.write_high_water:
+            return False
+        transport.flush()
+        return transport.unsent() >= self.http.write_high_water
+
     cdef int settle(self) except -1:
         """All that could be done has been: from now on somebody is waited for."""
         return 0

@@ -151,7 +151,7 @@ cdef class Http1Session(TimedSession):
         cdef Exchange exchange
         while base < end:
             if self.state == SESSION_IDLE:
-                if self._is_behind():
+                if self.is_behind():        # no further request is to be begun
                     return self._stash(base, end - base)
                 head = base
                 self._begin()
@@ -206,14 +206,6 @@ cdef class Http1Session(TimedSession):
                     self._stash(base, end - base)
                 return 0
         return self._put_off(head, end) if self.state == SESSION_HEAD else 0
-
-    cdef bint _is_behind(self) except -1:
-        """Whether so much of earlier answers waits for the socket that no further request is to be begun before it has left."""
-        cdef Transport transport = self.transport
-        if transport.unsent() < self.http.write_high_water:
-            return False
-        transport.flush()
-        return transport.unsent() >= self.http.write_high_water
 
     cdef const char *_execute_line(self, const char *base, const char *end) except? NULL:
         """Read on in the request line: where the fields, or another line, begin, or NULL if nothing is left to read."""

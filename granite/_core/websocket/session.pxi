@@ -235,9 +235,7 @@ cdef class WebSocketSession(FrameReader):
     cdef int on_ping(self, const char *payload, size_t size) except -1:
         if self.state != WEBSOCKET_OPEN:
             return 0
-        if self.transport.unsent() >= self.http.write_high_water:
-            self.transport.flush()
-        if self.transport.unsent() >= self.http.write_high_water:
+        if self.is_behind():
             # RFC 6455, 5.5.3: the answer to the last one will do. Of a client that does not read there must be no more.
             self.late_pong = PyBytes_FromStringAndSize(payload, size)
             return 0
