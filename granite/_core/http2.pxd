@@ -14,6 +14,9 @@ cdef enum:
     OWN_PIECES = 4                      # pieces of a response that need no memory of their own
     MOST_OFFENDERS = 64                 # addresses
     MOST_PIECES = 20                    # pieces of address space for slots, each as large as all before
+    FRAME_HEAD = 9                      # bytes ahead of what a frame says
+    STREAM_ID = 4                       # bytes of a stream's number
+    ENDED_STREAMS = 8                   # of which a connection knows that their client has ended them
 
 cdef enum StreamEvent:                  # what is dealt with when nghttp2 has returned
     EVENT_HEAD = 1                      # the request's head is complete
@@ -49,6 +52,22 @@ cdef struct Slot:                       # of a session: where its large blocks l
 cdef struct SlotPiece:
     char *base
     size_t slots
+
+cdef enum FrameVerdict:
+    FRAME_SOUND
+    FRAME_OF_ENDED_STREAM
+    FRAME_OF_BAD_PRIORITY
+    FRAME_OF_ENDLESS_BLOCK
+
+cdef struct FrameScan:                  # where in the client's frames it is
+    size_t rest                         # bytes of the last one, or of the preface, that are to come
+    uint8_t head[FRAME_HEAD + STREAM_ID]        # of the next one
+    size_t held                         # bytes of that which have come
+    bint in_block                       # only CONTINUATION may be next
+    int continuations                   # frames of the block so far, but for its first
+    uint32_t ended[ENDED_STREAMS]       # streams that the client has ended, or reset: the last ones
+    int oldest                          # whose place is the next one's
+    FrameVerdict verdict                # on the frame whose head it holds
 
 cdef class Slots:
     cdef SlotPiece c_pieces[MOST_PIECES]
@@ -104,11 +123,11 @@ cdef class LimitedSession(Session):
     cdef bint ending                    # the connection is: nghttp2 was told so
     cdef bint receiving                 # nghttp2 is being fed
     cdef uint32_t fault                 # the error with which the client has ended the connection meanwhile; 0: none
+    cdef FrameScan scan
     cdef int last_kind                  # of the frame that came last
     cdef bint draining                  # no further streams are wanted
     cdef Account accounts[ABUSE_KINDS]
     cdef int64_t in_vain                # bytes of frames that had no effect, and have no account, less those that may have been on their way when their stream ended
-    cdef int continuations              # frames of the block of fields that is coming
     cdef int32_t last_id                # the highest that the client has used
     cdef int32_t gap                    # ids between these two were passed over
     cdef int32_t gap_end
@@ -131,6 +150,7 @@ cdef class LimitedSession(Session):
     cdef int _open_accounts(self) noexcept
     cdef int _account(self, Abuse kind) except -1
     cdef int _on_begin_frame(self, const nghttp2.nghttp2_frame_hd *head) except -902
+    cdef int _on_frame_refused(self, FrameVerdict verdict) except -1
     cdef int _on_taken(self, ssize_t size) except -1
     cdef int _on_id(self, int32_t id) except -1
     cdef int _ping(self, bytes data) except -1

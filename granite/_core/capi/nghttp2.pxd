@@ -6,6 +6,16 @@ Callbacks that fail leave their exception set and return NGHTTP2_ERR_CALLBACK_FA
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
 cdef extern from "nghttp2/nghttp2.h":
+    """
+    /* Of version 1.61, and of older ones whose packages were mended; who has it not has no limit either. */
+    extern void nghttp2_option_set_max_continuations(nghttp2_option *, size_t) __attribute__((weak));
+
+    static inline void granite_allow_continuations(nghttp2_option *option)
+    {
+        if (nghttp2_option_set_max_continuations)
+            nghttp2_option_set_max_continuations(option, SIZE_MAX);
+    }
+    """
     ctypedef struct nghttp2_info:
         int age
         int version_num
@@ -57,6 +67,7 @@ cdef extern from "nghttp2/nghttp2.h":
 
         NGHTTP2_NO_ERROR
         NGHTTP2_PROTOCOL_ERROR
+        NGHTTP2_STREAM_CLOSED
         NGHTTP2_INTERNAL_ERROR
         NGHTTP2_REFUSED_STREAM
         NGHTTP2_CANCEL
@@ -178,6 +189,7 @@ cdef extern from "nghttp2/nghttp2.h":
     void nghttp2_option_set_max_settings(nghttp2_option *, size_t)
     void nghttp2_option_set_max_outbound_ack(nghttp2_option *, size_t)
     void nghttp2_option_set_max_send_header_block_length(nghttp2_option *, size_t)
+    void granite_allow_continuations(nghttp2_option *)
 
     ctypedef struct nghttp2_mem:
         void *mem_user_data

@@ -48,6 +48,7 @@ cdef class Http2Context(Version):
         nghttp2.nghttp2_option_set_max_settings(self.c_option, MOST_SETTINGS)
         nghttp2.nghttp2_option_set_max_outbound_ack(self.c_option, MOST_ACKS)
         nghttp2.nghttp2_option_set_max_send_header_block_length(self.c_option, MOST_HEAD)
+        nghttp2.granite_allow_continuations(self.c_option)      # it counts them by the pieces in which they are read; see http2/frames.pxi
         nghttp2.nghttp2_option_set_builtin_recv_extension_type(self.c_option, nghttp2.NGHTTP2_PRIORITY_UPDATE)
         for kind in range(nghttp2.NGHTTP2_CONTINUATION + 1, 256):
             if kind != nghttp2.NGHTTP2_PRIORITY_UPDATE:     # of others it would not tell

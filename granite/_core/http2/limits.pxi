@@ -16,7 +16,6 @@ cdef extern from *:
     const unsigned int granite_abuses[][2]
 
 cdef enum:
-    MOST_CONTINUATIONS = 8              # frames of one block of fields
     MOST_QUEUED = 4096                  # frames that wait in nghttp2 for a client that does not read
     SMALL_INCREMENT = 256               # octets of a WINDOW_UPDATE below which it is of no use to anybody
     BEHIND_A_STREAM = 16384             # bytes of frames, but of DATA, that may come of a stream when it has ended
@@ -131,15 +130,10 @@ cdef class LimitedSession(Session):
         if kind == nghttp2.NGHTTP2_HEADERS or kind == nghttp2.NGHTTP2_CONTINUATION:
             self.head_ends = head.flags & nghttp2.NGHTTP2_FLAG_END_HEADERS != 0
         if kind == nghttp2.NGHTTP2_HEADERS:
-            self.continuations = 0
             self._on_id(head.stream_id)
         elif kind == nghttp2.NGHTTP2_DATA:
             if head.length == 0 and not head.flags & nghttp2.NGHTTP2_FLAG_END_STREAM:
                 self._account(ABUSE_EMPTY_FRAMES)
-        elif kind == nghttp2.NGHTTP2_CONTINUATION:
-            self.continuations += 1
-            if self.continuations > MOST_CONTINUATIONS:
-                self._end(nghttp2.NGHTTP2_ENHANCE_YOUR_CALM, REJECTED_HTTP2_CONTINUATIONS, "too many CONTINUATION frames")
         elif kind == nghttp2.NGHTTP2_PING:
             if not head.flags & nghttp2.NGHTTP2_FLAG_ACK:
                 self._account(ABUSE_PINGS)
@@ -155,6 +149,14 @@ cdef class LimitedSession(Session):
                 # Clients may have one of a reserved type before each frame that means something, lest servers forget to ignore it.
                 self._account(ABUSE_FLOOD)
         return 0
+
+    cdef int _on_frame_refused(self, FrameVerdict verdict) except -1:
+        """A frame has come that is not for nghttp2, nor is what follows."""
+        if verdict == FRAME_OF_ENDED_STREAM:
+            return self._end(nghttp2.NGHTTP2_STREAM_CLOSED, REJECTED_HTTP2_PROTOCOL, "more came of a stream that the client had ended")
+        if verdict == FRAME_OF_BAD_PRIORITY:
+            return self._end(nghttp2.NGHTTP2_PROTOCOL_ERROR, REJECTED_HTTP2_PROTOCOL, "a PRIORITY frame was of no stream, or had one depend on itself")
+        return self._end(nghttp2.NGHTTP2_ENHANCE_YOUR_CALM, REJECTED_HTTP2_CONTINUATIONS, "too many CONTINUATION frames")
 
     cdef int _on_taken(self, ssize_t size) except -1:
         """nghttp2 has read so much, and has passed over what was of streams that have ended.

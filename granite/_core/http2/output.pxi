@@ -2,7 +2,6 @@
 
 cdef enum:
     FIRST_FIELDS = 16                   # fields for which there is room at first
-    FRAME_HEAD = 9
     MOST_INTERIMS = 16                  # responses of a stream that may wait for the socket
 
 

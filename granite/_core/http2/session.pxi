@@ -1,7 +1,6 @@
 # A session: the streams of one connection, as long as it is open.
 
 cdef enum:
-    ERR_TOO_MANY_CONTINUATIONS = -905   # which the header has since 1.61
     WINDOWS_KEPT = 16                   # windows of the connection of which bodies may wait for the application
     MOST_ROUNDS = 16                    # writes in a row of what a fast client takes at once
     REST_AFTER = 1000                   # ms without a stream after which a connection is one that rests
@@ -12,13 +11,8 @@ cdef inline bint _ends_block(uint8_t kind, uint8_t flags) noexcept:
     return kind != nghttp2.NGHTTP2_HEADERS and kind != nghttp2.NGHTTP2_CONTINUATION or flags & nghttp2.NGHTTP2_FLAG_END_HEADERS != 0
 
 
-cdef inline int32_t _number_in(const char *goaway) noexcept:
-    """The last stream that a frame names."""
-    cdef const uint8_t *place = <const uint8_t *>goaway + FRAME_HEAD
-    return (place[0] & 0x7f) << 24 | place[1] << 16 | place[2] << 8 | place[3]
-
-
 cdef inline void _put_number(char *goaway, int32_t last) noexcept:
+    """The last stream that the frame names."""
     cdef int i
     for i in range(4):
         goaway[FRAME_HEAD + i] = <char>(last >> (24 - 8 * i))
@@ -80,6 +74,7 @@ cdef class Http2Session(LimitedSession):
         self.transport = transport
         self.duplex = True
         self.last_told = LAST_STREAM
+        _start_scan(&self.scan)
         self.window, self.stream_window = context.connection_window, context.stream_window
         self._new_session()
         self._open_accounts()
@@ -125,6 +120,7 @@ cdef class Http2Session(LimitedSession):
         if self.context.ping_interval:
             self.ping_at = self.transport.now() + self.context.ping_interval
             self.pong_until = 0
+        size = _scan(&self.scan, <const uint8_t *>base, size)
         self.busy = self.receiving = True
         try:
             taken = nghttp2.nghttp2_session_mem_recv(self.c_session, <const uint8_t *>base, size)
@@ -134,6 +130,8 @@ cdef class Http2Session(LimitedSession):
             self._on_broken(<int>taken)
             return self._deliver()
         self._on_taken(taken)
+        if self.scan.verdict != FRAME_SOUND:
+            self._on_frame_refused(self.scan.verdict)
         if nghttp2.nghttp2_session_get_outbound_queue_size(self.c_session) > MOST_QUEUED:
             self._end(nghttp2.NGHTTP2_ENHANCE_YOUR_CALM, REJECTED_HTTP2_FLOOD, "too much waits for a client that does not read")
         self._deliver()
@@ -368,7 +366,7 @@ cdef class Http2Session(LimitedSession):
         """RFC 9113, 6.8: the number never rises. nghttp2's own, when the protocol is broken, counts the streams that were refused behind the last one."""
         cdef char frame[17]
         memcpy(frame, data, 17)
-        if self.last_told < _number_in(frame) < LAST_STREAM:
+        if self.last_told < <int32_t>_number_at(<const uint8_t *>frame + FRAME_HEAD) < LAST_STREAM:
             _put_number(frame, self.last_told)
         out_copy(self.transport.pool, &self.transport.out, frame, 17)
         return out_copy(self.transport.pool, &self.transport.out, data + 17, size - 17) if size > 17 else 0
@@ -381,9 +379,7 @@ cdef class Http2Session(LimitedSession):
         cdef char frame[17]
         if code == nghttp2.NGHTTP2_ERR_NOMEM:
             raise MemoryError()
-        if code == ERR_TOO_MANY_CONTINUATIONS:
-            reason = REJECTED_HTTP2_CONTINUATIONS
-        elif code != nghttp2.NGHTTP2_ERR_FLOODED and not self.fault:
+        if code != nghttp2.NGHTTP2_ERR_FLOODED and not self.fault:
             error, reason = nghttp2.NGHTTP2_PROTOCOL_ERROR, REJECTED_HTTP2_PROTOCOL
         self.ending = self.broken = True
         self.head_until = 0

@@ -171,9 +171,10 @@ def unknown_frames(client: Wire) -> None:
 
 
 def ended_stream(client: Wire) -> int:
-    """A stream that has ended."""
+    """A stream that has ended, of which the server does not know any more who did it."""
     if client._next == 1:
-        client.answer(client.request())
+        for _ in range(9):
+            client.answer(client.request())
         client.ping()
     return 1
 
@@ -191,7 +192,7 @@ def data_behind_the_end(client: Wire) -> None:
 def trailers_behind_the_end(client: Wire) -> None:
     """The same of its trailers."""
     stream, fields = ended_stream(client), client.encoder.encode([("late", "yes")])
-    client.send(frame(HEADERS, END_HEADERS | END_STREAM, stream, fields) * 30_000)
+    client.send(frame(HEADERS, END_HEADERS, stream, fields) * 30_000)
 
 
 def table_sizes(client: Wire) -> None:

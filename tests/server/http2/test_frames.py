@@ -1,0 +1,310 @@
+"""Frames that break the protocol, in whatever pieces they come: the connection ends by that."""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from granite.testing import TestServer
+from tests.http2.wire import (
+    CANCEL,
+    COMPRESSION_ERROR,
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    ENHANCE_YOUR_CALM,
+    FLOW_CONTROL_ERROR,
+    FRAME_SIZE_ERROR,
+    GOAWAY,
+    HEADERS,
+    PADDED,
+    PREFACE,
+    PRIORITY,
+    PROTOCOL_ERROR,
+    STREAM_CLOSED,
+    WITH_PRIORITY,
+    Wire,
+    frame,
+    request_fields,
+    reset,
+    settings,
+    window_update,
+)
+from tests.server.apps import answer, eventually
+from tests.server.http2.marks import plain_and_tls
+from tests.server.inside import counted
+
+pytestmark = pytest.mark.c_alone
+
+KNOWN = 8  # streams of which the server knows that their client has ended them
+
+
+async def app(scope, receive, send):
+    """Answers POST when its body is complete, anything else at once."""
+    more = scope["method"] == "POST"
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        more = message["more_body"]
+    await answer(send, b"hello")
+
+
+def deliver(server: TestServer, client: Wire, pieces: Iterable[bytes]) -> None:
+    """Send pieces that the server reads one by one."""
+    for piece in pieces:
+        due = counted(server)["bytes_received"] + len(piece)
+        client.send(piece)
+        eventually(lambda due=due: counted(server)["bytes_received"] >= due)
+
+
+def per_byte(data: bytes) -> list[bytes]:
+    return [data[at : at + 1] for at in range(len(data))]
+
+
+def block(client: Wire, **pseudo: str) -> bytes:
+    return client.encoder.encode(request_fields("/", **pseudo))
+
+
+def priority(stream: int, of: int) -> bytes:
+    return frame(PRIORITY, 0, stream, struct.pack("!IB", of, 0))
+
+
+def data_of(client: Wire, stream: int) -> bytes:
+    return frame(DATA, 0, stream, b"late")
+
+
+def fields_of(client: Wire, stream: int) -> bytes:
+    block = client.encoder.encode([("late", "yes")])
+    return frame(HEADERS, END_HEADERS | END_STREAM, stream, block)
+
+
+def ended(client: Wire) -> int:
+    """A stream that its client has ended by the head of its request, and that was answered."""
+    stream = client.request()
+    client.answer(stream)
+    return stream
+
+
+def ended_by_its_body(client: Wire) -> int:
+    stream = client.request(method="POST", end=False)
+    client.data(stream, b"all of it", end=True)
+    client.answer(stream)
+    return stream
+
+
+def cancelled(client: Wire) -> int:
+    stream = client.request(method="POST", end=False)
+    client.send(reset(stream))
+    client.ping()
+    return stream
+
+
+MORE = pytest.mark.parametrize("more", [data_of, fields_of], ids=["data", "fields"])
+
+
+@plain_and_tls
+@pytest.mark.parametrize("open_one", [ended, ended_by_its_body, cancelled])
+@MORE
+def test_more_of_a_stream_that_its_client_has_ended(wire, serve, open_one, more):
+    """RFC 9113, 5.1: there is nothing that could have been on its way."""
+    server = serve(app)
+    client = wire(server)
+    stream = open_one(client)
+    client.send(more(client, stream))
+    assert client.verdict() == (GOAWAY, STREAM_CLOSED)
+    assert counted(server)["rejected_http2_protocol"] == 1
+    assert wire(server).request() == 1  # the server goes on
+
+
+@MORE
+def test_more_in_the_same_read_as_the_end(wire, serve, log, more):
+    """Whatever else is there: what is ahead of it counts, what comes behind it does not."""
+    server = serve(app)
+    client = wire(server)
+    first, last = client.new_stream(), client.new_stream()
+    client.send(
+        frame(HEADERS, END_HEADERS | END_STREAM, first, block(client)),
+        more(client, first),
+        frame(HEADERS, END_HEADERS | END_STREAM, last, block(client)),
+    )
+    *_, goaway = [found for found in client.frames() if found.kind == GOAWAY]
+    assert (goaway.code, goaway.last_stream) == (STREAM_CLOSED, first)
+    assert counted(server)["rejected_http2_protocol"] == 1
+    assert any("that the client had ended" in line for line in log.messages)
+
+
+@MORE
+def test_the_frame_may_come_in_pieces(wire, serve, more):
+    server = serve(app)
+    client = wire(server)
+    wrong = more(client, ended(client))
+    deliver(server, client, per_byte(wrong[:9]))
+    assert client.verdict() == (GOAWAY, STREAM_CLOSED)
+
+
+@MORE
+def test_more_of_a_stream_that_the_server_has_ended(wire, more):
+    """It may have been on its way."""
+    client = wire(app)
+    for _ in range(3 * KNOWN):
+        stream = client.request(method="PUT", end=False)
+        client.answer(stream)
+        client.send(more(client, stream))
+    client.ping()
+
+
+def test_the_last_ones_are_known(wire):
+    client = wire(app)
+    streams = [ended(client) for _ in range(KNOWN + 1)]
+    for stream in streams[1:]:
+        client.send(reset(stream), reset(stream))  # which adds nothing to what is known
+    client.send(data_of(client, streams[0]))
+    client.ping()
+    client.send(data_of(client, streams[1]))
+    assert client.verdict() == (GOAWAY, STREAM_CLOSED)
+
+
+def test_what_may_come_of_a_stream_that_has_ended(wire):
+    """Its client may have sent it before it knew that the response was complete."""
+    client = wire(app)
+    stream = ended(client)
+    client.send(window_update(stream, 1000), priority(stream, 0), reset(stream, CANCEL))
+    client.ping()
+    assert client.answer(client.request())[":status"] == "200"
+
+
+@pytest.mark.parametrize("size", range(1, 13))
+@pytest.mark.parametrize("exclusive", [0, 2**31])
+def test_a_stream_that_depends_on_itself(wire, serve, exclusive, size):
+    """RFC 7540, 5.3.1, wherever the frame is cut."""
+    server = serve(app)
+    client = wire(server)
+    ended(client)
+    client.send(priority(5, 3), priority(7, 5 | exclusive))
+    client.ping()
+    wrong = priority(5, 5 | exclusive)
+    deliver(server, client, [wrong[:size], wrong[size:]])
+    assert client.verdict() == (GOAWAY, PROTOCOL_ERROR)
+    assert counted(server)["rejected_http2_protocol"] == 1
+
+
+def test_a_priority_of_no_stream(wire):
+    client = wire(app)
+    client.send(priority(0, 3))
+    assert client.verdict() == (GOAWAY, PROTOCOL_ERROR)
+
+
+@MORE
+def test_a_block_of_fields_that_is_broken_into(wire, more):
+    """RFC 9113, 4.3: that is what is wrong, whatever the stream was."""
+    client = wire(app)
+    stream = ended(client)
+    client.send(frame(HEADERS, END_STREAM, client.new_stream(), block(client)[:3]))
+    client.send(more(client, stream))
+    assert client.verdict() == (GOAWAY, PROTOCOL_ERROR)
+
+
+MOST = 8  # frames that go on with a block
+
+
+@plain_and_tls
+@pytest.mark.parametrize("cut", [lambda data: [data], per_byte], ids=["whole", "per byte"])
+@pytest.mark.parametrize("count", [MOST, MOST + 1])
+def test_a_block_of_fields_in_frames(wire, serve, count, cut: Callable[[bytes], list[bytes]]):
+    """It is frames that have a bound, in however many pieces they come."""
+    server = serve(app)
+    client = wire(server)
+    client.ping()
+    stream, fields = client.new_stream(), block(client)
+    deliver(server, client, [frame(HEADERS, END_STREAM, stream, fields[:1])])
+    for at in range(1, count):
+        deliver(server, client, cut(frame(CONTINUATION, 0, stream, fields[at : at + 1])))
+    last = frame(CONTINUATION, END_HEADERS, stream, fields[count:])
+    if count <= MOST:
+        deliver(server, client, cut(last))
+        assert client.answer(stream)[":status"] == "200"
+    else:
+        deliver(server, client, [last[:9]])
+        assert client.verdict() == (GOAWAY, ENHANCE_YOUR_CALM)
+        assert counted(server)["rejected_http2_continuations"] == 1
+
+
+def in_order(client: Wire) -> tuple[bytes, list[int]]:
+    """Frames of all kinds, whose contents look like heads of others; and the streams that are to
+    be answered.
+    """
+    got, posted, cut = (client.new_stream() for _ in range(3))
+    fields = block(client)
+    parts = [frame(HEADERS, END_HEADERS | END_STREAM, got, fields)]
+    fields = block(client, method="POST")
+    parts.append(
+        frame(HEADERS, WITH_PRIORITY, posted, struct.pack("!IB", got, 7) + fields[:2]),
+    )
+    parts.append(frame(CONTINUATION, 0, posted))
+    parts.append(frame(CONTINUATION, END_HEADERS, posted, fields[2:]))
+    lure = frame(DATA, END_STREAM, got, priority(9, 9)) + reset(posted)
+    parts.append(frame(DATA, 0, posted, lure))
+    parts.append(frame(0x7F, 0xFF, got, lure))
+    parts.append(frame(DATA, PADDED, posted, b"\x09" + lure + bytes(9)))
+    parts.append(frame(DATA, 0, posted))
+    parts.append(frame(HEADERS, END_HEADERS, cut, block(client, method="POST")))
+    parts.append(reset(cut))
+    parts.append(settings({}))
+    parts.append(priority(cut, posted))
+    parts.append(window_update(0, 1))
+    parts.append(frame(DATA, END_STREAM, posted, b"x"))
+    return b"".join(parts), [got, posted]
+
+
+def at_random(data: bytes) -> list[bytes]:
+    rng = random.Random(data)
+    cuts = sorted(rng.sample(range(1, len(data)), 40))
+    return [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+
+
+@plain_and_tls
+@pytest.mark.parametrize(
+    "cut", [lambda data: [data], per_byte, at_random], ids=["whole", "per byte", "at random"]
+)
+def test_frames_in_pieces(wire, serve, cut: Callable[[bytes], list[bytes]]):
+    """From the preface on."""
+    server = serve(app)
+    client = wire(server, values=None)
+    data, streams = in_order(client)
+    deliver(server, client, cut(PREFACE + settings({}) + data))
+    for stream in streams:
+        assert client.answer(stream)[":status"] == "200"
+    client.send(data_of(client, streams[0]))
+    assert client.verdict() == (GOAWAY, STREAM_CLOSED)
+
+
+def test_a_window_beyond_its_bound(wire):
+    client = wire(app)
+    client.send(window_update(0, 2**31 - 1))
+    assert client.verdict() == (GOAWAY, FLOW_CONTROL_ERROR)
+
+
+@pytest.mark.parametrize(
+    ("data", "codes"),
+    [
+        (b"\x00\x40\x01\x00\x00\x00\x00\x00\x01" + bytes(16385), {FRAME_SIZE_ERROR}),
+        (b"\x00\x00\x04\x08\x00\x00\x00\x00\x00" + bytes(4), {PROTOCOL_ERROR}),
+        (b"\x00\x00\x01\x00\x00\x00\x00\x00\x05x", {PROTOCOL_ERROR, STREAM_CLOSED}),
+        (b"\x00\x00\x00\x05\x04\x00\x00\x00\x01", {PROTOCOL_ERROR, FRAME_SIZE_ERROR}),
+        (b"\x00\x00\x00\x09\x04\x00\x00\x00\x01", {PROTOCOL_ERROR}),
+        (b"\x00\x00\x01\x01\x05\x00\x00\x00\x01\xff", {COMPRESSION_ERROR}),
+        (b"\x00\x00\x05\x06\x00\x00\x00\x00\x00hello", {FRAME_SIZE_ERROR}),
+    ],
+    ids=["too large", "no increment", "idle", "push", "continuation", "hpack", "short ping"],
+)
+def test_a_broken_frame_ends_the_connection(wire, data, codes):
+    client = wire(app)
+    client.send(data)
+    kind, code = client.verdict()
+    assert kind == GOAWAY
+    assert code in codes
