@@ -11,9 +11,9 @@ from tests.http2.websocket import ASKED, VERSION
 from tests.http2.wire import DATA, Wire, reset
 from tests.leaks import test_memory
 from tests.leaks.test_memory import ALLOWED, private_bytes
-from tests.server.apps import eventually
+from tests.server.apps import eventually, hello_when_complete
 from tests.server.http2.floods import ENDED, Flood
-from tests.server.http2.test_abuse import app, flooded
+from tests.server.http2.test_abuse import flooded
 from tests.server.websocket.apps import echo
 from tests.wire.frames import BINARY, TEXT, close, frame
 
@@ -24,7 +24,7 @@ WARM_UP, CONNECTIONS = 4, 12
 
 @pytest.mark.parametrize("flood", ENDED, ids=lambda flood: flood.__name__)
 def test_a_flood_leaves_memory_flat(flood: Flood) -> None:
-    with TestServer(app, lifespan="off") as server:
+    with TestServer(hello_when_complete, lifespan="off") as server:
         before = 0
         for number in range(WARM_UP + CONNECTIONS):
             if number == WARM_UP:
@@ -40,7 +40,7 @@ async def echo_or_hello(scope, receive, send) -> None:
     if scope["type"] == "websocket":
         await echo(scope, receive, send)
     else:
-        await app(scope, receive, send)
+        await hello_when_complete(scope, receive, send)
 
 
 def websockets(server: TestServer) -> None:

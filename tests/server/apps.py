@@ -135,6 +135,17 @@ async def hello(scope: Scope, receive: Receive, send: Send) -> None:
     await answer(send, b"hello")
 
 
+async def hello_when_complete(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers POST when its body is complete, anything else at once."""
+    more = scope["method"] == "POST"
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        more = message["more_body"]
+    await answer(send, b"hello")
+
+
 async def echo_path(scope: Scope, receive: Receive, send: Send) -> None:
     await answer(send, scope["raw_path"])
 

@@ -25,6 +25,7 @@ from tests.http2.wire import (
     window_update,
 )
 from tests.server.apps import answer, eventually
+from tests.server.apps import hello_when_complete as app
 from tests.server.http2 import floods
 from tests.server.http2.marks import plain_and_tls
 from tests.server.inside import counted, wait_for
@@ -35,16 +36,6 @@ ENOUGH = 400  # portions, of which each would be enough by far
 PORTIONS = 40  # that are enough, even if some is forgiven to a client that takes its time
 MIB = 1024 * 1024
 FLOODS = pytest.mark.parametrize("flood", floods.ENDED, ids=lambda flood: flood.__name__)
-
-
-async def app(scope, receive, send):
-    more = scope["method"] == "POST"
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return
-        more = message["more_body"]
-    await answer(send, b"hello")
 
 
 def overrun(client: Wire, flood: floods.Flood, portions: int = PORTIONS) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import struct
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import pytest
 
@@ -34,7 +35,8 @@ from tests.http2.wire import (
     settings,
     window_update,
 )
-from tests.server.apps import answer, eventually
+from tests.server.apps import eventually
+from tests.server.apps import hello_when_complete as app
 from tests.server.http2.marks import plain_and_tls
 from tests.server.inside import counted
 
@@ -43,23 +45,16 @@ pytestmark = pytest.mark.c_alone
 KNOWN = 8  # streams of which the server knows that their client has ended them
 
 
-async def app(scope, receive, send):
-    """Answers POST when its body is complete, anything else at once."""
-    more = scope["method"] == "POST"
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return
-        more = message["more_body"]
-    await answer(send, b"hello")
+def is_read(server: TestServer, due: int) -> bool:
+    return counted(server)["bytes_received"] >= due
 
 
 def deliver(server: TestServer, client: Wire, pieces: Iterable[bytes]) -> None:
     """Send pieces that the server reads one by one."""
     for piece in pieces:
-        due = counted(server)["bytes_received"] + len(piece)
+        before = counted(server)["bytes_received"]
         client.send(piece)
-        eventually(lambda due=due: counted(server)["bytes_received"] >= due)
+        eventually(partial(is_read, server, before + len(piece)))
 
 
 def per_byte(data: bytes) -> list[bytes]:
