@@ -59,14 +59,25 @@ cdef enum FrameVerdict:
     FRAME_OF_BAD_PRIORITY
     FRAME_OF_ENDLESS_BLOCK
 
+cdef enum StreamEnd:                    # how the client has ended a stream
+    END_OF_REQUEST                      # there is nothing that could follow
+    END_BY_RESET                        # what it was about to send may follow
+    END_IS_LATE                         # that has come, and it is to be told
+    END_IS_TOLD
+
+cdef struct EndedStream:
+    uint32_t id                         # 0: none
+    StreamEnd end
+
 cdef struct FrameScan:                  # where in the client's frames it is
     size_t rest                         # bytes of the last one, or of the preface, that are to come
     uint8_t head[FRAME_HEAD + STREAM_ID]        # of the next one
     size_t held                         # bytes of that which have come
     bint in_block                       # only CONTINUATION may be next
     int continuations                   # frames of the block so far, but for its first
-    uint32_t ended[ENDED_STREAMS]       # streams that the client has ended, or reset: the last ones
+    EndedStream ended[ENDED_STREAMS]    # the last ones
     int oldest                          # whose place is the next one's
+    bint late                           # END_IS_LATE is among them
     FrameVerdict verdict                # on the frame whose head it holds
 
 cdef class Slots:
@@ -150,7 +161,9 @@ cdef class LimitedSession(Session):
     cdef int _open_accounts(self) noexcept
     cdef int _account(self, Abuse kind) except -1
     cdef int _on_begin_frame(self, const nghttp2.nghttp2_frame_hd *head) except -902
-    cdef int _on_frame_refused(self, FrameVerdict verdict) except -1
+    cdef int _refuse_frame(self, FrameVerdict verdict) except -1
+    cdef bint _has_terminated(self) except -1
+    cdef int _on_late_frames(self) except -1
     cdef int _on_taken(self, ssize_t size) except -1
     cdef int _on_id(self, int32_t id) except -1
     cdef int _ping(self, bytes data) except -1

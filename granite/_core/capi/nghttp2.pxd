@@ -7,7 +7,7 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
 cdef extern from "nghttp2/nghttp2.h":
     """
-    /* Of version 1.61, and of older ones whose packages were mended; who has it not has no limit either. */
+    /* Of version 1.61, and of older ones whose packages were mended. */
     extern void nghttp2_option_set_max_continuations(nghttp2_option *, size_t) __attribute__((weak));
 
     static inline void granite_allow_continuations(nghttp2_option *option)

@@ -63,26 +63,32 @@ cdef size_t _scan(FrameScan *scan, const uint8_t *base, size_t size) noexcept:
 cdef FrameVerdict _judge(FrameScan *scan) noexcept:
     """What is wrong with a frame by its head, if nghttp2 does not say so.
 
-    RFC 9113, 5.1: nothing may come of a stream that the client has ended, or reset. Of the last ones that is known; of a stream that the server has
-    ended more may have been on its way.
+    RFC 9113, 5.1: neither DATA nor HEADERS may come of a stream that the client has ended. Of the last ones that is known; of a stream that the server
+    has ended they may have been on their way, and of one that the client has reset another of its threads may have been about to send them.
     """
     cdef uint8_t kind = scan.head[3]
     cdef uint8_t flags = scan.head[4]
     cdef uint32_t id = _number_at(scan.head + 5)
+    cdef EndedStream *ended
     if scan.in_block:                   # nghttp2 knows what may follow, and counts each part of a head that comes in parts
         scan.in_block = flags & nghttp2.NGHTTP2_FLAG_END_HEADERS == 0
         scan.continuations += 1
         return FRAME_OF_ENDLESS_BLOCK if scan.continuations > MOST_CONTINUATIONS else FRAME_SOUND
     if kind == nghttp2.NGHTTP2_DATA or kind == nghttp2.NGHTTP2_HEADERS:
-        if _is_ended(scan, id):
-            return FRAME_OF_ENDED_STREAM
-        if flags & nghttp2.NGHTTP2_FLAG_END_STREAM:
-            _note_ended(scan, id)
         scan.in_block = kind == nghttp2.NGHTTP2_HEADERS and flags & nghttp2.NGHTTP2_FLAG_END_HEADERS == 0
         scan.continuations = 0
+        ended = _ended_stream(scan, id)
+        if ended is NULL:
+            if flags & nghttp2.NGHTTP2_FLAG_END_STREAM:
+                _note_ended(scan, id, END_OF_REQUEST)
+        elif ended.end == END_OF_REQUEST:
+            return FRAME_OF_ENDED_STREAM
+        elif ended.end == END_BY_RESET:
+            ended.end = END_IS_LATE
+            scan.late = True
     elif kind == nghttp2.NGHTTP2_RST_STREAM:
-        if not _is_ended(scan, id):
-            _note_ended(scan, id)
+        if _ended_stream(scan, id) is NULL:
+            _note_ended(scan, id, END_BY_RESET)
     elif kind == nghttp2.NGHTTP2_PRIORITY:
         # RFC 9113, 6.3; RFC 7540, 5.3.1. Nothing is made of such priorities.
         if id == 0 or scan.held > FRAME_HEAD and _number_at(scan.head + FRAME_HEAD) == id:
@@ -90,14 +96,25 @@ cdef FrameVerdict _judge(FrameScan *scan) noexcept:
     return FRAME_SOUND
 
 
-cdef bint _is_ended(const FrameScan *scan, uint32_t id) noexcept:
+cdef EndedStream *_ended_stream(FrameScan *scan, uint32_t id) noexcept:
     cdef int i
     for i in range(ENDED_STREAMS):
-        if scan.ended[i] == id:
-            return id != 0
-    return False
+        if scan.ended[i].id == id:
+            return &scan.ended[i]
+    return NULL
 
 
-cdef void _note_ended(FrameScan *scan, uint32_t id) noexcept:
-    scan.ended[scan.oldest] = id
+cdef void _note_ended(FrameScan *scan, uint32_t id, StreamEnd end) noexcept:
+    scan.ended[scan.oldest].id, scan.ended[scan.oldest].end = id, end
     scan.oldest = (scan.oldest + 1) % ENDED_STREAMS
+
+
+cdef uint32_t _next_late(FrameScan *scan) noexcept:
+    """A stream of whose end the client is to be told again, as more of it has come; 0: there is none."""
+    cdef int i
+    for i in range(ENDED_STREAMS):
+        if scan.ended[i].end == END_IS_LATE:
+            scan.ended[i].end = END_IS_TOLD
+            return scan.ended[i].id
+    scan.late = False
+    return 0

@@ -94,6 +94,7 @@ cdef class LimitedSession(Session):
         if code == nghttp2.NGHTTP2_ENHANCE_YOUR_CALM:
             self.context.offenders.note(self.transport)
             self.transport.suspect = True
+            self.transport.pause_reading()          # shut() reads on, when the GOAWAY has left
         return 0
 
     cdef int _open_accounts(self) noexcept:
@@ -150,13 +151,31 @@ cdef class LimitedSession(Session):
                 self._account(ABUSE_FLOOD)
         return 0
 
-    cdef int _on_frame_refused(self, FrameVerdict verdict) except -1:
-        """A frame has come that is not for nghttp2, nor is what follows."""
+    cdef int _refuse_frame(self, FrameVerdict verdict) except -1:
+        """Neither this frame nor what follows is for nghttp2. Returns what nghttp2 would, had it found that itself."""
+        if self.ending or self._has_terminated():
+            return 0
         if verdict == FRAME_OF_ENDED_STREAM:
-            return self._end(nghttp2.NGHTTP2_STREAM_CLOSED, REJECTED_HTTP2_PROTOCOL, "more came of a stream that the client had ended")
-        if verdict == FRAME_OF_BAD_PRIORITY:
-            return self._end(nghttp2.NGHTTP2_PROTOCOL_ERROR, REJECTED_HTTP2_PROTOCOL, "a PRIORITY frame was of no stream, or had one depend on itself")
-        return self._end(nghttp2.NGHTTP2_ENHANCE_YOUR_CALM, REJECTED_HTTP2_CONTINUATIONS, "too many CONTINUATION frames")
+            self._end(nghttp2.NGHTTP2_STREAM_CLOSED, REJECTED_HTTP2_PROTOCOL, "more came of a stream that the client had ended")
+        elif verdict == FRAME_OF_BAD_PRIORITY:
+            self._end(nghttp2.NGHTTP2_PROTOCOL_ERROR, REJECTED_HTTP2_PROTOCOL, "a PRIORITY frame was of no stream, or had one depend on itself")
+        else:
+            self._end(nghttp2.NGHTTP2_ENHANCE_YOUR_CALM, REJECTED_HTTP2_CONTINUATIONS, "too many CONTINUATION frames")
+        return nghttp2.NGHTTP2_ERR_CALLBACK_FAILURE
+
+    cdef bint _has_terminated(self) except -1:
+        """Whether nghttp2 has ended the connection by what came ahead, which it tells only when the GOAWAY leaves; if not, it does now, in silence."""
+        cdef size_t queued = nghttp2.nghttp2_session_get_outbound_queue_size(self.c_session)
+        self._terminate(nghttp2.NGHTTP2_NO_ERROR)
+        return nghttp2.nghttp2_session_get_outbound_queue_size(self.c_session) == queued
+
+    cdef int _on_late_frames(self) except -1:
+        """RFC 9113, 5.1: nghttp2 has passed over frames of streams that the client had reset."""
+        cdef uint32_t id = _next_late(&self.scan)
+        while id:
+            self._check(nghttp2.nghttp2_submit_rst_stream(self.c_session, nghttp2.NGHTTP2_FLAG_NONE, <int32_t>id, nghttp2.NGHTTP2_STREAM_CLOSED))
+            id = _next_late(&self.scan)
+        return 0
 
     cdef int _on_taken(self, ssize_t size) except -1:
         """nghttp2 has read so much, and has passed over what was of streams that have ended.

@@ -1,6 +1,7 @@
 # A session: the streams of one connection, as long as it is open.
 
 cdef enum:
+    ERR_TOO_MANY_CONTINUATIONS = -905   # which the header has since 1.61
     WINDOWS_KEPT = 16                   # windows of the connection of which bodies may wait for the application
     MOST_ROUNDS = 16                    # writes in a row of what a fast client takes at once
     REST_AFTER = 1000                   # ms without a stream after which a connection is one that rests
@@ -124,14 +125,16 @@ cdef class Http2Session(LimitedSession):
         self.busy = self.receiving = True
         try:
             taken = nghttp2.nghttp2_session_mem_recv(self.c_session, <const uint8_t *>base, size)
+            if taken >= 0 and self.scan.verdict != FRAME_SOUND:
+                taken = self._refuse_frame(self.scan.verdict)
         finally:
             self.busy = self.receiving = False
         if taken < 0:
             self._on_broken(<int>taken)
             return self._deliver()
         self._on_taken(taken)
-        if self.scan.verdict != FRAME_SOUND:
-            self._on_frame_refused(self.scan.verdict)
+        if self.scan.late:
+            self._on_late_frames()
         if nghttp2.nghttp2_session_get_outbound_queue_size(self.c_session) > MOST_QUEUED:
             self._end(nghttp2.NGHTTP2_ENHANCE_YOUR_CALM, REJECTED_HTTP2_FLOOD, "too much waits for a client that does not read")
         self._deliver()
@@ -379,7 +382,9 @@ cdef class Http2Session(LimitedSession):
         cdef char frame[17]
         if code == nghttp2.NGHTTP2_ERR_NOMEM:
             raise MemoryError()
-        if code != nghttp2.NGHTTP2_ERR_FLOODED and not self.fault:
+        if code == ERR_TOO_MANY_CONTINUATIONS:
+            reason = REJECTED_HTTP2_CONTINUATIONS
+        elif code != nghttp2.NGHTTP2_ERR_FLOODED and not self.fault:
             error, reason = nghttp2.NGHTTP2_PROTOCOL_ERROR, REJECTED_HTTP2_PROTOCOL
         self.ending = self.broken = True
         self.head_until = 0

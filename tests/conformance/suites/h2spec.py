@@ -17,7 +17,7 @@ _PACKAGE = "github.com/summerwind/h2spec/cmd/h2spec@latest"
 # For an answer. h2spec takes the end of the connection for one, so the server ends none for being
 # idle.
 _SECONDS = "20"
-_IDLE = "--keep-alive-timeout", "600"
+_IDLE = "--keep-alive-timeout", "600", "--request-head-timeout", "600"
 
 # The packages of the report, which begin with one of these.
 _GROUPS = {
@@ -38,7 +38,7 @@ def about() -> str:
         f"[h2spec](https://github.com/summerwind/h2spec) {go_version(_program())}, all of its cases"
         " with `--strict`: over plain text with prior knowledge, over TLS with ALPN, and against an"
         " application of WSGI. The end of a connection counts as an answer there, so none ends for"
-        " being idle (`--keep-alive-timeout 600`)."
+        " being idle (`keep_alive_timeout` and `request_head_timeout` are 10 minutes)."
     )
 
 

@@ -28,6 +28,8 @@ from tests.http2.wire import (
 
 Flood = Callable[[Wire], None]
 
+KNOWN = 8  # streams of which the server knows that their client has ended them
+
 
 def block(client: Wire, *lines: str, **pseudo: str) -> bytes:
     return client.encoder.encode(request_fields("/", *lines, **pseudo))
@@ -173,7 +175,7 @@ def unknown_frames(client: Wire) -> None:
 def ended_stream(client: Wire) -> int:
     """A stream that has ended, of which the server does not know any more who did it."""
     if client._next == 1:
-        for _ in range(9):
+        for _ in range(KNOWN + 1):
             client.answer(client.request())
         client.ping()
     return 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -22,10 +23,14 @@ from tests.http2.wire import (
     FRAME_SIZE_ERROR,
     GOAWAY,
     HEADERS,
+    INITIAL_WINDOW,
     PADDED,
+    PING,
     PREFACE,
     PRIORITY,
     PROTOCOL_ERROR,
+    RST_STREAM,
+    SETTINGS,
     STREAM_CLOSED,
     WITH_PRIORITY,
     Wire,
@@ -35,14 +40,14 @@ from tests.http2.wire import (
     settings,
     window_update,
 )
-from tests.server.apps import eventually
+from tests.patience import PATIENCE
+from tests.server.apps import answer, body, eventually, start
 from tests.server.apps import hello_when_complete as app
+from tests.server.http2.floods import KNOWN
 from tests.server.http2.marks import plain_and_tls
-from tests.server.inside import counted
+from tests.server.inside import counted, inside, wait_for
 
 pytestmark = pytest.mark.c_alone
-
-KNOWN = 8  # streams of which the server knows that their client has ended them
 
 
 def is_read(server: TestServer, due: int) -> bool:
@@ -103,17 +108,51 @@ MORE = pytest.mark.parametrize("more", [data_of, fields_of], ids=["data", "field
 
 
 @plain_and_tls
-@pytest.mark.parametrize("open_one", [ended, ended_by_its_body, cancelled])
+@pytest.mark.parametrize("end", [ended, ended_by_its_body])
 @MORE
-def test_more_of_a_stream_that_its_client_has_ended(wire, serve, open_one, more):
-    """RFC 9113, 5.1: there is nothing that could have been on its way."""
+def test_more_of_a_stream_that_its_client_has_ended(wire, serve, end, more):
+    """RFC 9113, 5.1: nothing of that kind can have been on its way."""
     server = serve(app)
     client = wire(server)
-    stream = open_one(client)
+    left_open = client.request(method="POST", end=False)
+    stream = end(client)
     client.send(more(client, stream))
     assert client.verdict() == (GOAWAY, STREAM_CLOSED)
     assert counted(server)["rejected_http2_protocol"] == 1
-    assert wire(server).request() == 1  # the server goes on
+    wait_for(server, requests_active=0)  # of the stream that was left open, too
+    assert left_open < stream
+
+
+@MORE
+def test_more_of_a_stream_that_its_client_has_cancelled(wire, serve, more):
+    """Clients of several threads may have been about to send it: the others go on."""
+    server = serve(app)
+    client = wire(server)
+    other = client.request(method="POST", end=False)
+    for _ in range(2 * KNOWN):
+        stream = cancelled(client)
+        client.send(more(client, stream), more(client, stream))
+        assert client.verdict(stream) == (RST_STREAM, STREAM_CLOSED)
+    client.ping()
+    client.data(other, end=True)
+    assert client.answer(other)[":status"] == "200"
+    assert counted(server)["rejected_http2_protocol"] == 0
+
+
+@MORE
+def test_who_has_cancelled_is_told_once(wire, more):
+    client = wire(app)
+    stream = client.request(method="POST", end=False)
+    client.send(reset(stream), *(more(client, stream) for _ in range(10)))
+    client.send(more(client, stream))
+    last = client.request()
+    told = []
+    for found in client.frames():
+        if found.kind == RST_STREAM:
+            told.append((found.stream, found.code))
+        if found.kind == DATA and found.stream == last:
+            break
+    assert told == [(stream, STREAM_CLOSED)]
 
 
 @MORE
@@ -188,23 +227,70 @@ def test_a_stream_that_depends_on_itself(wire, serve, exclusive, size):
     assert counted(server)["rejected_http2_protocol"] == 1
 
 
-def test_a_priority_of_no_stream(wire):
+@pytest.mark.parametrize("reserved", [0, 2**31])
+def test_the_reserved_bit_of_a_number_means_nothing(wire, reserved):
+    """RFC 9113, 4.1."""
     client = wire(app)
-    client.send(priority(0, 3))
+    stream = ended(client)
+    client.send(priority(stream | reserved, 0))
+    client.ping()
+    client.send(frame(DATA, 0, stream | reserved, b"late"))
+    assert client.verdict() == (GOAWAY, STREAM_CLOSED)
+
+
+@pytest.mark.parametrize("reserved", [0, 2**31])
+def test_a_priority_of_no_stream(wire, reserved):
+    client = wire(app)
+    client.send(priority(reserved, 3))
     assert client.verdict() == (GOAWAY, PROTOCOL_ERROR)
 
 
-@MORE
-def test_a_block_of_fields_that_is_broken_into(wire, more):
-    """RFC 9113, 4.3: that is what is wrong, whatever the stream was."""
+@pytest.mark.parametrize("size", [0, 4, 6])
+def test_a_priority_of_another_size(wire, size):
+    """RFC 9113, 6.3: it is the size that is wrong, whatever the octets would say."""
     client = wire(app)
+    ended(client)
+    client.send(frame(PRIORITY, 0, 1, struct.pack("!IH", 1, 0)[:size]))
+    kind, code = client.verdict(1)
+    assert kind in (GOAWAY, RST_STREAM)
+    assert code == FRAME_SIZE_ERROR
+
+
+@pytest.mark.parametrize(
+    ("first", "code", "reason"),
+    [
+        (frame(SETTINGS, payload=bytes(6) * 2000), ENHANCE_YOUR_CALM, "settings"),
+        (frame(PING, payload=b"short"), FRAME_SIZE_ERROR, "protocol"),
+        (frame(SETTINGS) * 500, ENHANCE_YOUR_CALM, "settings"),
+    ],
+    ids=["found by nghttp2", "broken", "a flood"],
+)
+@MORE
+def test_the_first_of_two_faults_counts(wire, serve, first, code, reason, more):
+    """Of what comes in one read."""
+    server = serve(app)
+    client = wire(server)
+    stream = ended(client)
+    client.send(first + more(client, stream))
+    assert client.verdict() == (GOAWAY, code)
+    counts = {name: count for name, count in counted(server).items() if "rejected" in name}
+    assert [name for name, count in counts.items() if count] == [f"rejected_http2_{reason}"]
+
+
+@MORE
+def test_a_block_of_fields_that_is_broken_into(wire, serve, more):
+    """RFC 9113, 4.3: that is what is wrong, whatever the stream was."""
+    server = serve(app)
+    client = wire(server)
     stream = ended(client)
     client.send(frame(HEADERS, END_STREAM, client.new_stream(), block(client)[:3]))
     client.send(more(client, stream))
     assert client.verdict() == (GOAWAY, PROTOCOL_ERROR)
+    assert counted(server)["rejected_http2_protocol"] == 1
 
 
 MOST = 8  # frames that go on with a block
+MIB = 1024 * 1024
 
 
 @plain_and_tls
@@ -227,6 +313,61 @@ def test_a_block_of_fields_in_frames(wire, serve, count, cut: Callable[[bytes], 
         deliver(server, client, [last[:9]])
         assert client.verdict() == (GOAWAY, ENHANCE_YOUR_CALM)
         assert counted(server)["rejected_http2_continuations"] == 1
+
+
+class Endless:
+    """An application that sends on /endless as long as there is room, and answers at once else."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.gone = threading.Event()
+
+    async def __call__(self, scope, receive, send):
+        if scope["path"] != "/endless":
+            await answer(send, b"hello")
+            return
+        try:
+            await send(start())
+            while True:
+                await send(body(bytes(65536), more=True))
+                self.sent += 1
+        finally:
+            self.gone.set()
+
+    def fill(self, server: TestServer, client: Wire) -> None:
+        """Ask for what the client does not read, until nothing more can be sent."""
+        client.send(window_update(0, 2**30))
+        client.request("/endless")
+        sent = -1
+        while sent != self.sent or sent == 0:
+            sent = self.sent
+            for _ in range(100):  # turns, in which all goes that the socket takes
+                inside(server, lambda core: None)
+
+
+def no_end_of_fields(client: Wire, stream: int) -> bytes:
+    fields = frame(HEADERS, END_STREAM, client.new_stream(), block(client))
+    return fields + frame(CONTINUATION, 0, client._next - 2) * 20
+
+
+@plain_and_tls
+@pytest.mark.parametrize("wrong", [data_of, fields_of, no_end_of_fields])
+def test_a_client_that_reads_nothing(wire, serve, wrong):
+    """It need not take what waits for it to be done with. If it floods no more of it is read."""
+    endless = Endless()
+    server = serve(endless)
+    client = wire(server, receive_buffer=4096, values={INITIAL_WINDOW: 2**31 - 1})
+    stream = ended(client)
+    endless.fill(server, client)
+    client.send(wrong(client, stream))
+    assert endless.gone.wait(PATIENCE)
+    wait_for(server, requests_active=0)
+    if wrong is no_end_of_fields:
+        before = counted(server)["bytes_received"]
+        client.sock.settimeout(1)  # time for all of it, were it read
+        with pytest.raises(OSError):
+            client.send(bytes(64 * MIB))
+        assert counted(server)["bytes_received"] - before < MIB
 
 
 def in_order(client: Wire) -> tuple[bytes, list[int]]:
