@@ -16,6 +16,7 @@ cdef enum:
     MOST_PIECES = 20                    # pieces of address space for slots, each as large as all before
     FRAME_HEAD = 9                      # bytes ahead of what a frame says
     STREAM_ID = 4                       # bytes of a stream's number
+    FIELD_OVERHEAD = 32                 # bytes that a field counts beside its octets (RFC 9113, 6.5.2)
     ENDED_STREAMS = 8                   # of which a connection knows that their client has ended them
 
 cdef enum StreamEvent:                  # what is dealt with when nghttp2 has returned
@@ -226,6 +227,7 @@ cdef class StreamResponse(Protocol):
     cdef int32_t id
     cdef nghttp2.nghttp2_nv *c_fields   # the response's fields, until nghttp2 has written them
     cdef size_t fields_count
+    cdef size_t fields_size             # as SETTINGS_MAX_HEADER_LIST_SIZE counts it
     cdef size_t fields_capacity
     cdef list owners                    # of what they point to
     cdef int seen                       # SEEN_… of the response's fields
@@ -240,6 +242,7 @@ cdef class StreamResponse(Protocol):
     cdef bint submitted                 # the head was
     cdef uint64_t moved_at              # ms: when the last frame was written
     cdef bint deferred                  # nghttp2 waits for resume_data()
+    cdef bint was_reset                 # by this end: nothing more of it is sent
     cdef bint complete                  # the last piece is there
     cdef bint wants_room                # the high-water mark was reached
     cdef int interims                   # responses of these that wait for the socket

@@ -28,7 +28,7 @@ from granite._core.buf cimport OUT_COPY_LIMIT, OutBuf, OutFile, out_commit, out_
 from granite._core.capi cimport nghttp2
 from granite._core.capi.octets cimport append_octets, granite_skip_printable, is_value, number_of
 from granite._core.capi.python cimport (
-    GRANITE_IS_SANITIZED, PyBytes_AS_STRING, PyBytes_GET_SIZE, PyBytes_FromStringAndSize, Py_DECREF, Py_INCREF,
+    GRANITE_IS_DEBUG, GRANITE_IS_SANITIZED, PyBytes_AS_STRING, PyBytes_GET_SIZE, PyBytes_FromStringAndSize, Py_DECREF, Py_INCREF,
 )
 from granite._core.counters cimport (
     REJECTED_BAD_REQUEST, REJECTED_HEAD_TIMEOUT, REJECTED_HTTP2_CONTINUATIONS, REJECTED_HTTP2_FIELDS, REJECTED_HTTP2_FLOOD, REJECTED_HTTP2_NO_PONG, REJECTED_HTTP2_PROTOCOL,

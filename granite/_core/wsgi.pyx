@@ -260,6 +260,8 @@ cdef class WsgiExchange(Exchange):
     cdef int _send(self, bytes piece, bint last) except -1:
         """Hand over a piece of the body; the one with which the declared length is reached is the last."""
         cdef int64_t given = self.given + PyBytes_GET_SIZE(<PyObject *>piece)
+        if self.whole and given == self.given:
+            return 0
         if self.disconnected:
             raise self._gone()
         if self.fields is None:

@@ -3,7 +3,7 @@
 cdef enum:
     MOST_SETTINGS = 32                  # entries of one SETTINGS frame
     MOST_ACKS = 1024                    # answers to PING and SETTINGS that wait for a client which does not read
-    MOST_HEAD = 1048576                 # bytes of a response's fields
+    MOST_HEAD = 1048576                 # bytes of a response's fields, as SETTINGS_MAX_HEADER_LIST_SIZE counts them
 
 
 cdef class Http2Context(Version):
@@ -47,7 +47,7 @@ cdef class Http2Context(Version):
         nghttp2.nghttp2_option_set_no_closed_streams(self.c_option, 1)
         nghttp2.nghttp2_option_set_max_settings(self.c_option, MOST_SETTINGS)
         nghttp2.nghttp2_option_set_max_outbound_ack(self.c_option, MOST_ACKS)
-        nghttp2.nghttp2_option_set_max_send_header_block_length(self.c_option, MOST_HEAD)
+        nghttp2.nghttp2_option_set_max_send_header_block_length(self.c_option, 2 * MOST_HEAD)      # with the server's own fields
         nghttp2.granite_allow_continuations(self.c_option)      # it counts them by the pieces in which they are read; see http2/frames.pxi
         nghttp2.nghttp2_option_set_builtin_recv_extension_type(self.c_option, nghttp2.NGHTTP2_PRIORITY_UPDATE)
         for kind in range(nghttp2.NGHTTP2_CONTINUATION + 1, 256):

@@ -41,7 +41,7 @@ cdef class StreamRequest(StreamResponse):
 
     cdef int _on_field(self, const char *name, size_t name_size, const char *value, size_t value_size) except -1:
         cdef int known
-        self.head_size += name_size + value_size + 32
+        self.head_size += name_size + value_size + FIELD_OVERHEAD
         if self.head_size > self.context.max_head_size:
             self.fields = None          # what is left of it costs nothing more
             if self.head_size > BOMB * self.context.max_head_size:

@@ -5,6 +5,13 @@ cdef enum:
     MOST_INTERIMS = 16                  # responses of a stream that may wait for the socket
 
 
+cdef int _check_block(size_t size, str what) except -1:
+    """nghttp2 would drop what is larger, and tell nobody who could answer it."""
+    if size > MOST_HEAD:
+        raise RuntimeError(f"{what}: over HTTP/2 expected at most {<int>MOST_HEAD} bytes of fields, got {size}")
+    return 0
+
+
 cdef ssize_t _cb_nghttp2_read(
     nghttp2.nghttp2_session *session, int32_t id, uint8_t *place, size_t size, uint32_t *flags, nghttp2.nghttp2_data_source *source, void *user
 ) except -902:
@@ -47,10 +54,11 @@ cdef class StreamResponse(Protocol):
         field.valuelen = value_size
         field.flags = nghttp2.NGHTTP2_NV_FLAG_NO_COPY_NAME | nghttp2.NGHTTP2_NV_FLAG_NO_COPY_VALUE
         self.fields_count += 1
+        self.fields_size += name_size + value_size + FIELD_OVERHEAD
         return 0
 
     cdef void _drop_fields(self) noexcept:
-        self.fields_count = 0
+        self.fields_count = self.fields_size = 0
         if self.owners:
             self.owners.clear()
 
@@ -113,6 +121,7 @@ cdef class StreamResponse(Protocol):
                 pair(<object>field, &name, &value)
                 self._write_field(exchange, name, value)
                 i += 1
+            _check_block(self.fields_size, "response headers")
         except BaseException:
             self._drop_fields()
             exchange.status = 0
@@ -224,6 +233,7 @@ cdef class StreamResponse(Protocol):
 
     cdef int send_interim(self, Exchange exchange, int status, object headers) except -1:
         cdef list fields = checked(headers, False)
+        _check_block(_size_of_block(fields), "interim response")
         if exchange.response > RESPONSE_HEAD or self.session is None:
             return 0
         self._submit_fields(status, fields)
@@ -276,7 +286,7 @@ cdef class StreamResponse(Protocol):
 
     cdef bint _admit(self, Exchange exchange, int64_t size, bint more) except -1:
         """Whether a piece of the body can still be sent; it fits what was declared, and the head is submitted then."""
-        if self.session is None or self.transport.broken:
+        if self.session is None or self.transport.broken or self.was_reset:
             exchange.disconnected = True
             return False
         take_length(exchange, size)
@@ -302,6 +312,7 @@ cdef class StreamResponse(Protocol):
 
     cdef int send_trailers(self, Exchange exchange, object headers) except -1:
         cdef list fields = checked(headers, True)
+        _check_block(_size_of_block(fields), "trailers")
         if self.session is None or self.transport.broken:
             exchange.disconnected = True
             return 0
@@ -361,6 +372,7 @@ cdef class StreamResponse(Protocol):
 
     cdef int _reset(self, uint32_t code) except -1:
         """End the stream, so that the client sees that its response is not whole."""
+        self.was_reset = True
         self._drop_pieces()
         self.session._check(nghttp2.nghttp2_submit_rst_stream(self.session.c_session, nghttp2.NGHTTP2_FLAG_NONE, self.id, code))
         return self.session._soon()
@@ -420,13 +432,17 @@ cdef class StreamResponse(Protocol):
         """Append a frame of DATA to the transport's queue."""
         cdef Transport transport = self.transport
         cdef Piece *piece
-        cdef PyObject *owner
         cdef size_t part
         cdef char *place
+        if self.was_reset:
+            # It has waited for room since _read() said how large it is, and nghttp2 asks for nothing else before it has got rid of it.
+            return nghttp2.NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE
         if transport.unsent() >= self.http.write_high_water:
             return nghttp2.NGHTTP2_ERR_WOULDBLOCK
         self.bytes_out += FRAME_HEAD + size
         self.moved_at = transport.now()
+        if GRANITE_IS_DEBUG:
+            assert size <= self.queued, (size, self.queued)
         self.queued -= size
         if size <= OUT_COPY_LIMIT and self.c_pieces[self.pieces_first].size >= size and self.c_pieces[self.pieces_first].offset < 0:
             piece = &self.c_pieces[self.pieces_first]
@@ -472,6 +488,13 @@ cdef class StreamResponse(Protocol):
     cdef int _response_done(self, Exchange exchange) except -1:
         """The last piece of the response is in the queue."""
         raise NotImplementedError
+
+
+cdef size_t _size_of_block(list fields) except? 0:
+    cdef size_t size = 0
+    for name, value in fields:
+        size += PyBytes_GET_SIZE(<PyObject *>name) + PyBytes_GET_SIZE(<PyObject *>value) + FIELD_OVERHEAD
+    return size
 
 
 cdef int _set_fields(nghttp2.nghttp2_nv *place, list fields) except -1:

@@ -476,6 +476,8 @@ cdef class Http2Session(LimitedSession):
     cdef int _on_priority(self, int32_t id) except -1:
         """The client has said how urgent a stream is, which may not have begun."""
         cdef Http2Stream stream = _stream_of(self.c_session, id)
+        if id == 0:                     # RFC 9218, 7.1
+            return self._end(nghttp2.NGHTTP2_PROTOCOL_ERROR, REJECTED_HTTP2_PROTOCOL, "a PRIORITY_UPDATE frame was of no stream")
         self.urged = max(self.urged, id)
         if stream is not None:
             stream.urgency = URGENCY_OF_CLIENT

@@ -22,7 +22,7 @@ cdef class Http2Stream(StreamRequest):
         self.forwarded = 0
         self.urgency = URGENCY_OF_CLIENT
         self.error = self.declined = self.retry_in = self.events = self.interims = 0
-        self.in_trailers = self.malformed = self.expects_continue = self.submitted = self.deferred = self.complete = self.wants_room = False
+        self.in_trailers = self.malformed = self.expects_continue = self.submitted = self.deferred = self.was_reset = self.complete = self.wants_room = False
         self.is_tunnel = self.dispatched = self.ended = self.refused = self.closed = self.paced = False
         self.pace.at = self.pace.elapsed = 0
         self.bytes_in = self.bytes_out = 0

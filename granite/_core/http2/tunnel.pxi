@@ -150,15 +150,16 @@ cdef class Tunnel(Transport):
         cdef Http2Stream stream = self.stream
         cdef Account *account = &stream.session.accounts[<int>ABUSE_WINDOWS]
         cdef OutBuf *buf = self.out.head
+        cdef bint over = stream.closed or stream.was_reset
         cdef uint32_t i
         if buf is NULL:
             return 0
-        while buf is not NULL and not stream.closed:
+        while buf is not NULL and not over:
             for i in range(buf.vectors):
                 _add_vector(stream, <const char *>buf.vector[i].iov_base, buf.vector[i].iov_len, buf.owner[i])
             buf = buf.next
         self.pool.clear(&self.out)
-        if stream.closed:
+        if over:
             return 0
         if stream.queued >= stream.http.write_high_water:
             stream.wants_room = True

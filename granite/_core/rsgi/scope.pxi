@@ -56,6 +56,10 @@ cdef class Scope:
     @property
     def authority(self):
         """What HTTP/2 has in place of the field Host; None in HTTP/1."""
+        if self.exchange.http_version == "2":
+            for name, value in self.exchange.headers:
+                if name == b"host":
+                    return value.decode("latin-1")
         return None
 
     @property

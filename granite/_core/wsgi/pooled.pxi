@@ -127,6 +127,7 @@ cdef class PooledExchange(WsgiExchange):
     cdef int _end(self) except -1:
         if self.read_at and self.called_at:
             observe(&self.wsgi.queue_time, self.called_at - self.read_at)
+        self.environ = None             # which refers to the exchange, where no thread has taken it
         return WsgiExchange._end(self)
 
     cdef bint abort(self) except -1:

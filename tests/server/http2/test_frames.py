@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import struct
-import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -23,7 +22,6 @@ from tests.http2.wire import (
     FRAME_SIZE_ERROR,
     GOAWAY,
     HEADERS,
-    INITIAL_WINDOW,
     PADDED,
     PING,
     PREFACE,
@@ -41,11 +39,12 @@ from tests.http2.wire import (
     window_update,
 )
 from tests.patience import PATIENCE
-from tests.server.apps import answer, body, eventually, start
+from tests.server.apps import eventually
 from tests.server.apps import hello_when_complete as app
+from tests.server.http2.endless import PATIENT_WINDOWS, Endless
 from tests.server.http2.floods import KNOWN
 from tests.server.http2.marks import plain_and_tls
-from tests.server.inside import counted, inside, wait_for
+from tests.server.inside import counted, wait_for
 
 pytestmark = pytest.mark.c_alone
 
@@ -315,36 +314,6 @@ def test_a_block_of_fields_in_frames(wire, serve, count, cut: Callable[[bytes], 
         assert counted(server)["rejected_http2_continuations"] == 1
 
 
-class Endless:
-    """An application that sends on /endless as long as there is room, and answers at once else."""
-
-    def __init__(self) -> None:
-        self.sent = 0
-        self.gone = threading.Event()
-
-    async def __call__(self, scope, receive, send):
-        if scope["path"] != "/endless":
-            await answer(send, b"hello")
-            return
-        try:
-            await send(start())
-            while True:
-                await send(body(bytes(65536), more=True))
-                self.sent += 1
-        finally:
-            self.gone.set()
-
-    def fill(self, server: TestServer, client: Wire) -> None:
-        """Ask for what the client does not read, until nothing more can be sent."""
-        client.send(window_update(0, 2**30))
-        client.request("/endless")
-        sent = -1
-        while sent != self.sent or sent == 0:
-            sent = self.sent
-            for _ in range(100):  # turns, in which all goes that the socket takes
-                inside(server, lambda core: None)
-
-
 def no_end_of_fields(client: Wire, stream: int) -> bytes:
     fields = frame(HEADERS, END_STREAM, client.new_stream(), block(client))
     return fields + frame(CONTINUATION, 0, client._next - 2) * 20
@@ -356,7 +325,7 @@ def test_a_client_that_reads_nothing(wire, serve, wrong):
     """It need not take what waits for it to be done with. If it floods no more of it is read."""
     endless = Endless()
     server = serve(endless)
-    client = wire(server, receive_buffer=4096, values={INITIAL_WINDOW: 2**31 - 1})
+    client = wire(server, **PATIENT_WINDOWS)
     stream = ended(client)
     endless.fill(server, client)
     client.send(wrong(client, stream))
