@@ -99,7 +99,7 @@ cdef FrameVerdict _judge(FrameScan *scan) noexcept:
 cdef EndedStream *_ended_stream(FrameScan *scan, uint32_t id) noexcept:
     cdef int i
     for i in range(ENDED_STREAMS):
-        if scan.ended[i].id == id:
+        if scan.ended[i].id == id and id:
             return &scan.ended[i]
     return NULL
 

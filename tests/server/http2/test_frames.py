@@ -26,6 +26,7 @@ from tests.http2.wire import (
     PING,
     PREFACE,
     PRIORITY,
+    PRIORITY_UPDATE,
     PROTOCOL_ERROR,
     RST_STREAM,
     SETTINGS,
@@ -242,6 +243,15 @@ def test_a_priority_of_no_stream(wire, reserved):
     client = wire(app)
     client.send(priority(reserved, 3))
     assert client.verdict() == (GOAWAY, PROTOCOL_ERROR)
+
+
+def test_an_update_of_the_priority_of_no_stream(wire, serve):
+    """RFC 9218, 7.1."""
+    server = serve(app)
+    client = wire(server)
+    client.send(frame(PRIORITY_UPDATE, 0, 0, struct.pack("!I", 0) + b"u=1"))
+    assert client.verdict() == (GOAWAY, PROTOCOL_ERROR)
+    assert counted(server)["rejected_http2_protocol"] == 1
 
 
 @pytest.mark.parametrize("size", [0, 4, 6])

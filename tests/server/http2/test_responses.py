@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.http2.wire import INTERNAL_ERROR
+from tests.http2.wire import CONTINUATION, DATA, END_HEADERS, HEADERS, INTERNAL_ERROR
 from tests.server.apps import (
     Gate,
     Seen,
@@ -72,6 +72,57 @@ def test_transfer_encoding_is_refused(connect):
     assert connect(app).ask().body == b"hello"
     (error,) = seen.get()
     assert type(error) is RuntimeError
+
+
+MOST = 2**20  # bytes of fields
+
+
+@plain_and_tls
+def test_a_large_head(wire):
+    client = wire(sending(start(200, (b"x", b"y" * (MOST - 100))), body(b"hello")))
+    client.decoder.max_header_list_size = 2 * MOST
+    stream = client.request()
+    found = client.until(HEADERS, stream)
+    block = found.payload
+    while not found.flags & END_HEADERS:
+        found = client.until(CONTINUATION, stream)
+        block += found.payload
+    assert len(dict(client.decoder.decode(block))["x"]) == MOST - 100
+    assert client.until(DATA, stream).payload == b"hello"
+
+
+@every_interface
+def test_a_head_that_is_too_large(serve, connect, interface):
+    """What nghttp2 would not send is refused, whoever hears of it."""
+
+    async def app(scope, receive, send):
+        fields = (b"x", b"y" * MOST) if scope["path"] == "/large" else (b"x", b"y")
+        await send(start(200, fields))
+        await send(body(b"hello"))
+
+    server = serve(app)
+    client = connect(server)
+    assert client.ask("/large").status == 500
+    assert client.ask().body == b"hello"
+    assert [f"at most {MOST} bytes" in str(error) for error in server.exceptions] == [True]
+
+
+def test_large_hints_and_trailers(connect):
+    seen = Seen()
+
+    async def app(scope, receive, send):
+        hint = {"type": "http.response.early_hint", "links": [b"x" * MOST]}
+        seen.put(await attempt(send, *[hint] * 20))
+        await send(announced())
+        await send(body(b"hello"))
+        seen.put(await attempt(send, trailers((b"x", b"y" * MOST))))
+        await send(trailers((b"x", b"y")))
+
+    client = connect(app)
+    response = client.ask("/", "te: trailers")
+    assert [type(error) for error in seen.get()] == [RuntimeError] * 20
+    assert [type(error) for error in seen.get()] == [RuntimeError]
+    assert response.trailers == [("x", "y")]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import threading
 
 import pytest
 
@@ -19,6 +21,7 @@ from tests.http2.wire import (
     frame,
     window_update,
 )
+from tests.patience import PATIENCE
 from tests.server.apps import Seen, answer, body, body_of, eventually, hello, start
 from tests.server.http2.marks import every_interface, plain_and_tls
 from tests.server.inside import counted, wait_for
@@ -166,6 +169,32 @@ def test_the_end_of_a_connection_is_a_disconnect_to_all_streams(connect, serve):
     for _ in range(10):
         assert seen.get() == "http.disconnect"
     wait_for(server, requests_active=0, connections_active=0)
+
+
+def test_who_waits_for_a_thread_is_freed_at_once(connect, serve):
+    """Without the garbage collector's help."""
+    begun, gate = threading.Event(), threading.Event()
+
+    def app(environ, start_response):
+        begun.set()
+        gate.wait(PATIENCE)
+        start_response("200 OK", [])
+        return [b"hello"]
+
+    server = serve(app, interface="wsgi", blocking_threads=1)
+    client = connect(server)
+    first = client.request()
+    assert begun.wait(PATIENCE)
+    gc.disable()
+    try:
+        for stream in [client.request() for _ in range(20)]:
+            client.reset(stream)
+        client.ping()
+        gate.set()
+        assert client.response(first).body == b"hello"
+        eventually(lambda: server.counters()["exchanges"] == 0)
+    finally:
+        gc.enable()
 
 
 def test_a_cancelled_stream_frees_its_exchange_while_others_run(connect, serve):

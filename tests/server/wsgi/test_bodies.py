@@ -134,6 +134,21 @@ def test_write(connect):
     assert client.ask("/more").body == b"one two three"
 
 
+@pytest.mark.parametrize("rest", [[], [b""], [b"", b""], iter([]), iter([b""])])
+def test_write_of_the_whole_body(connect, serve, rest):
+    """As its length says; what is returned then adds nothing."""
+
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Length", "5")])(b"hello")
+        return rest
+
+    server = serve(app)
+    client = connect(server)
+    for _ in range(2):
+        assert client.ask().body == b"hello"
+    assert server.exceptions == []
+
+
 def test_write_sends_at_once(connect):
     gate = Gate()
 
