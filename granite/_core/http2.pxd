@@ -133,7 +133,7 @@ cdef class LimitedSession(Session):
     cdef Http2Context context
     cdef nghttp2.nghttp2_session *c_session
     cdef bint ending                    # the connection is: nghttp2 was told so
-    cdef bint receiving                 # nghttp2 is being fed
+    cdef bint busy                      # nghttp2 is being called, and must not be called again
     cdef uint32_t fault                 # the error with which the client has ended the connection meanwhile; 0: none
     cdef FrameScan scan
     cdef int last_kind                  # of the frame that came last
@@ -165,7 +165,7 @@ cdef class LimitedSession(Session):
     cdef int _refuse_frame(self, FrameVerdict verdict) except -1
     cdef bint _has_terminated(self) except -1
     cdef int _on_late_frames(self) except -1
-    cdef int _on_taken(self, ssize_t size) except -1
+    cdef int _on_taken(self, ssize_t size) except -1000
     cdef int _on_id(self, int32_t id) except -1
     cdef int _ping(self, bytes data) except -1
     cdef int _on_pong(self, const uint8_t *data) except -1
@@ -184,7 +184,6 @@ cdef class Http2Session(LimitedSession):
     cdef int32_t urged                  # the highest id of which the client has said how urgent it is
     cdef Http2Stream noted              # the first of those that have an event
     cdef Http2Stream last_noted
-    cdef bint busy                      # nghttp2 is being called, and must not be called again
     cdef bint broken                    # nghttp2 must not be called any more, but to free what it holds
     cdef Slot *c_slot                   # where nghttp2's large blocks are; NULL: anywhere
     cdef bint awake                     # a stream has begun since the connection was idle last

@@ -46,6 +46,8 @@ cdef size_t _scan(FrameScan *scan, const uint8_t *base, size_t size) noexcept:
     cdef size_t at = 0
     cdef size_t begun
     cdef size_t step
+    if scan.verdict != FRAME_SOUND:
+        return 0
     while True:
         step = min(scan.rest, size - at)
         scan.rest -= step

@@ -76,7 +76,7 @@ cdef class LimitedSession(Session):
         self.head_until = 0
         if self.http.rejections.note(reason):
             _log.info("%s: HTTP/2: %s", name_of(self.transport.client()), why)
-        if self.receiving:
+        if self.busy:
             self.fault = code           # of which _on_broken() tells the client, whatever else came with it
             return 0
         self._note_offence(code)
@@ -90,11 +90,12 @@ cdef class LimitedSession(Session):
         return min(nghttp2.nghttp2_session_get_last_proc_stream_id(self.c_session), self.last_told)
 
     cdef int _note_offence(self, uint32_t code) noexcept:
-        """The connection ends with this error. Who is to calm down is remembered, and not waited for when it pours on."""
+        """The connection ends with this error, and nothing is read before the client can know. Who is to calm down is remembered, and not waited for
+        when it pours on."""
+        self.transport.pause_reading()  # shut() reads on, when the GOAWAY has left
         if code == nghttp2.NGHTTP2_ENHANCE_YOUR_CALM:
             self.context.offenders.note(self.transport)
             self.transport.suspect = True
-            self.transport.pause_reading()          # shut() reads on, when the GOAWAY has left
         return 0
 
     cdef int _open_accounts(self) noexcept:
@@ -152,16 +153,18 @@ cdef class LimitedSession(Session):
         return 0
 
     cdef int _refuse_frame(self, FrameVerdict verdict) except -1:
-        """Neither this frame nor what follows is for nghttp2. Returns what nghttp2 would, had it found that itself."""
-        if self.ending or self._has_terminated():
+        """Neither this frame nor what follows is for nghttp2."""
+        if self.ending:
             return 0
+        if self._has_terminated():
+            return self.transport.pause_reading()
         if verdict == FRAME_OF_ENDED_STREAM:
             self._end(nghttp2.NGHTTP2_STREAM_CLOSED, REJECTED_HTTP2_PROTOCOL, "more came of a stream that the client had ended")
         elif verdict == FRAME_OF_BAD_PRIORITY:
             self._end(nghttp2.NGHTTP2_PROTOCOL_ERROR, REJECTED_HTTP2_PROTOCOL, "a PRIORITY frame was of no stream, or had one depend on itself")
         else:
             self._end(nghttp2.NGHTTP2_ENHANCE_YOUR_CALM, REJECTED_HTTP2_CONTINUATIONS, "too many CONTINUATION frames")
-        return nghttp2.NGHTTP2_ERR_CALLBACK_FAILURE
+        return 0
 
     cdef bint _has_terminated(self) except -1:
         """Whether nghttp2 has ended the connection by what came ahead, which it tells only when the GOAWAY leaves; if not, it does now, in silence."""
@@ -177,16 +180,22 @@ cdef class LimitedSession(Session):
             id = _next_late(&self.scan)
         return 0
 
-    cdef int _on_taken(self, ssize_t size) except -1:
-        """nghttp2 has read so much, and has passed over what was of streams that have ended.
+    cdef int _on_taken(self, ssize_t size) except -1000:
+        """nghttp2 has read so much, and has passed over what was of streams that have ended. Returns what a callback does.
 
         One window of the connection may have been on its way: the client learns that a stream has ended before it gets another. What each stream
         is allowed does not expire, so it is bytes for a request that have a bound.
         """
         self.in_vain += size
-        if self.in_vain <= <int64_t>(OF_WINDOW * self.window + 16 * self.context.max_frame_size):
-            return 0
-        return self._end(nghttp2.NGHTTP2_ENHANCE_YOUR_CALM, REJECTED_HTTP2_FLOOD, "too many frames of streams that have ended")
+        if self.scan.verdict != FRAME_SOUND:
+            self._refuse_frame(self.scan.verdict)
+        elif self.in_vain > <int64_t>(OF_WINDOW * self.window + 16 * self.context.max_frame_size):
+            self._end(nghttp2.NGHTTP2_ENHANCE_YOUR_CALM, REJECTED_HTTP2_FLOOD, "too many frames of streams that have ended")
+        elif nghttp2.nghttp2_session_get_outbound_queue_size(self.c_session) > MOST_QUEUED:
+            self._end(nghttp2.NGHTTP2_ENHANCE_YOUR_CALM, REJECTED_HTTP2_FLOOD, "too much waits for a client that does not read")
+        elif self.scan.late:
+            self._on_late_frames()
+        return _verdict(<void *>self)
 
     cdef int _on_id(self, int32_t id) except -1:
         """RFC 9113, 5.1.1: ids only grow. nghttp2 takes whatever comes on a lower one for what is left of a stream that was open."""

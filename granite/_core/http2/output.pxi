@@ -313,7 +313,7 @@ cdef class StreamResponse(Protocol):
     cdef int send_trailers(self, Exchange exchange, object headers) except -1:
         cdef list fields = checked(headers, True)
         _check_block(_size_of_block(fields), "trailers")
-        if self.session is None or self.transport.broken:
+        if self.session is None or self.transport.broken or self.was_reset:
             exchange.disconnected = True
             return 0
         if exchange.response == RESPONSE_HEAD:

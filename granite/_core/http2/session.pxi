@@ -36,7 +36,8 @@ cdef int _cb_nghttp2_invalid_frame(nghttp2.nghttp2_session *session, const nghtt
 
 
 cdef int _cb_nghttp2_frame_send(nghttp2.nghttp2_session *session, const nghttp2.nghttp2_frame *frame, void *user) except -902:
-    return (<Http2Session>user)._on_frame_sent(frame)
+    (<Http2Session>user)._on_frame_sent(frame)
+    return _verdict(user)
 
 
 cdef int _cb_nghttp2_data_chunk(
@@ -122,21 +123,16 @@ cdef class Http2Session(LimitedSession):
             self.ping_at = self.transport.now() + self.context.ping_interval
             self.pong_until = 0
         size = _scan(&self.scan, <const uint8_t *>base, size)
-        self.busy = self.receiving = True
+        self.busy = True
         try:
             taken = nghttp2.nghttp2_session_mem_recv(self.c_session, <const uint8_t *>base, size)
-            if taken >= 0 and self.scan.verdict != FRAME_SOUND:
-                taken = self._refuse_frame(self.scan.verdict)
+            if taken >= 0:
+                taken = self._on_taken(taken)
         finally:
-            self.busy = self.receiving = False
+            self.busy = False
         if taken < 0:
             self._on_broken(<int>taken)
             return self._deliver()
-        self._on_taken(taken)
-        if self.scan.late:
-            self._on_late_frames()
-        if nghttp2.nghttp2_session_get_outbound_queue_size(self.c_session) > MOST_QUEUED:
-            self._end(nghttp2.NGHTTP2_ENHANCE_YOUR_CALM, REJECTED_HTTP2_FLOOD, "too much waits for a client that does not read")
         self._deliver()
         return self._pump()
 

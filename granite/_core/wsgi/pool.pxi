@@ -148,7 +148,8 @@ cdef class Pool(Runner):
                 break
             exchange = <PooledExchange>current
             Py_DECREF(current)
-            exchange._end()             # nobody else may have it any more
+            exchange.environ = None     # nobody else may have it any more
+            exchange._end()
         while self.wsgi.c_oldest is not NULL:
             exchange = <PooledExchange>self.wsgi.c_oldest
             exchange._end()

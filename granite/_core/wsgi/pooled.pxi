@@ -127,7 +127,6 @@ cdef class PooledExchange(WsgiExchange):
     cdef int _end(self) except -1:
         if self.read_at and self.called_at:
             observe(&self.wsgi.queue_time, self.called_at - self.read_at)
-        self.environ = None             # which refers to the exchange, where no thread has taken it
         return WsgiExchange._end(self)
 
     cdef bint abort(self) except -1:
@@ -273,6 +272,7 @@ cdef class PooledExchange(WsgiExchange):
 
     cdef int _over(self) except -1:
         self.thread = 0
+        self.environ = None             # which refers to the exchange, if the application was not called
         pthread_mutex_lock(&self.pool.mutex)
         self.over = True
         return self._post(True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from granite.testing import TestServer
 from tests.http2.wire import INITIAL_WINDOW, Wire, window_update
-from tests.server.apps import Gate, answer, body, start
+from tests.server.apps import Gate, answer, body, eventually, start
 from tests.server.inside import inside
 
 # What such a client asks for: windows that do not shut, and a socket that takes little.
@@ -61,8 +61,9 @@ class Endless:
         """Ask for what has no end, until nothing more can be sent; return the stream."""
         client.send(window_update(0, 2**30))
         stream = client.request("/endless", **pseudo)
-        sent = -1
-        while sent != self.sent or sent == 0:
+        eventually(lambda: self.sent or self.gone.is_set())
+        sent = 0
+        while sent != self.sent:
             sent = self.sent
             for _ in range(100):  # turns, in which all goes that the socket takes
                 inside(server, lambda core: None)

@@ -39,8 +39,8 @@ CAUSES = pytest.mark.parametrize(
     [
         pytest.param(trailers, {}, CANCEL, id="trailers"),
         pytest.param(too_much, {"max_body_size": 1000}, CANCEL, id="max_body_size"),
-        pytest.param(nothing, {"request_timeout": 1}, CANCEL, id="request_timeout"),
-        pytest.param(nothing, {"request_body_timeout": 1}, CANCEL, id="request_body_timeout"),
+        pytest.param(nothing, {"request_timeout": 2}, CANCEL, id="request_timeout"),
+        pytest.param(nothing, {"request_body_timeout": 2}, CANCEL, id="request_body_timeout"),
         pytest.param(failure, {}, INTERNAL_ERROR, id="failure"),
     ],
 )

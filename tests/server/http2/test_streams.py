@@ -173,25 +173,25 @@ def test_the_end_of_a_connection_is_a_disconnect_to_all_streams(connect, serve):
 
 def test_who_waits_for_a_thread_is_freed_at_once(connect, serve):
     """Without the garbage collector's help."""
-    begun, gate = threading.Event(), threading.Event()
+    gate = threading.Event()
 
     def app(environ, start_response):
-        begun.set()
-        gate.wait(PATIENCE)
+        assert gate.wait(PATIENCE)
         start_response("200 OK", [])
         return [b"hello"]
 
-    server = serve(app, interface="wsgi", blocking_threads=1)
+    server = serve(app, interface="wsgi", blocking_threads=2)
     client = connect(server)
-    first = client.request()
-    assert begun.wait(PATIENCE)
+    held = [client.request() for _ in range(2)]
     gc.disable()
     try:
-        for stream in [client.request() for _ in range(20)]:
+        waiting = [client.request() for _ in range(20)]
+        wait_for(server, blocking_queue=20)
+        for stream in waiting:
             client.reset(stream)
         client.ping()
         gate.set()
-        assert client.response(first).body == b"hello"
+        assert {client.response(stream).body for stream in held} == {b"hello"}
         eventually(lambda: server.counters()["exchanges"] == 0)
     finally:
         gc.enable()
