@@ -219,6 +219,7 @@ cdef class WsgiExchange(Exchange):
 
     cdef bint _send_file(self, FileWrapper wrapper) except -1:
         """Send a file without reading it; False if it is none that can be."""
+        cdef int64_t left = self.length - self.given if self.length >= 0 else -1
         file = regular_file(wrapper.filelike)
         if file is None:
             return False
@@ -228,7 +229,9 @@ cdef class WsgiExchange(Exchange):
             offset = file.tell()
         except OSError:
             return False                # a pipe, a socket
-        if not self._put_file(file.fileno(), offset, self.length):
+        if self.whole:
+            return True                 # write() has sent all of it
+        if not self._put_file(file.fileno(), offset, left):
             return False
         self.whole = True
         return True

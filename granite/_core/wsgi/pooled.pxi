@@ -105,11 +105,11 @@ cdef class PooledExchange(WsgiExchange):
                 return 0
             if begins:
                 self._begin_response()
-            if file is not None:
-                self.send_range(file[0], file[1], file[2], False)
             for i in range(count):
                 protocol = self.carrier()
-                protocol.send_body(self, pieces[i], not last or i < count - 1)
+                protocol.send_body(self, pieces[i], not last or i < count - 1 or file is not None)
+            if file is not None and self.protocol is not None and not self.disconnected:
+                self.send_range(file[0], file[1], file[2], False)       # behind what write() has sent
             protocol = self.protocol
             if count == 0 or last or protocol is None:
                 return 0

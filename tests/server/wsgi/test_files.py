@@ -230,6 +230,24 @@ def test_no_more_than_the_length(connect, path, length):
         assert client.ask().body == DATA[1000 : 1000 + length]
 
 
+@pytest.mark.parametrize("length", [None, 30_010, 100, 10], ids=str)
+def test_a_file_behind_what_was_written(connect, serve, tmp_path, length):
+    """It comes last, and takes what is left of the length."""
+    path = tmp_path / "file"
+    path.write_bytes(b"f" * 30_000)
+    fields = [] if length is None else [("Content-Length", str(length))]
+
+    def app(environ, start_response):
+        start_response("200 OK", [*PLAIN, *fields])(b"w" * 10)
+        return environ["wsgi.file_wrapper"](path.open("rb"))
+
+    server = serve(app)
+    client = connect(server)
+    for _ in range(20):
+        assert client.ask().body == (b"w" * 10 + b"f" * 30_000)[:length]
+    assert server.exceptions == []
+
+
 @pytest.mark.parametrize("content", [DATA, SMALL], indirect=True, ids=["large", "small"])
 def test_a_file_that_is_shorter_than_the_length(connect, path, content, log):
     """The client can tell."""
