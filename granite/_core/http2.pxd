@@ -162,10 +162,10 @@ cdef class LimitedSession(Session):
     cdef int _open_accounts(self) noexcept
     cdef int _account(self, Abuse kind) except -1
     cdef int _on_begin_frame(self, const nghttp2.nghttp2_frame_hd *head) except -902
-    cdef int _refuse_frame(self, FrameVerdict verdict) except -1
+    cdef int _refuse_frame(self) except -1
     cdef bint _has_terminated(self) except -1
     cdef int _on_late_frames(self) except -1
-    cdef int _on_taken(self, ssize_t size) except -1000
+    cdef int _on_taken(self, ssize_t size) except? -902
     cdef int _on_id(self, int32_t id) except -1
     cdef int _ping(self, bytes data) except -1
     cdef int _on_pong(self, const uint8_t *data) except -1

@@ -152,15 +152,15 @@ cdef class LimitedSession(Session):
                 self._account(ABUSE_FLOOD)
         return 0
 
-    cdef int _refuse_frame(self, FrameVerdict verdict) except -1:
-        """Neither this frame nor what follows is for nghttp2."""
+    cdef int _refuse_frame(self) except -1:
+        """Neither the frame on which there is a verdict nor what follows is for nghttp2."""
         if self.ending:
             return 0
         if self._has_terminated():
             return self.transport.pause_reading()
-        if verdict == FRAME_OF_ENDED_STREAM:
+        if self.scan.verdict == FRAME_OF_ENDED_STREAM:
             self._end(nghttp2.NGHTTP2_STREAM_CLOSED, REJECTED_HTTP2_PROTOCOL, "more came of a stream that the client had ended")
-        elif verdict == FRAME_OF_BAD_PRIORITY:
+        elif self.scan.verdict == FRAME_OF_BAD_PRIORITY:
             self._end(nghttp2.NGHTTP2_PROTOCOL_ERROR, REJECTED_HTTP2_PROTOCOL, "a PRIORITY frame was of no stream, or had one depend on itself")
         else:
             self._end(nghttp2.NGHTTP2_ENHANCE_YOUR_CALM, REJECTED_HTTP2_CONTINUATIONS, "too many CONTINUATION frames")
@@ -180,7 +180,7 @@ cdef class LimitedSession(Session):
             id = _next_late(&self.scan)
         return 0
 
-    cdef int _on_taken(self, ssize_t size) except -1000:
+    cdef int _on_taken(self, ssize_t size) except? -902:
         """nghttp2 has read so much, and has passed over what was of streams that have ended. Returns what a callback does.
 
         One window of the connection may have been on its way: the client learns that a stream has ended before it gets another. What each stream
@@ -188,7 +188,7 @@ cdef class LimitedSession(Session):
         """
         self.in_vain += size
         if self.scan.verdict != FRAME_SOUND:
-            self._refuse_frame(self.scan.verdict)
+            self._refuse_frame()
         elif self.in_vain > <int64_t>(OF_WINDOW * self.window + 16 * self.context.max_frame_size):
             self._end(nghttp2.NGHTTP2_ENHANCE_YOUR_CALM, REJECTED_HTTP2_FLOOD, "too many frames of streams that have ended")
         elif nghttp2.nghttp2_session_get_outbound_queue_size(self.c_session) > MOST_QUEUED:
