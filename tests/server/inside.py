@@ -24,6 +24,12 @@ def inside(served: TestServer, call: Callable[[Server], T]) -> T:
     return served._inside(call).result(PATIENCE)
 
 
+def many_turns(served: TestServer) -> None:
+    """Let the server's event loop go round so often that all has left which its sockets take."""
+    for _ in range(100):
+        inside(served, lambda core: None)
+
+
 def counted(served: TestServer) -> dict[str, int]:
     """The numbers of a snapshot by name, but for the histograms."""
     values = snapshot.unpack(inside(served, Server.snapshot))

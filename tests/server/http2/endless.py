@@ -9,7 +9,7 @@ from typing import Any
 from granite.testing import TestServer
 from tests.http2.wire import INITIAL_WINDOW, Wire, window_update
 from tests.server.apps import Gate, answer, body, eventually, start
-from tests.server.inside import inside
+from tests.server.inside import many_turns
 
 # What such a client asks for: windows that do not shut, and a socket that takes little.
 PATIENT_WINDOWS: dict[str, Any] = {"values": {INITIAL_WINDOW: 2**31 - 1}, "receive_buffer": 4096}
@@ -65,6 +65,5 @@ class Endless:
         sent = 0
         while sent != self.sent:
             sent = self.sent
-            for _ in range(100):  # turns, in which all goes that the socket takes
-                inside(server, lambda core: None)
+            many_turns(server)
         return stream

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 
 import pytest
@@ -34,7 +34,6 @@ from tests.http2.wire import (
     WITH_PRIORITY,
     Wire,
     frame,
-    request_fields,
     reset,
     settings,
     window_update,
@@ -43,9 +42,10 @@ from tests.patience import PATIENCE
 from tests.server.apps import eventually
 from tests.server.apps import hello_when_complete as app
 from tests.server.http2.endless import PATIENT_WINDOWS, Endless
-from tests.server.http2.floods import KNOWN
+from tests.server.http2.floods import KNOWN, block
 from tests.server.http2.marks import plain_and_tls
 from tests.server.inside import counted, wait_for
+from tests.wire.client import DELIVERIES
 
 pytestmark = pytest.mark.c_alone
 
@@ -62,12 +62,8 @@ def deliver(server: TestServer, client: Wire, pieces: Iterable[bytes]) -> None:
         eventually(partial(is_read, server, before + len(piece)))
 
 
-def per_byte(data: bytes) -> list[bytes]:
-    return [data[at : at + 1] for at in range(len(data))]
-
-
-def block(client: Wire, **pseudo: str) -> bytes:
-    return client.encoder.encode(request_fields("/", **pseudo))
+def cut(data: bytes, delivery: str, seed: int = 0) -> list[bytes]:
+    return DELIVERIES[delivery](data, random.Random(seed))
 
 
 def priority(stream: int, of: int) -> bytes:
@@ -79,8 +75,8 @@ def data_of(client: Wire, stream: int) -> bytes:
 
 
 def fields_of(client: Wire, stream: int) -> bytes:
-    block = client.encoder.encode([("late", "yes")])
-    return frame(HEADERS, END_HEADERS | END_STREAM, stream, block)
+    fields = client.encoder.encode([("late", "yes")])
+    return frame(HEADERS, END_HEADERS | END_STREAM, stream, fields)
 
 
 def ended(client: Wire) -> int:
@@ -177,7 +173,7 @@ def test_the_frame_may_come_in_pieces(wire, serve, more):
     server = serve(app)
     client = wire(server)
     wrong = more(client, ended(client))
-    deliver(server, client, per_byte(wrong[:9]))
+    deliver(server, client, cut(wrong[:9], "per-byte"))
     assert client.verdict() == (GOAWAY, STREAM_CLOSED)
 
 
@@ -303,9 +299,9 @@ MIB = 1024 * 1024
 
 
 @plain_and_tls
-@pytest.mark.parametrize("cut", [lambda data: [data], per_byte], ids=["whole", "per byte"])
+@pytest.mark.parametrize("delivery", ["whole", "per-byte"])
 @pytest.mark.parametrize("count", [MOST, MOST + 1])
-def test_a_block_of_fields_in_frames(wire, serve, count, cut: Callable[[bytes], list[bytes]]):
+def test_a_block_of_fields_in_frames(wire, serve, count, delivery):
     """It is frames that have a bound, in however many pieces they come."""
     server = serve(app)
     client = wire(server)
@@ -313,10 +309,11 @@ def test_a_block_of_fields_in_frames(wire, serve, count, cut: Callable[[bytes], 
     stream, fields = client.new_stream(), block(client)
     deliver(server, client, [frame(HEADERS, END_STREAM, stream, fields[:1])])
     for at in range(1, count):
-        deliver(server, client, cut(frame(CONTINUATION, 0, stream, fields[at : at + 1])))
+        piece = frame(CONTINUATION, 0, stream, fields[at : at + 1])
+        deliver(server, client, cut(piece, delivery))
     last = frame(CONTINUATION, END_HEADERS, stream, fields[count:])
     if count <= MOST:
-        deliver(server, client, cut(last))
+        deliver(server, client, cut(last, delivery))
         assert client.answer(stream)[":status"] == "200"
     else:
         deliver(server, client, [last[:9]])
@@ -372,7 +369,7 @@ def in_order(client: Wire) -> tuple[bytes, list[int]]:
     """Frames of all kinds, whose contents look like heads of others; and the streams that are to
     be answered.
     """
-    got, posted, cut = (client.new_stream() for _ in range(3))
+    got, posted, given_up = (client.new_stream() for _ in range(3))
     fields = block(client)
     parts = [frame(HEADERS, END_HEADERS | END_STREAM, got, fields)]
     fields = block(client, method="POST")
@@ -386,31 +383,26 @@ def in_order(client: Wire) -> tuple[bytes, list[int]]:
     parts.append(frame(0x7F, 0xFF, got, lure))
     parts.append(frame(DATA, PADDED, posted, b"\x09" + lure + bytes(9)))
     parts.append(frame(DATA, 0, posted))
-    parts.append(frame(HEADERS, END_HEADERS, cut, block(client, method="POST")))
-    parts.append(reset(cut))
+    parts.append(frame(HEADERS, END_HEADERS, given_up, block(client, method="POST")))
+    parts.append(reset(given_up))
     parts.append(settings({}))
-    parts.append(priority(cut, posted))
+    parts.append(priority(given_up, posted))
     parts.append(window_update(0, 1))
     parts.append(frame(DATA, END_STREAM, posted, b"x"))
     return b"".join(parts), [got, posted]
 
 
-def at_random(data: bytes) -> list[bytes]:
-    rng = random.Random(data)
-    cuts = sorted(rng.sample(range(1, len(data)), 40))
-    return [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
-
-
 @plain_and_tls
 @pytest.mark.parametrize(
-    "cut", [lambda data: [data], per_byte, at_random], ids=["whole", "per byte", "at random"]
+    ("delivery", "seed"),
+    [("whole", 0), ("per-byte", 0), *(("random", seed) for seed in range(10))],
 )
-def test_frames_in_pieces(wire, serve, cut: Callable[[bytes], list[bytes]]):
+def test_frames_in_pieces(wire, serve, delivery, seed):
     """From the preface on."""
     server = serve(app)
     client = wire(server, values=None)
     data, streams = in_order(client)
-    deliver(server, client, cut(PREFACE + settings({}) + data))
+    deliver(server, client, cut(PREFACE + settings({}) + data, delivery, seed))
     for stream in streams:
         assert client.answer(stream)[":status"] == "200"
     client.send(data_of(client, streams[0]))

@@ -31,7 +31,7 @@ from tests.http2.wire import (
 from tests.patience import PATIENCE
 from tests.server.apps import Gate, answer, behind, echo_body, eventually, held_up, hello
 from tests.server.http2.marks import every_interface, plain_and_tls
-from tests.server.inside import inside, stopping, wait_for
+from tests.server.inside import inside, many_turns, stopping, wait_for
 
 ALL = 2**31 - 1
 MIB = 1024 * 1024
@@ -57,8 +57,7 @@ def fill(server, client, beside=0):
     client.send(window_update(0, 2**30))
     stream = client.request("/large")
     wait_for(server, requests_handled=beside + 1)
-    for _ in range(100):  # turns, in which all goes that the socket takes
-        inside(server, lambda core: None)
+    many_turns(server)
     return stream
 
 

@@ -134,13 +134,14 @@ def test_write(connect):
     assert client.ask("/more").body == b"one two three"
 
 
-@pytest.mark.parametrize("rest", [[], [b""], [b"", b""], iter([]), iter([b""])])
-def test_write_of_the_whole_body(connect, serve, rest):
+@pytest.mark.parametrize("pieces", [[], [b""], [b"", b""]])
+@pytest.mark.parametrize("kind", [list, tuple, iter])
+def test_write_of_the_whole_body(connect, serve, kind, pieces):
     """As its length says; what is returned then adds nothing."""
 
     def app(environ, start_response):
         start_response("200 OK", [("Content-Length", "5")])(b"hello")
-        return rest
+        return kind(pieces)
 
     server = serve(app)
     client = connect(server)
