@@ -17,6 +17,7 @@ from tests.patience import PATIENCE, PATIENT
 
 ROOT = Path(__file__).resolve().parent.parent
 LAUNCHER = ("-m", "granite")
+FAULT = re.compile(r"was killed by SIG(?:ABRT|BUS|FPE|ILL|SEGV)|Fatal Python error")
 
 
 def with_constant(name: str, value: float) -> tuple[str, ...]:
@@ -40,7 +41,8 @@ class GraniteProcess:
     """`python -m granite ARGUMENTS` in its own session.
 
     `launcher` are Python's arguments in place of `-m granite`; it inherits `pass_fds`. Unless it is
-    `patient` it waits for clients as it does by default.
+    `patient` it waits for clients as it does by default. Unless it `may_fault`, none of its
+    processes is to die of a fault, whether the test looks for that or not.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class GraniteProcess:
             environ |= {f"GRANITE_{name.upper()}": str(value) for name, value in PATIENT.items()}
         environ |= env or {}
         environ.pop("PYTHONUNBUFFERED", None)  # it makes two writes, which may mix, of each line
+        self.may_fault = False
         self._output = ""
         self._rest = b""
         self._changed = threading.Condition()
@@ -152,6 +155,7 @@ class GraniteProcess:
             self._pipe = -1
             assert self.process.stdout is not None
             self.process.stdout.close()
+        assert self.may_fault or not FAULT.search(self._output), self._output
 
     def _read(self) -> None:
         more = True

@@ -28,6 +28,7 @@ APPS = Path(__file__).parent
 )
 def test_a_worker_that_dies_is_replaced(run_granite, number):
     granite = run_granite("apps:plain", cwd=APPS)
+    granite.may_fault = number == signal.SIGSEGV
     first = worker_pid(granite)
     os.kill(first, number)
     granite.wait_for(rf"worker 1 \(pid {first}\) was killed by {number.name}; a new one starts")

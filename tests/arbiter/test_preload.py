@@ -247,6 +247,7 @@ def test_a_reload_whose_import_takes_too_long(preload):
 def test_a_fault_during_the_import(preload):
     module = "import faulthandler\nfaulthandler._sigsegv()"
     granite = preload("--workers", "2", module=module, ready=False)
+    granite.may_fault = True
     assert granite.wait() == 1
     assert (
         granite.output.count("granite: the template was killed by SIGSEGV before it had load") == 1

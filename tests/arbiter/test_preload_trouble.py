@@ -21,7 +21,7 @@ from tests.arbiter.preloading import (
     template,
     text,
 )
-from tests.arbiter.test_chaos import eventually, zombies
+from tests.arbiter.test_chaos import ABORT, eventually, zombies
 from tests.arbiter.test_recycling import ask
 from tests.granite_process import with_constant
 
@@ -71,6 +71,7 @@ def test_a_template_that_does_not_answer_is_killed(preload):
 def test_templates_and_workers_that_die_at_any_time(run_granite):
     arguments = ("--preload", "--workers", "3", "--lifespan", "off", "--respawn-interval", "0")
     granite = run_granite("stuck_apps:app", *arguments, cwd=APPS)
+    granite.may_fault = True
     hang_up(granite)
     until(lambda: len([d for d in descriptors(granite.process.pid) if "report" in d]) == 4)
     before = descriptors(granite.process.pid)
@@ -79,7 +80,7 @@ def test_templates_and_workers_that_die_at_any_time(run_granite):
     for _ in range(60):
         victims = sorted(workers(granite) - {survivor})
         if victims:
-            number = chance.choice((signal.SIGKILL, signal.SIGABRT, signal.SIGTERM))
+            number = chance.choice((signal.SIGKILL, ABORT, signal.SIGTERM))
             with contextlib.suppress(ProcessLookupError):
                 os.kill(chance.choice(victims), number)
         time.sleep(chance.random() * 0.05)

@@ -161,6 +161,7 @@ def test_without_the_setting_nobody_is_judged(run_granite):
 @pytest.mark.parametrize("workers_", ["1", "2"])
 def test_a_fault_leaves_its_stacks_in_the_log(run_granite, workers_):
     granite = start(run_granite, "--workers", workers_, timeout="0")
+    granite.may_fault = True
     old = workers(granite)
     with pytest.raises(httpx.HTTPError):
         ask(granite, "/fault")
