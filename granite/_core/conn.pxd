@@ -108,6 +108,7 @@ cdef class Connection(HeadKeeper):
     cdef uint64_t until                 # ms: when what is waited for must have come; 0: whenever
     cdef int accept(self, ConnectionHost host, Listener listener, int fd, const uv.sockaddr_storage *peer) except -1
     cdef int drain(self) except -1
+    cdef int abort(self) except -1
     cdef int _retire(self, uint64_t grace) except -1
     cdef int _expect_last(self, uint64_t grace) except -1
     cdef uint64_t _first_limit(self) noexcept

@@ -101,6 +101,14 @@ cdef class Connection(HeadKeeper):
             return 0
         return self._retire(self.host.drain_grace)
 
+    cdef int abort(self) except -1:
+        """Close, whatever is in progress; a response that this cuts does not look whole."""
+        cdef Session session = self.session
+        if session is not None and session.looks_whole():
+            return self.reset()
+        self._close()
+        return 0
+
     cdef int _retire(self, uint64_t grace) except -1:
         """Close a connection without a request.
 

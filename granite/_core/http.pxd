@@ -149,6 +149,7 @@ cdef class Session(Protocol):
     cdef int closed(self) except -1
     cdef bint idle(self) noexcept
     cdef bint is_behind(self) except -1
+    cdef bint looks_whole(self) noexcept
     cdef int settle(self) except -1
     cdef uint64_t deadline(self) noexcept
     cdef int on_due(self, uint64_t now) except -1

@@ -265,7 +265,7 @@ cdef class Server(ConnectionHost):
         cdef PyObject *following
         while current is not NULL:
             following = (<Connection>current).c_next
-            (<Connection>current)._close()
+            (<Connection>current).abort()
             current = following
 
     def close(self):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -65,6 +66,35 @@ def test_a_request_that_turns_out_to_be_broken_ends_it_too(connect, fields, vers
     client.send(request("/", "Content-Length: 10", method="POST", version=version) + b"12345")
     client.end()
     check_incomplete(client, fields, version)
+
+
+@pytest.mark.parametrize("way", ["goes on", "has ended"])
+@pytest.mark.parametrize(("fields", "version"), FRAMINGS.values(), ids=list(FRAMINGS))
+def test_the_end_of_a_drain_ends_it_too(connect, serve, fields, version, way):
+    """The application is within its body, or has ended, and the client has not read it all."""
+    size = 5 << 20
+    declared = [(name, b"%d" % size) for name, _ in fields]
+
+    async def app(scope, receive, send):
+        await send(start(200, *declared))
+        if way == "goes on":
+            while True:  # a thread of WSGI's learns of it by that
+                await send(body(PART, more=True))
+                await asyncio.sleep(0.01)
+        else:
+            await send(body(bytes(size)))
+
+    server = serve(app, graceful_timeout=0.1)
+    client = connect(server, receive_buffer=4096)
+    client.send(request(version=version))
+    client.until(b"\r\n\r\n")
+    server.stop()
+    if version == "1.0":
+        with pytest.raises(ConnectionResetError):
+            client.rest()
+    else:
+        with contextlib.suppress(ConnectionResetError):
+            assert len(client.rest()) < size
 
 
 def check_incomplete(client, fields, version):

@@ -42,6 +42,10 @@ cdef class Session(Protocol):
         transport.flush()
         return transport.unsent() >= self.http.write_high_water
 
+    cdef bint looks_whole(self) noexcept:
+        """Whether the end of the connection would now look like that of a response which has not left as a whole."""
+        return False
+
     cdef int settle(self) except -1:
         """All that could be done has been: from now on somebody is waited for."""
         return 0

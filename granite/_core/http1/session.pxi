@@ -67,6 +67,11 @@ cdef class Http1Session(TimedSession):
     cdef bint idle(self) noexcept:
         return self.state == SESSION_IDLE and self.c_pending is NULL and self.unlogged is None
 
+    cdef bint looks_whole(self) noexcept:
+        if self.exchange is not None and self._is_open_ended(self.exchange):
+            return True
+        return not self.keep_alive and self.transport.unsent() > 0
+
     cdef int read_ended(self) except -1:
         cdef Exchange exchange = self.exchange
         self.input_ended = True
