@@ -89,6 +89,7 @@ cdef class HeadKeeper(AcceptedStream):
     cdef Waiting waiting
     cdef unsigned int requests          # that were begun by sessions which are gone
     cdef Session _lend(self, const char *data, size_t size)
+    cdef Session _lend_http2(self)
     cdef Session _lend_http1(self)
     cdef int _refuse_http1(self) except -1
     cdef int _feed(self, const char *data, size_t size) except -1

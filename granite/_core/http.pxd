@@ -187,6 +187,7 @@ cdef const char *next_element(const char *base, const char *end, const char **el
 cdef bint is_no_trailer(object name) except -1
 cdef list plain(object headers)
 cdef list checked(object headers, bint trailers)
+cdef list interim(HttpContext http, object headers)
 cdef Py_ssize_t size_of_fields(object headers) noexcept
 cdef int no_pair(object field) except -1
 cdef int64_t length_of(object value) except -1

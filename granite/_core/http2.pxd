@@ -169,6 +169,8 @@ cdef class LimitedSession(Session):
     cdef int _on_id(self, int32_t id) except -1
     cdef int _ping(self, bytes data) except -1
     cdef int _on_pong(self, const uint8_t *data) except -1
+    cdef int _on_ping_sent(self, const uint8_t *data) except -1
+    cdef int _await_pong(self) except -1
     cdef int _on_silence(self, uint64_t now) except -1
     cdef int _on_goaway_sent(self) except -1
     cdef int _last_goaway(self) except -1
@@ -243,6 +245,7 @@ cdef class StreamResponse(Protocol):
     cdef bint deferred                  # nghttp2 waits for resume_data()
     cdef bint was_reset                 # by this end: nothing more of it is sent
     cdef bint complete                  # the last piece is there
+    cdef bint end_sent                  # END_STREAM was
     cdef bint wants_room                # the high-water mark was reached
     cdef int interims                   # responses of these that wait for the socket
     cdef list trailers                  # that follow the body
@@ -267,7 +270,6 @@ cdef class StreamResponse(Protocol):
     cdef int _write_frame(self, const uint8_t *head, size_t size) except -902
     cdef int _write_refusal(self, int status, int retry_after, bint head_only, bytes request_id) except -1
     cdef int _reset(self, uint32_t code) except -1
-    cdef bint _is_of_connection(self, bytes name) except -1
     cdef int _submit_trailers(self) except -1
     cdef void _consume(self, Piece *piece, size_t size) noexcept
     cdef int _has_room(self) except -902
@@ -284,6 +286,7 @@ cdef class StreamRequest(StreamResponse):
     cdef list fields
     cdef list cookies                   # values; None: one at most, at its place
     cdef Py_ssize_t cookie_at
+    cdef size_t cookie_size             # bytes of them, joined
     cdef Py_ssize_t field_lines
     cdef size_t head_size               # as SETTINGS_MAX_HEADER_LIST_SIZE counts it
     cdef int64_t content_length         # -1: none
@@ -299,6 +302,7 @@ cdef class StreamRequest(StreamResponse):
     cdef int _on_pseudo_field(self, const char *name, size_t name_size, const char *value, size_t value_size) except -1
     cdef int _on_target(self, const char *base, size_t size) except -1
     cdef int _on_known_field(self, int known, object field, const char *value, size_t size) except -1
+    cdef bytes _normal(self, bytes host)
     cdef int _check_head(self) except -1
 
 cdef class Http2Stream(StreamRequest):
@@ -330,6 +334,7 @@ cdef class Http2Stream(StreamRequest):
     cdef Handshake _judge(self)
     cdef void _request_ends(self) noexcept
     cdef int _pace(self, uint64_t now) noexcept
+    cdef bint _has_unsent(self) noexcept
     cdef uint64_t _deadline(self) noexcept
     cdef int _on_late(self, uint64_t now) except -1
     cdef int _on_stalled(self, uint64_t now) except -1

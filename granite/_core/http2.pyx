@@ -41,7 +41,7 @@ from granite._core.forwarded cimport Forwarded
 from granite._core.http cimport (
     FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_DATE, FIELD_HOP_BY_HOP, FIELD_HSTS, FIELD_INVALID, FIELD_OTHER, FIELD_SERVER,
     FIELD_TRANSFER_ENCODING, FIELD_UPGRADE, HEADER_MAP_DANGEROUS, HEADER_MAP_REFUSE, SEEN_DATE, SEEN_HSTS, SEEN_REQUEST_ID, SEEN_SERVER, FieldKind,
-    FieldName, HttpContext, Session, Version, checked, earlier, field_at, has_no_content, has_token, is_continue, is_decodable, is_no_trailer, is_short,
+    FieldName, HttpContext, Session, Version, checked, earlier, field_at, has_no_content, has_token, interim, is_continue, is_decodable, is_no_trailer, is_short,
     length_of, milliseconds, pair, phrase_of, plain, rejection_of, size_of_fields, take_length,
 )
 from granite._core.scope cimport (

@@ -46,15 +46,20 @@ cdef class HeadKeeper(AcceptedStream):
                 self.keep(data, size)
                 return None
             if preface == PREFACE:
-                session = self.session = host.http2.session(self)
-                return session
+                return self._lend_http2()
             if host.only_http2 and _is_http1(data, size):
                 self._refuse_http1()
                 return None
             if host.only_http2:
-                session = self.session = host.http2.session(self)
-                return session
+                return self._lend_http2()
         return self._lend_http1()
+
+    cdef Session _lend_http2(self):
+        cdef Session session = self.host.http2.session(self)
+        self.session = session
+        if self.host.http.draining or self.last_request:
+            session.drain()             # it is new, and was told nothing yet
+        return session
 
     cdef Session _lend_http1(self):
         cdef Session session = self.session

@@ -72,13 +72,25 @@ cdef list checked(object headers, bint trailers):
     """Pairs of bytes that can be sent as they are: the fields of what is no response head, an interim response or `trailers`."""
     cdef PyObject *name
     cdef PyObject *value
-    cdef list fields = plain(headers)
-    for field in fields:
+    cdef list fields = []
+    for field in plain(headers):
         pair(field, &name, &value)
         if not is_token(PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name)) or not is_value(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)):
             raise RuntimeError(f"headers: a name must be a token and a value must not hold CR, LF or NUL, got {field!r}")
         if trailers and is_no_trailer(<bytes>name):
             raise RuntimeError(f"headers: {(<bytes>name).decode()} must not be a trailer (RFC 9110, section 6.5.1)")
+        fields.append((<bytes>name, (<bytes>value).strip(b" \t")))
+    return fields
+
+
+cdef list interim(HttpContext http, object headers):
+    """The fields of an interim response, without those that say how a message is framed, or something of the connection (RFC 9110, 7.6.1 and 8.6)."""
+    cdef FieldKind kind
+    cdef list fields = []
+    for field in checked(headers, False):
+        kind = http.kind_of(PyTuple_GET_ITEM(<PyObject *>field, 0))
+        if kind != FIELD_CONTENT_LENGTH and kind != FIELD_TRANSFER_ENCODING and kind != FIELD_CONNECTION and kind != FIELD_UPGRADE and kind != FIELD_HOP_BY_HOP:
+            fields.append(field)
     return fields
 
 

@@ -166,7 +166,7 @@ cdef class ResponseWriter(Session):
         return place + 2
 
     cdef int send_interim(self, Exchange exchange, int status, object headers) except -1:
-        cdef bytes lines = _lines(checked(headers, False))
+        cdef bytes lines = _lines(interim(self.http, headers))
         if not self.http11 or exchange.response > RESPONSE_HEAD or self.transport.broken:
             return 0                    # RFC 9110, 15.2: HTTP/1.0 has no such responses
         self._interject(exchange, status, self.context.status_line(status, None) + lines + b"\r\n")

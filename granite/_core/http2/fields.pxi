@@ -41,6 +41,8 @@ cdef class StreamRequest(StreamResponse):
 
     cdef int _on_field(self, const char *name, size_t name_size, const char *value, size_t value_size) except -1:
         cdef int known
+        cdef size_t size = name_size + value_size + 2
+        cdef bint is_more = False       # of a field that is there
         self.head_size += name_size + value_size + FIELD_OVERHEAD
         if self.head_size > self.context.max_head_size:
             self.fields = None          # what is left of it costs nothing more
@@ -51,9 +53,14 @@ cdef class StreamRequest(StreamResponse):
             return 0
         if name[0] == 58:
             return self._on_pseudo_field(name, name_size, value, value_size)
-        if name_size + value_size + 2 > self.http.max_field_size:
+        if name_size == 6 and memcmp(name, b"cookie", 6) == 0 and not self.in_trailers:
+            # RFC 9113, 8.2.3: clients take it to pieces, for HPACK's sake.
+            is_more = self.cookie_at >= 0
+            self.cookie_size += value_size + 2
+            size = name_size + self.cookie_size
+        if size > self.http.max_field_size:
             return self._deny(431, "a field is larger than max_field_size")
-        self.field_lines += 1
+        self.field_lines += not is_more
         if self.field_lines > self.http.max_fields:
             return self._deny(431, "there are more fields than max_fields")
         field = self.http.cache.field(name, name_size, value, value_size, &known)
@@ -124,17 +131,21 @@ cdef class StreamRequest(StreamResponse):
                 return self._deny(417, "the client expects something else than 100-continue")
             self.expects_continue = has_token(value, size, b"100-continue", 12)
         elif known == NAME_HOST:
-            # RFC 9113, 8.3.1: a Host that differs from the authority is none of this server's choosing.
+            # RFC 9113, 8.3.1: a Host that differs from the authority is none of this server's choosing; what is the same once normalized does not.
             if self.authority is None:
                 self.authority = field
                 return 0 if self.http.check_host(field) else self._deny(400, "the value of Host is no host with a port")
-            if field is not self.authority and field[1].lower() != self.authority[1].lower():
+            if field is not self.authority and self._normal(field[1]) != self._normal(self.authority[1]):
                 return self._deny(400, "the value of Host is another than that of :authority")
             return 0
         elif known & NAME_FORWARDED and self.transport.trusted:
             self.forwarded |= <uint32_t>1 << (known - NAME_FORWARDED)
         self.fields.append(field)
         return 0
+
+    cdef bytes _normal(self, bytes host):
+        """RFC 3986, 6.2.3: without the scheme's own port."""
+        return host.lower().removesuffix(b":443" if self.transport.scheme() == "https" else b":80")
 
     cdef int _check_head(self) except -1:
         """Judge the head as a whole."""

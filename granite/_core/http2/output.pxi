@@ -232,7 +232,7 @@ cdef class StreamResponse(Protocol):
         return 0
 
     cdef int send_interim(self, Exchange exchange, int status, object headers) except -1:
-        cdef list fields = checked(headers, False)
+        cdef list fields = interim(self.http, headers)
         _check_block(_size_of_block(fields), "interim response")
         if exchange.response > RESPONSE_HEAD or self.session is None:
             return 0
@@ -259,6 +259,8 @@ cdef class StreamResponse(Protocol):
 
     cdef int _add_piece(self, object owner, const char *base, size_t size, int64_t offset) except -1:
         cdef Piece *piece
+        if self.queued == 0:
+            self.moved_at = self.transport.now()    # nothing was to be taken until now
         if self.pieces_count == self.pieces_capacity:
             self._grow_pieces()
         piece = &self.c_pieces[(self.pieces_first + self.pieces_count) & (self.pieces_capacity - 1)]
@@ -319,12 +321,8 @@ cdef class StreamResponse(Protocol):
         if exchange.response == RESPONSE_HEAD:
             self._end_head(exchange, 0, True)
         if exchange.takes_trailers() and not has_no_content(exchange) and exchange.sent >= exchange.declared:
-            self.trailers = [(name.lower(), value.strip(b" \t")) for name, value in fields if not self._is_of_connection(name)]
+            self.trailers = fields
         return self._piece_sent(exchange, False)
-
-    cdef bint _is_of_connection(self, bytes name) except -1:
-        cdef FieldKind kind = self.http.kind_of(<PyObject *>name)
-        return kind == FIELD_CONNECTION or kind == FIELD_TRANSFER_ENCODING or kind == FIELD_UPGRADE or kind == FIELD_HOP_BY_HOP
 
     cdef int _piece_sent(self, Exchange exchange, bint more) except -1:
         """A piece of the body is in the queue."""
@@ -342,9 +340,10 @@ cdef class StreamResponse(Protocol):
 
     cdef int _wake(self) except -1:
         """There is more for nghttp2 to send."""
+        if self.queued == 0:
+            self.moved_at = self.transport.now()    # nor has it anything but the end now
         if self.deferred:
             self.deferred = False
-            self.moved_at = self.transport.now()    # nothing was to be taken until now
             # It fails for a stream that has closed, which is about to be told.
             if nghttp2.nghttp2_session_resume_data(self.session.c_session, self.id) == nghttp2.NGHTTP2_ERR_NOMEM:
                 raise MemoryError()

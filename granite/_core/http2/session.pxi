@@ -141,6 +141,8 @@ cdef class Http2Session(LimitedSession):
         return self._pump()
 
     cdef int writable_again(self) except -1:
+        if self.pong_until:             # the client has taken something, perhaps the PING only now
+            self._await_pong()
         self._pump()
         return self.transport.flush()
 
@@ -492,6 +494,8 @@ cdef class Http2Session(LimitedSession):
             if self.ending:
                 return 0
             return self._on_rejected(frame.goaway.error_code) if frame.goaway.error_code != nghttp2.NGHTTP2_NO_ERROR else self._on_goaway_sent()
+        if frame.hd.type == nghttp2.NGHTTP2_PING:
+            return self._on_ping_sent(frame.ping.opaque_data) if not frame.hd.flags & nghttp2.NGHTTP2_FLAG_ACK else 0
         if frame.hd.type != nghttp2.NGHTTP2_HEADERS and frame.hd.type != nghttp2.NGHTTP2_DATA:
             return 0
         if frame.hd.type == nghttp2.NGHTTP2_DATA and not frame.hd.flags & nghttp2.NGHTTP2_FLAG_END_STREAM:
@@ -504,7 +508,9 @@ cdef class Http2Session(LimitedSession):
             if stream.interims:
                 stream.interims -= 1
                 stream._has_room()
-        if frame.hd.flags & nghttp2.NGHTTP2_FLAG_END_STREAM and not stream.ended:
+        if frame.hd.flags & nghttp2.NGHTTP2_FLAG_END_STREAM:
+            stream.end_sent = True
+        if stream.end_sent and not stream.ended:
             if stream.tunnel is not None:
                 return stream.tunnel.await_end()
             # RFC 9113, 8.1: the client need not send the rest of a request that is answered.

@@ -18,12 +18,13 @@ cdef class Http2Stream(StreamRequest):
         self.fields = []
         self.cookie_at = self.content_length = -1
         self.field_lines = 0
+        self.cookie_size = 0
         self.head_size = self.unread = self.body_size = 0
         self.forwarded = 0
         self.urgency = URGENCY_OF_CLIENT
         self.error = self.declined = self.retry_in = self.events = self.interims = 0
         self.in_trailers = self.malformed = self.expects_continue = self.submitted = self.deferred = self.was_reset = self.complete = self.wants_room = False
-        self.is_tunnel = self.dispatched = self.ended = self.refused = self.closed = self.paced = False
+        self.end_sent = self.is_tunnel = self.dispatched = self.ended = self.refused = self.closed = self.paced = False
         self.pace.at = self.pace.elapsed = 0
         self.bytes_in = self.bytes_out = 0
         return 0
@@ -303,9 +304,13 @@ cdef class Http2Stream(StreamRequest):
             self.http.begin_pace(&self.pace, now, self.body_size)
         return 0
 
+    cdef bint _has_unsent(self) noexcept:
+        """Whether something waits for the client, be it the end alone: nghttp2 sends that within a window only, too."""
+        return self.queued > 0 or (self.complete and self.submitted and not self.end_sent and not self.was_reset)
+
     cdef uint64_t _deadline(self) noexcept:
         cdef uint64_t first = self.http.pace_deadline(&self.pace) if self.paced else 0
-        if self.queued and self.http.timeouts.write:
+        if self._has_unsent() and self.http.timeouts.write:
             first = earlier(first, self.moved_at + self.http.timeouts.write)
         if self.exchange is not None:
             return earlier(first, self.http.request_deadline(self.exchange))
@@ -315,7 +320,7 @@ cdef class Http2Stream(StreamRequest):
         cdef Exchange exchange = self.exchange
         cdef uint64_t limit = self.http.timeouts.write
         cdef uint64_t deadline = self.http.request_deadline(exchange) if exchange is not None else 0
-        if limit and self.queued and now >= self.moved_at + limit and not (deadline and now >= deadline):
+        if limit and self._has_unsent() and now >= self.moved_at + limit and not (deadline and now >= deadline):
             return self._on_stalled(now)
         if self.tunnel is not None:
             return self.tunnel.on_due(now)
@@ -347,7 +352,7 @@ cdef class Http2Stream(StreamRequest):
             if self.tunnel is not None:
                 self.tunnel.closed()
             if self.unlogged is not None:
-                self._log(self.unlogged, self.unlogged.aborted or self.queued > 0 or not self.complete)
+                self._log(self.unlogged, self.unlogged.aborted or self.was_reset or self.queued > 0 or not self.complete)
             elif exchange is not None:
                 self._log(exchange, True)
             if self.unread:

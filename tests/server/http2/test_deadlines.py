@@ -8,6 +8,7 @@ import time
 import pytest
 
 from tests.http2.wire import (
+    CANCEL,
     DATA,
     END_HEADERS,
     END_STREAM,
@@ -163,6 +164,34 @@ def test_a_response_that_takes_too_long(connect, serve, begun, log):
     assert seen.get() == "over"
     assert client.ask("/").body == b"hello"
     assert counted(server)["rejected_request_timeout"] == 1
+
+
+@pytest.mark.parametrize("last", ["piece", "trailers", "head"])
+def test_an_end_that_waits_for_a_window_counts_as_well(wire, serve, last):
+    """All else of the response has left."""
+    gate = Gate()
+
+    async def app(scope, receive, send):
+        await send({**start(), "trailers": last == "trailers"})
+        await send(body(b"hello", more=True))
+        await gate.wait()
+        await send(body())
+        if last == "trailers":
+            await send({"type": "http.response.trailers", "headers": [(b"a", b"b")]})
+
+    server = serve(app, write_timeout=0.3)
+    client = wire(server, values={INITIAL_WINDOW: 0 if last == "head" else 5})
+    stream = client.request("/", "te: trailers", method="HEAD" if last == "head" else "GET")
+    if last == "head":
+        client.until(HEADERS, stream)
+    else:
+        assert client.until(DATA, stream).payload == b"hello"
+    time.sleep(0.5)  # there is nothing that the client could take
+    opened = time.monotonic()
+    gate.open()
+    assert client.verdict(stream) == (RST_STREAM, CANCEL)
+    assert time.monotonic() - opened > 0.25
+    wait_for(server, rejected_write_timeout=1)
 
 
 def endless(seen: Seen):

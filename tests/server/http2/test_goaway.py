@@ -19,6 +19,7 @@ from tests.http2.wire import (
     INITIAL_WINDOW,
     NO_ERROR,
     PING,
+    PREFACE,
     PROTOCOL_ERROR,
     REFUSED_STREAM,
     RST_STREAM,
@@ -84,6 +85,31 @@ def test_an_idle_connection_ends(connect, serve, interface):
             assert {int.from_bytes(found.payload[4:8], "big") for found in client.goaways()} == {
                 NO_ERROR
             }
+
+
+@plain_and_tls
+@pytest.mark.parametrize("before", [1, len(PREFACE) - 1])
+def test_a_connection_whose_preface_comes_behind_the_drain_is_told(wire, serve, before):
+    server = serve(hello)
+    client = wire(server, values=None)
+    client.send(PREFACE[:before])
+    wait_for(server, connections_active=1)
+    drain(server)
+    client.send(PREFACE[before:], settings({}))
+    stream = client.request()
+    assert client.until(GOAWAY).last_stream == ALL
+    assert client.answer(stream)[":status"] == "200"
+    assert [found.last_stream for found in rest(client) if found.kind == GOAWAY] == [stream]
+
+
+def test_a_connection_whose_preface_comes_behind_its_age_is_told(wire, serve):
+    server = serve(hello, connection_timeout=1)
+    client = wire(server, values=None)
+    client.send(PREFACE[:5])
+    rest(wire(server))  # which is younger
+    client.send(PREFACE[5:], settings({}))
+    client.request()
+    assert [found.last_stream for found in rest(client) if found.kind == GOAWAY] == [ALL, 1]
 
 
 @plain_and_tls

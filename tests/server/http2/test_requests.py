@@ -54,7 +54,14 @@ def test_requests_of_a_connection_are_told_apart(connect, scopes):
 
 @pytest.mark.parametrize(
     ("authority", "hosts"),
-    [("test", ()), (None, ("test",)), ("test", ("test",)), ("test:80", ("test:80",))],
+    [
+        ("test", ()),
+        (None, ("test",)),
+        ("test", ("test",)),
+        ("test:80", ("test:80",)),
+        ("test", ("TEST:80",)),
+        ("test:80", ("test",)),
+    ],
 )
 def test_authority_and_host_are_one(connect, scopes, authority, hosts):
     lines = [f"host: {host}" for host in hosts]
@@ -79,6 +86,21 @@ def test_cookies_are_joined(connect, scopes, cookies, joined):
         found = fields_of(scopes.get())
         assert [value for name, value in found if name == "cookie"] == [joined]
         assert ("x-between", "1") in found
+
+
+def test_cookies_are_one_field(connect):
+    """Whatever pieces clients take it to."""
+
+    async def app(scope, receive, send):
+        await answer(send, dict(scope["headers"])[b"cookie"])
+
+    crumbs = [f"c{number}=x" for number in range(150)]
+    full = "; ".join(crumbs)
+    client = connect(app, max_fields=3, max_field_size=len("cookie: ") + len(full))
+    lines = [f"cookie: {crumb}" for crumb in crumbs]
+    assert client.ask("/", "a: b", *lines, "c: d").body == full.encode()
+    assert client.ask("/", "a: b", *lines, "c: d", "e: f").status == 431
+    assert client.ask("/", *lines, "cookie: x").status == 431
 
 
 def test_fields_as_they_came(connect, scopes):

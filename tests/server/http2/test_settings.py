@@ -20,6 +20,7 @@ from tests.http2.wire import (
     settings,
 )
 from tests.server.apps import answer, body_of, eventually, hello
+from tests.server.inside import counted, many_turns, wait_for
 
 
 def first_frames(client):
@@ -163,6 +164,29 @@ def test_a_client_that_does_not_answer_pings_is_closed(wire, serve):
     kinds = [found.kind for found in client.frames()]
     assert PING in kinds
     eventually(lambda: server.counters()["connections"] == 0)
+
+
+def test_a_client_that_does_not_read_for_a_while_is_there(connect, serve):
+    """The PING waits behind the response: nobody can answer it before that has left."""
+    size = 24 * 1024 * 1024
+
+    async def app(scope, receive, send):
+        await answer(send, b"x" * size)
+
+    server = serve(
+        app, http2_keep_alive_interval="50ms", http2_keep_alive_timeout=3, keep_alive_timeout=0
+    )
+    client = connect(server, receive_buffer=4096, values={INITIAL_WINDOW: 2**31 - 1})
+    client.h2.increment_flow_control_window(2**30)
+    client.flush()
+    stream = client.request()
+    wait_for(server, requests_handled=1)
+    many_turns(server)
+    silent = connect(server)
+    while silent.wire.read() is not None:  # it does not answer
+        pass
+    assert len(client.response(stream).body) == size
+    assert counted(server)["rejected_http2_no_pong"] == 1
 
 
 def test_without_an_interval_no_ping_comes(wire, serve):

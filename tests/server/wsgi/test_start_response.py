@@ -211,6 +211,24 @@ def test_early_hints(connect):
     assert client.response().status == 200
 
 
+def test_early_hints_say_nothing_of_the_connection(connect):
+    """Nor how a message is framed, which has no body."""
+    left_out = ["Connection", "Keep-Alive", "Proxy-Connection", "TE", "Upgrade"]
+    left_out += ["Content-Length", "Transfer-Encoding"]
+
+    def app(environ, start_response):
+        environ["wsgi.early_hints"]([*((name, "1") for name in left_out), ("Link", " </a> \t")])
+        start_response("200 OK", PLAIN)
+        return [b"done"]
+
+    client = connect(app)
+    client.request()
+    hint = client.response()
+    assert hint.status == 103
+    assert [(name.lower(), value) for name, value in hint.fields] == [("link", "</a>")]
+    assert client.response().body == b"done"
+
+
 def test_context_variables_are_a_requests_own(connect):
     variable = contextvars.ContextVar("variable", default="unset")
 
