@@ -150,6 +150,7 @@ cdef class LimitedSession(Session):
     cdef int32_t last_told              # the last stream that it names, whether or not it has left; all until then
     cdef uint64_t ping_at               # ms: when to see whether the client is still there; 0: never
     cdef uint64_t pong_until            # ms: when it must have answered; 0: it was not asked
+    cdef size_t pong_behind             # bytes that were on their way then, the PING last
     cdef size_t window                  # of the connection
     cdef size_t stream_window
     cdef size_t sampled                 # bytes of bodies since the PING that measures them

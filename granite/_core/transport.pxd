@@ -59,6 +59,7 @@ cdef class Transport:
     cdef uint8_t suspect                # the peer floods: shut() does not wait long for its end
 
     cdef size_t unsent(self) noexcept
+    cdef size_t unacknowledged(self) noexcept
     cdef int flush(self) except -1
     cdef int flush_soon(self) except -1
     cdef int pause_reading(self) except -1

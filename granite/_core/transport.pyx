@@ -89,6 +89,10 @@ cdef class Transport:
         """Bytes that were handed over and have not reached the kernel."""
         return self.out.pending
 
+    cdef size_t unacknowledged(self) noexcept:
+        """Bytes that have reached it, and not the peer's, as far as can be told: a system call."""
+        return 0
+
     cdef int flush(self) except -1:
         """Write as much as the socket takes now; the rest leaves when the socket is writable."""
         raise NotImplementedError

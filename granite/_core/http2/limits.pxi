@@ -223,20 +223,23 @@ cdef class LimitedSession(Session):
 
     cdef int _on_silence(self, uint64_t now) except -1:
         """Nothing has come for a while, or no answer to what was asked then. Of a client that does not read `write_timeout` judges."""
-        if self.pong_until and self.transport.unsent():
-            return self._await_pong()
-        if self.pong_until:
-            self.pong_until = 0
-            return self._end(nghttp2.NGHTTP2_NO_ERROR, REJECTED_HTTP2_NO_PONG, "a PING was not answered")
-        self.ping_at = 0
-        return self._ping(_PING_ALIVE)
+        cdef Transport transport = self.transport
+        if self.pong_until == 0:
+            self.ping_at = 0
+            return self._ping(_PING_ALIVE)
+        if transport.unsent() or 0 < transport.unacknowledged() < self.pong_behind:
+            return self._await_pong()   # perhaps the client has not come to the PING
+        self.pong_until = 0
+        return self._end(nghttp2.NGHTTP2_NO_ERROR, REJECTED_HTTP2_NO_PONG, "a PING was not answered")
 
     cdef int _on_ping_sent(self, const uint8_t *data) except -1:
         return self._await_pong() if memcmp(data, <const char *>_PING_ALIVE, 8) == 0 else 0
 
     cdef int _await_pong(self) except -1:
-        self.pong_until = self.transport.now() + self.context.ping_timeout
-        return self.transport.rearm()
+        cdef Transport transport = self.transport
+        self.pong_until = transport.now() + self.context.ping_timeout
+        self.pong_behind = transport.unsent() + transport.unacknowledged()
+        return transport.rearm()
 
     # draining
 

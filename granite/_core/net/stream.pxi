@@ -237,6 +237,10 @@ cdef class StreamHandle(StreamWriter):
             self.reactor.wheel.arm(&self.timer, deadline)
         return 0
 
+    cdef size_t unacknowledged(self) noexcept:
+        cdef uv.uv_os_fd_t fd
+        return granite_unacknowledged(fd) if uv.uv_fileno(&self.h.handle, &fd) == 0 else 0
+
     cdef bint stalled(self, uint64_t limit) noexcept:
         """Whether the peer has taken nothing for `limit` milliseconds of what waits for it. To be asked when `inflight.look_at` has come."""
         cdef WriteRequest *request = self.inflight
