@@ -246,7 +246,6 @@ cdef class StreamResponse(Protocol):
     cdef bint deferred                  # nghttp2 waits for resume_data()
     cdef bint was_reset                 # by this end: nothing more of it is sent
     cdef bint complete                  # the last piece is there
-    cdef bint end_sent                  # END_STREAM was
     cdef bint wants_room                # the high-water mark was reached
     cdef int interims                   # responses of these that wait for the socket
     cdef list trailers                  # that follow the body
@@ -287,7 +286,6 @@ cdef class StreamRequest(StreamResponse):
     cdef list fields
     cdef list cookies                   # values; None: one at most, at its place
     cdef Py_ssize_t cookie_at
-    cdef size_t cookie_size             # bytes of them, joined
     cdef Py_ssize_t field_lines
     cdef size_t head_size               # as SETTINGS_MAX_HEADER_LIST_SIZE counts it
     cdef int64_t content_length         # -1: none

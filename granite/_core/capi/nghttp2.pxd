@@ -215,6 +215,7 @@ cdef extern from "nghttp2/nghttp2.h":
     int nghttp2_session_terminate_session2(nghttp2_session *, int32_t, uint32_t)
     int32_t nghttp2_session_get_remote_window_size(nghttp2_session *)
     int32_t nghttp2_session_get_stream_remote_window_size(nghttp2_session *, int32_t)
+    int nghttp2_session_get_stream_local_close(nghttp2_session *, int32_t)
     int32_t nghttp2_session_get_last_proc_stream_id(nghttp2_session *)
     int nghttp2_session_change_extpri_stream_priority(nghttp2_session *, int32_t, const nghttp2_extpri *, int)
     int nghttp2_submit_settings(nghttp2_session *, uint8_t, const nghttp2_settings_entry *, size_t)

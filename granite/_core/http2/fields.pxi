@@ -41,8 +41,6 @@ cdef class StreamRequest(StreamResponse):
 
     cdef int _on_field(self, const char *name, size_t name_size, const char *value, size_t value_size) except -1:
         cdef int known
-        cdef size_t size = name_size + value_size + 2
-        cdef bint is_more = False       # of a field that is there
         self.head_size += name_size + value_size + FIELD_OVERHEAD
         if self.head_size > self.context.max_head_size:
             self.fields = None          # what is left of it costs nothing more
@@ -53,14 +51,10 @@ cdef class StreamRequest(StreamResponse):
             return 0
         if name[0] == 58:
             return self._on_pseudo_field(name, name_size, value, value_size)
-        if name_size == 6 and memcmp(name, b"cookie", 6) == 0 and not self.in_trailers:
-            # RFC 9113, 8.2.3: clients take it to pieces, for HPACK's sake.
-            is_more = self.cookie_at >= 0
-            self.cookie_size += value_size + 2
-            size = name_size + self.cookie_size
-        if size > self.http.max_field_size:
+        if name_size + value_size + 2 > self.http.max_field_size:
             return self._deny(431, "a field is larger than max_field_size")
-        self.field_lines += not is_more
+        if self.cookie_at < 0 or self.in_trailers or name_size != 6 or memcmp(name, b"cookie", 6) != 0:
+            self.field_lines += 1       # else it is a piece of the one that is there (RFC 9113, 8.2.3)
         if self.field_lines > self.http.max_fields:
             return self._deny(431, "there are more fields than max_fields")
         field = self.http.cache.field(name, name_size, value, value_size, &known)
@@ -131,7 +125,7 @@ cdef class StreamRequest(StreamResponse):
                 return self._deny(417, "the client expects something else than 100-continue")
             self.expects_continue = has_token(value, size, b"100-continue", 12)
         elif known == NAME_HOST:
-            # RFC 9113, 8.3.1: a Host that differs from the authority is none of this server's choosing; what is the same once normalized does not.
+            # RFC 9113, 8.3.1: a Host that differs from the authority is none of this server's choosing.
             if self.authority is None:
                 self.authority = field
                 return 0 if self.http.check_host(field) else self._deny(400, "the value of Host is no host with a port")
@@ -149,10 +143,14 @@ cdef class StreamRequest(StreamResponse):
 
     cdef int _check_head(self) except -1:
         """Judge the head as a whole."""
+        cdef bytes cookie
         if self.fields is None or self.error:
             return 0
         if self.cookies is not None:
-            self.fields[self.cookie_at] = (b"cookie", b"; ".join(self.cookies))
+            cookie = b"; ".join(self.cookies)
+            if <size_t>len(cookie) + 8 > self.http.max_field_size:
+                return self._deny(431, "a field is larger than max_field_size")
+            self.fields[self.cookie_at] = (b"cookie", cookie)
         if self.authority is not None:
             self.fields.insert(0, self.authority)
         if self.method is None or self.path is None:

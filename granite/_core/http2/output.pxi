@@ -341,7 +341,7 @@ cdef class StreamResponse(Protocol):
     cdef int _wake(self) except -1:
         """There is more for nghttp2 to send."""
         if self.queued == 0:
-            self.moved_at = self.transport.now()    # nor has it anything but the end now
+            self.moved_at = self.transport.now()    # only the end, which was not to be taken until now
         if self.deferred:
             self.deferred = False
             # It fails for a stream that has closed, which is about to be told.

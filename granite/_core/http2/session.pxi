@@ -508,9 +508,7 @@ cdef class Http2Session(LimitedSession):
             if stream.interims:
                 stream.interims -= 1
                 stream._has_room()
-        if frame.hd.flags & nghttp2.NGHTTP2_FLAG_END_STREAM:
-            stream.end_sent = True
-        if stream.end_sent and not stream.ended:
+        if frame.hd.flags & nghttp2.NGHTTP2_FLAG_END_STREAM and not stream.ended:
             if stream.tunnel is not None:
                 return stream.tunnel.await_end()
             # RFC 9113, 8.1: the client need not send the rest of a request that is answered.

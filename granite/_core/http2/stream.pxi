@@ -18,13 +18,12 @@ cdef class Http2Stream(StreamRequest):
         self.fields = []
         self.cookie_at = self.content_length = -1
         self.field_lines = 0
-        self.cookie_size = 0
         self.head_size = self.unread = self.body_size = 0
         self.forwarded = 0
         self.urgency = URGENCY_OF_CLIENT
         self.error = self.declined = self.retry_in = self.events = self.interims = 0
         self.in_trailers = self.malformed = self.expects_continue = self.submitted = self.deferred = self.was_reset = self.complete = self.wants_room = False
-        self.end_sent = self.is_tunnel = self.dispatched = self.ended = self.refused = self.closed = self.paced = False
+        self.is_tunnel = self.dispatched = self.ended = self.refused = self.closed = self.paced = False
         self.pace.at = self.pace.elapsed = 0
         self.bytes_in = self.bytes_out = 0
         return 0
@@ -306,7 +305,9 @@ cdef class Http2Stream(StreamRequest):
 
     cdef bint _has_unsent(self) noexcept:
         """Whether something waits for the client, be it the end alone: nghttp2 sends that within a window only, too."""
-        return self.queued > 0 or (self.complete and self.submitted and not self.end_sent and not self.was_reset)
+        if not self.complete or not self.submitted or self.was_reset:
+            return self.queued > 0
+        return nghttp2.nghttp2_session_get_stream_local_close(self.session.c_session, self.id) == 0
 
     cdef uint64_t _deadline(self) noexcept:
         cdef uint64_t first = self.http.pace_deadline(&self.pace) if self.paced else 0
